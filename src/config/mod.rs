@@ -1,0 +1,1 @@
+//! What the user wants: strategy files and `engine.toml`, checked whole before anything starts. Never holds a secret in clear.

@@ -1,0 +1,1 @@
+//! The threads that run the decision live: sockets, rings, clocks, cores. The only place besides `sim::server` that touches the world.

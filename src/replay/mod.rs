@@ -1,0 +1,1 @@
+//! The past again: recordings played, journals replayed bit for bit. Never talks to a venue.

@@ -1,0 +1,1 @@
+//! A pretend venue: market, matching, account and protocol. Only `server` and `capture` touch the world; the rest is pure.

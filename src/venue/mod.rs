@@ -1,0 +1,1 @@
+//! Venues' languages: bytes to events and commands to bytes. Pure; knows no book and no strategy.

@@ -1,0 +1,1 @@
+//! Bytes in, bytes out: decimals, JSON, WebSocket, HTTP, TLS records. Pure; no sockets.
