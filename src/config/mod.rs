@@ -1,1 +1,3 @@
 //! What the user wants: strategy files and `engine.toml`, checked whole before anything starts. Never holds a secret in clear.
+
+pub mod schema;
