@@ -357,7 +357,7 @@ mod tests {
         #[test]
         fn ladder_and_naive_book_agree(
             window in prop::sample::select(vec![64_usize, 128, 4096]),
-            ops in prop::collection::vec((op(), 0_usize..400), 1..400),
+            ops in prop::collection::vec((op(), 0_usize..400), 1..150),
         ) {
             let mut ladder = Ladder::new(LadderLimits { window, ..SMALL });
             let mut naive = NaiveBook::default();
