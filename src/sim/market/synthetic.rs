@@ -200,6 +200,10 @@ impl SyntheticMarket {
         self.profile.lots(recorded)
     }
 
+    fn either_side(&mut self) -> Side {
+        if self.random.percent(50) { Side::Buy } else { Side::Sell }
+    }
+
     fn level_lots(&mut self, distance: i64) -> i64 {
         if distance < self.profile.ticks(3_000) {
             self.draw_lots(&profile::NEAR_LOTS)
@@ -253,7 +257,7 @@ impl SyntheticMarket {
         match self.episode {
             Some(episode) if episode.until <= self.now => self.episode = None,
             None if self.random.below(500) == 0 => {
-                let direction = if self.random.percent(50) { Side::Buy } else { Side::Sell };
+                let direction = self.either_side();
                 self.episode = Some(Episode { until: self.now + 300 * MILLI + self.random.exponential(600 * MILLI), direction });
             }
             _ => {}
@@ -444,7 +448,7 @@ impl SyntheticMarket {
         } else if dice < follows + (100 - follows) / 2 {
             (self.swept, spread - 1)
         } else {
-            let side = if self.random.percent(50) { Side::Buy } else { Side::Sell };
+            let side = self.either_side();
             (side, 1 + self.random.below(spread - 1))
         };
         let old = self.best(side);
@@ -467,7 +471,7 @@ impl SyntheticMarket {
     fn cluster(&mut self) {
         let gap = self.random.draw(&profile::CLUSTER_GAP_NS);
         self.due_cluster = self.now + gap * SCALE / self.activity + 1_000;
-        let mut side = if self.random.percent(50) { Side::Buy } else { Side::Sell };
+        let mut side = self.either_side();
         let mut delay = 0;
         for _ in 0..self.random.draw(&profile::CLUSTER_COUNT) {
             if self.random.percent(20) {
@@ -521,7 +525,8 @@ impl SyntheticMarket {
         self.prune();
         // Now and then the last change in a frame is one of the touch: then both carry the same id.
         if self.random.percent(8) && self.spread() == 1 {
-            self.change_touch(if self.random.percent(50) { Side::Buy } else { Side::Sell });
+            let side = self.either_side();
+            self.change_touch(side);
             self.quote(0);
         } else {
             self.advance_seq();
@@ -556,7 +561,7 @@ impl SyntheticMarket {
             }
             return;
         }
-        let side = if self.random.percent(50) { Side::Buy } else { Side::Sell };
+        let side = self.either_side();
         let distance = self.profile.ticks(drawn);
         let touch = self.best(side).price.0;
         let price = touch - side.sign() * distance;
