@@ -163,10 +163,10 @@ pub(super) const TOUCH_CHANGE_LOTS: [(i64, i64); 15] = [
 /// The quantity that a touch tends to, lots.
 pub(super) const TOUCH_LOTS: [(i64, i64); 11] = [
     (0, 2),
-    (50_000, 100),
-    (100_000, 400),
-    (250_000, 1_600),
-    (500_000, 3_200),
+    (50_000, 20),
+    (100_000, 80),
+    (250_000, 700),
+    (500_000, 2_900),
     (750_000, 5_600),
     (900_000, 9_000),
     (980_000, 17_000),
@@ -203,20 +203,19 @@ pub(super) const FAR_LOTS: [(i64, i64); 9] = [
     (1_000_000, 600_000),
 ];
 
-/// Distance of a changed level from the touch, ticks. The top 2.6 % stand for two bids at a fiftieth and a twelfth of the price.
-pub(super) const DISTANCE_TICKS: [(i64, i64); 12] = [
+/// Distance of a changed level from the touch, ticks.
+pub(super) const DISTANCE_TICKS: [(i64, i64); 11] = [
     (0, 1),
-    (10_000, 10),
-    (36_000, 30),
-    (130_000, 100),
-    (381_000, 300),
-    (732_000, 1_000),
-    (861_000, 3_000),
-    (921_000, 10_000),
-    (944_000, 30_000),
-    (956_000, 100_000),
-    (974_000, 300_000),
-    (1_000_000, 300_001),
+    (12_000, 10),
+    (40_000, 30),
+    (140_000, 100),
+    (400_000, 300),
+    (765_000, 1_000),
+    (892_000, 3_000),
+    (955_000, 10_000),
+    (982_000, 30_000),
+    (993_000, 100_000),
+    (1_000_000, 300_000),
 ];
 
 /// Best-quote changes that come together.

@@ -253,10 +253,10 @@ impl SyntheticMarket {
         self.due_activity = self.now + 100 * MILLI;
         // An Ornstein-Uhlenbeck walk in octaves: relaxation about 3 s, standard deviation about 0.95 octaves.
         self.activity_octaves += self.random.normal() * 24 / 100 - self.activity_octaves * 33 / 1_000;
-        self.activity = exp2(self.activity_octaves).clamp(SCALE / 8, SCALE * 10);
+        self.activity = exp2(self.activity_octaves).clamp(SCALE / 3, SCALE * 10);
         match self.episode {
             Some(episode) if episode.until <= self.now => self.episode = None,
-            None if self.random.below(500) == 0 => {
+            None if self.random.below(350) == 0 => {
                 let direction = self.either_side();
                 self.episode = Some(Episode { until: self.now + 300 * MILLI + self.random.exponential(600 * MILLI), direction });
             }
@@ -345,8 +345,8 @@ impl SyntheticMarket {
 
     /// One taker order.
     fn take(&mut self) {
-        let busy = if self.episode.is_some() { 6 } else { 1 } * self.drift.map_or(1, |drift| drift.urgency);
-        let mean = if self.random.percent(42) { 3 * MILLI } else { 150 * MILLI / busy };
+        let busy = if self.episode.is_some() { 5 } else { 1 } * self.drift.map_or(1, |drift| drift.urgency);
+        let mean = if self.random.percent(33) { 3 * MILLI } else { 135 * MILLI / busy };
         let gap = self.random.exponential(mean);
         self.due_taker = self.now + 100_000 + gap * SCALE / self.activity;
         if let Some((side, lag)) = self.lag() {
@@ -359,7 +359,7 @@ impl SyntheticMarket {
         }
         let lots = self.draw_lots(&profile::TAKER_LOTS);
         let (with, side) = match self.episode {
-            Some(episode) => (92, episode.direction),
+            Some(episode) => (88, episode.direction),
             None => {
                 if self.random.below(40) == 0 {
                     self.direction = self.turn();
@@ -369,7 +369,7 @@ impl SyntheticMarket {
         };
         let side = if self.random.percent(with) { side } else { side.opposite() };
         // An ordinary order has a price limit: it does not chase the price without end.
-        let to = self.best(side.opposite()).price.0 + side.sign() * self.profile.ticks(450);
+        let to = self.best(side.opposite()).price.0 + side.sign() * self.profile.ticks(600);
         self.sweep(side, lots, to);
     }
 
@@ -383,6 +383,7 @@ impl SyntheticMarket {
     /// Eats the book up to `lots` or past the price `to`; prints, then tells the touch.
     fn sweep(&mut self, taker: Side, mut lots: i64, to: i64) {
         let resting = taker.opposite();
+        let small = self.profile.lots(200);
         self.advance_seq();
         let (mut prints, mut delay, mut depleted) = (0, 0, false);
         while lots > 0 && prints < SWEEP_PRINTS_MAX && self.book.len(resting) > 16 {
@@ -390,7 +391,9 @@ impl SyntheticMarket {
             if (level.price.0 - to) * taker.sign() > 0 {
                 break;
             }
-            let piece = self.draw_lots(&profile::MAKER_LOTS).min(lots).min(level.qty.0);
+            let drawn = self.draw_lots(&profile::MAKER_LOTS) * 2;
+            let whole = prints == 0 && lots <= small && self.random.percent(50);
+            let piece = if whole { lots } else { drawn }.min(lots).min(level.qty.0);
             lots -= piece;
             prints += 1;
             self.trade_id += 1;
@@ -441,7 +444,8 @@ impl SyntheticMarket {
         let dice = self.random.below(100);
         let follows = match self.lag() {
             Some((direction, _)) if direction == self.swept.opposite() => 92,
-            _ => 52,
+            _ if self.episode.is_some() => 82,
+            _ => 64,
         };
         let (side, inside) = if dice < follows {
             (self.swept.opposite(), spread - 1)
@@ -469,8 +473,9 @@ impl SyntheticMarket {
 
     /// Some best-quote changes in a row.
     fn cluster(&mut self) {
+        let busy = if self.episode.is_some() { 3 } else { 1 };
         let gap = self.random.draw(&profile::CLUSTER_GAP_NS);
-        self.due_cluster = self.now + gap * SCALE / self.activity + 1_000;
+        self.due_cluster = self.now + gap * 18 / 10 / busy * SCALE / self.activity + 1_000;
         let mut side = self.either_side();
         let mut delay = 0;
         for _ in 0..self.random.draw(&profile::CLUSTER_COUNT) {
@@ -494,13 +499,17 @@ impl SyntheticMarket {
             self.touch_target[side.index()] = self.draw_lots(&profile::TOUCH_LOTS);
         }
         let pull = 45 * (target - lots) / target.max(lots);
-        let change = self.draw_lots(&profile::TOUCH_CHANGE_LOTS);
+        let mut change = self.draw_lots(&profile::TOUCH_CHANGE_LOTS);
+        if lots > 3 * target {
+            // A far outsized level was meant for where it stood, not for the touch.
+            change = change.max(lots / 8);
+        }
         self.advance_seq();
         if self.random.percent(50 + pull) {
             self.set(side, touch.price.0, lots + change);
         } else if change < lots {
             self.set(side, touch.price.0, lots - change);
-        } else if self.random.percent(25) {
+        } else if self.random.percent(50) {
             self.set(side, touch.price.0, 0);
             self.touch_moved(side);
             return false;
@@ -515,12 +524,18 @@ impl SyntheticMarket {
     fn cut_depth(&mut self) {
         let since = self.now - self.depth_at;
         let busy = if self.episode.is_some() { 2 } else { 1 };
-        let quiet = 780 * since / SECOND * self.activity / SCALE * busy;
+        let quiet = 520 * since / SECOND * self.activity / SCALE * busy;
         let burst = self.backlog * 2 / 3;
-        let changes = (quiet + burst + 4).min(FRAME_CHANGES_MAX);
+        let changes = (quiet + burst).min(FRAME_CHANGES_MAX);
         self.backlog = (self.backlog - burst).max(0);
         for _ in 0..changes {
             self.change_level();
+        }
+        for ((price, lots), often) in self.anchors().into_iter().zip([60, 95]) {
+            if self.random.percent(often) && price < self.best(Side::Buy).price.0 {
+                let lots = lots + self.profile.lots(20) * self.random.below(30);
+                self.set(Side::Buy, price, lots);
+            }
         }
         self.prune();
         // Now and then the last change in a frame is one of the touch: then both carry the same id.
@@ -552,15 +567,6 @@ impl SyntheticMarket {
     /// One change behind the touch: a level comes, goes or takes another size, so that the density stays what it is.
     fn change_level(&mut self) {
         let drawn = self.random.draw(&profile::DISTANCE_TICKS);
-        if drawn >= 300_000 {
-            let [(low, much), (high, little)] = self.anchors();
-            let step = self.profile.lots(20) * self.random.below(30);
-            let (price, lots) = if self.random.percent(43) { (low, much + step) } else { (high, little + step) };
-            if price < self.best(Side::Buy).price.0 {
-                self.set(Side::Buy, price, lots);
-            }
-            return;
-        }
         let side = self.either_side();
         let distance = self.profile.ticks(drawn);
         let touch = self.best(side).price.0;
