@@ -569,9 +569,9 @@ proptest! {
         }
     }
 
-    /// A handshake damaged anywhere, in any pieces, ends in an error or waits for more: never a panic, never two established ends.
+    /// A handshake damaged anywhere, in any pieces: never a panic, never two established ends with different keys.
     #[test]
-    fn a_damaged_handshake_is_never_established_on_both_sides(
+    fn a_damaged_handshake_never_ends_in_different_keys(
         suite in prop::sample::select(usable()),
         to_client: bool,
         place in 0_usize..1200,
@@ -612,12 +612,13 @@ proptest! {
                 break;
             }
         }
-        let damaged = passed[usize::from(!to_client)] > place;
-        // What follows a side's own end is records, not handshake: the server's tickets, which the client has not opened yet.
-        if let [Some(client), Some(_)] = &mut ends && damaged {
-            let (mut reply, recv) = (SendBuf::new(1 << 16), &mut bufs[0]);
-            prop_assert!(client.open(recv, &mut reply).is_err() || !recv.raw().is_empty() || !to_client);
-            prop_assert!(to_client, "the server accepted a damaged handshake");
+        // Record versions are not authenticated during the handshake, and they alone may change: then both ends have the same keys.
+        if let [Some(client), Some(server)] = &mut ends {
+            let mut wire = SendBuf::new(64);
+            client.seal(b"same keys", &mut wire).unwrap();
+            bufs[1].feed(wire.pending()).unwrap();
+            server.open(&mut bufs[1], &mut SendBuf::new(64)).unwrap();
+            prop_assert_eq!(bufs[1].plain(), b"same keys");
         }
     }
 

@@ -273,6 +273,8 @@ fn oracle(bytes: &[u8], role: protocol::Role) -> (Vec<(Kind, Vec<u8>)>, bool) {
             Ok(Theirs::Binary(bytes)) => (Kind::Binary, bytes.to_vec()),
             Ok(Theirs::Ping(bytes)) => (Kind::Ping, bytes.to_vec()),
             Ok(Theirs::Pong(bytes)) => (Kind::Pong, bytes.to_vec()),
+            // A code that must not be sent is an error of ours; tungstenite hands out this close instead.
+            Ok(Theirs::Close(Some(frame))) if frame.reason.as_str() == "Protocol violation" => return (all, true),
             Ok(Theirs::Close(frame)) => {
                 let kind = Kind::Close(frame.as_ref().map(|frame| frame.code.into()));
                 all.push((kind, frame.map(|frame| frame.reason.as_bytes().to_vec()).unwrap_or_default()));
@@ -293,9 +295,9 @@ fn oracle(bytes: &[u8], role: protocol::Role) -> (Vec<(Kind, Vec<u8>)>, bool) {
 fn frames() -> impl Strategy<Value = Vec<(u8, bool, bool, Vec<u8>)>> {
     let opcode = prop_oneof![4 => Just(0_u8), 3 => Just(1), 3 => Just(2), 2 => Just(9), 2 => Just(10), 1 => 0_u8..16];
     let payload = prop_oneof![
-        8 => prop::collection::vec(b'a'..b'z', 0..200),
+        8 => prop::collection::vec(b'a'..=b'z', 0..200),
         1 => prop::collection::vec(any::<u8>(), 0..20),
-        1 => prop::collection::vec(b'a'..b'z', 600..900),
+        1 => prop::collection::vec(b'a'..=b'z', 600..900),
     ];
     prop::collection::vec((opcode, any::<bool>(), prop::bool::weighted(0.98), payload), 1..12)
 }
@@ -311,7 +313,8 @@ proptest! {
         let (role, theirs) = if server { (Role::Server, protocol::Role::Server) } else { (Role::Client, protocol::Role::Client) };
         let mut bytes = Vec::new();
         for (opcode, fin, right_mask, payload) in frames {
-            let fin = fin || (opcode >= 8 && payload.len() % 16 != 0);
+            // tungstenite checks UTF-8 at each fragment and we at the end of the message: bytes that may fail stand at an end.
+            let fin = fin || !payload.is_ascii() || (opcode >= 8 && payload.len() % 16 != 0);
             bytes.push(opcode | if fin { 0x80 } else { 0 });
             let masked = server == right_mask;
             let mask_bit = if masked { 0x80 } else { 0 };
