@@ -452,6 +452,12 @@ fn tickets_in_pieces_are_passed_over_but_not_interrupted() {
 }
 
 #[test]
+fn a_connection_can_be_handed_to_another_thread() {
+    fn is_send<T: Send>() {}
+    is_send::<(Records, RecvBuf, SendBuf, crate::wire::ws::WsReader)>();
+}
+
+#[test]
 fn a_full_send_buffer_refuses_without_harm() {
     let (mut client, mut server) = pair(TLS13, 1 << 16);
     let mut small = SendBuf::new(100);
