@@ -9,8 +9,8 @@ use super::desk::Desk;
 use super::order::{Input, Novelty, State};
 use super::output::{Decision, DecisionKind, Output};
 use super::strategy::{Cause, OwnEvent, Purpose, Quote};
-use crate::event::{ClientId, OrderEvent, OrderEventKind, OrderSource, Side, TimeInForce};
-use crate::unit::{Lots, Nanos};
+use crate::event::{ClientId, OrderEvent, OrderEventKind, OrderSource, PositionSide, Side, TimeInForce};
+use crate::unit::{Lots, Nanos, Price};
 
 impl Desk {
     /// One order event of this instrument.
@@ -276,13 +276,7 @@ impl Desk {
             (slot.price, slot.qty) = (event.price, event.qty);
             slot.terms_time = slot.terms_time.max(event.venue_time);
         }
-        if slot.state == State::Presumed {
-            // Believed gone and told so; it is nobody's order now.
-            slot.on(Input::Open, now);
-            slot.wish_cancel(now, Cause::Reconcile);
-        } else {
-            self.move_to(place, Input::Open, now);
-        }
+        self.move_to(place, Input::Open, now);
     }
 
     /// An event of an order that no slot holds.
@@ -333,16 +327,16 @@ impl Desk {
         for at in 0..self.table.live_count() {
             let place = self.table.live_place(at);
             let slot = self.table.at_mut(place);
-            if !slot.seen && !slot.state.is_unknown() && slot.sent_at < asked && slot.on(Input::Lost, now) {
+            if !slot.seen && !slot.state.is_unknown() && slot.placed_at < asked && slot.on(Input::Lost, now) {
                 self.counters.unknown += 1;
                 self.work = true;
                 let decision = self.decision(DecisionKind::Unknown, place, Cause::Reconcile);
                 out.note(decision);
             }
         }
-        for side in [crate::event::PositionSide::Net, crate::event::PositionSide::Long, crate::event::PositionSide::Short] {
+        for side in [PositionSide::Net, PositionSide::Long, PositionSide::Short] {
             if !self.named[side as usize] {
-                self.reconcile_position(side, Lots::ZERO, crate::unit::Price::ZERO, Nanos::ZERO, asked, out);
+                self.reconcile_position(side, Lots::ZERO, Price::ZERO, Nanos::ZERO, asked, out);
             }
         }
         if !self.behind {
@@ -363,9 +357,9 @@ impl Desk {
     /// The venue's position as a reconciliation names it; where ours differs the venue wins.
     pub(super) fn reconcile_position(
         &mut self,
-        side: crate::event::PositionSide,
+        side: PositionSide,
         qty: Lots,
-        entry: crate::unit::Price,
+        entry: Price,
         venue_time: Nanos,
         asked: Nanos,
         out: &mut Output,

@@ -2,18 +2,18 @@
 //! Answers of the venue are in `answer`; whether a message may go out is the gate's word.
 
 use super::account::{Account, plain};
-use super::book::{Applied, Book};
 use super::config::InstrumentSetup;
 use super::order::diff::{INTENTS_MAX, diff};
 use super::order::table::SLOTS;
 use super::order::{FillLog, Input, Intent, Leg, Slot, State, Table, Wish};
-use super::output::{Blocks, COMMANDS_MAX, Counters, Decision, DecisionKind, Output, Status};
+use super::output::{Blocks, Counters, Decision, DecisionKind, Output, Status};
 use super::position::Holdings;
-use super::risk::{Exposure, Facts, KillReason, Refusal};
+use super::risk::{Exposure, Facts, Refusal};
 use super::strategy::{
-    BookView, Cadence, Cause, External, FundingView, ORDERS_MAX, OwnEvent, OwnOrder, Plan, PositionView, Purpose, Quote,
-    Strategy, View,
+    BookView, Cadence, Cause, External, FundingView, ORDERS_MAX, OwnEvent, OwnOrder, Plan, PositionView, Purpose,
+    Quote, Strategy, View,
 };
+use crate::book::{Book, DepthOutcome, QuoteOutcome};
 use crate::event::{
     BestQuote, ClientId, Command, CommandKind, DepthSnapshot, DepthUpdate, Level, LinkState, MarkPrice, PositionSide,
     Side, TimeInForce, Trade,
@@ -85,8 +85,6 @@ pub(super) struct Desk {
     market: LinkState,
     last_market: Nanos,
     data_time: Nanos,
-    in_sync: bool,
-    snapshot_due: bool,
     snapshot_asked: Option<Nanos>,
     last_trade: Option<Price>,
     mark: Option<Price>,
@@ -133,8 +131,6 @@ impl Desk {
             market: LinkState::Down,
             last_market: Nanos::ZERO,
             data_time: Nanos::ZERO,
-            in_sync: false,
-            snapshot_due: false,
             snapshot_asked: None,
             last_trade: None,
             mark: None,
@@ -154,21 +150,22 @@ impl Desk {
 
     pub(super) fn on_depth(&mut self, now: Nanos, update: &DepthUpdate<'_>, out: &mut Output) {
         self.heard(now, update.venue_time);
-        let applied = self.book.on_depth(update);
-        self.after_book(applied, out);
+        let outcome = self.book.on_depth(update);
+        self.after_book(matches!(outcome, DepthOutcome::Gap { .. } | DepthOutcome::Mismatch { .. }), out);
     }
 
     pub(super) fn on_snapshot(&mut self, now: Nanos, snapshot: &DepthSnapshot<'_>, out: &mut Output) {
         self.heard(now, snapshot.venue_time);
+        // Where it does not join the diffs the book still wants one, and the next is asked for at once.
         self.snapshot_asked = None;
-        let applied = self.book.on_snapshot(snapshot);
-        self.after_book(applied, out);
+        let outcome = self.book.on_snapshot(snapshot);
+        self.after_book(matches!(outcome, DepthOutcome::Mismatch { .. }), out);
     }
 
     pub(super) fn on_quote(&mut self, now: Nanos, quote: &BestQuote, out: &mut Output) {
         self.heard(now, quote.venue_time);
-        let applied = self.book.on_quote(quote);
-        self.after_book(applied, out);
+        let outcome = self.book.on_quote(quote);
+        self.after_book(outcome == QuoteOutcome::Mismatch, out);
     }
 
     pub(super) fn on_trade(&mut self, now: Nanos, trade: &Trade) {
@@ -194,8 +191,6 @@ impl Desk {
         // What was missed while it was away is unknown, so the book starts anew in either direction; silence alone keeps it.
         if state != LinkState::Stale {
             self.book.reset();
-            self.in_sync = false;
-            self.snapshot_due = state == LinkState::Up;
             self.snapshot_asked = None;
         }
         if state == LinkState::Up {
@@ -209,38 +204,19 @@ impl Desk {
         self.data_time = self.data_time.max(venue_time);
     }
 
-    fn after_book(&mut self, applied: Applied, out: &mut Output) {
-        if matches!(applied, Applied::Gap) {
-            self.counters.gaps += 1;
-            self.snapshot_due = true;
+    fn after_book(&mut self, lost: bool, out: &mut Output) {
+        if lost {
             self.snapshot_asked = None;
             out.note(Decision::of(DecisionKind::Gap, self.id, Cause::Withdraw));
         }
-        let in_sync = self.book.in_sync();
-        if in_sync && !self.in_sync {
-            self.counters.resyncs += 1;
-            self.snapshot_due = false;
+        if let Some([bid, ask]) = self.touch() {
+            self.holdings.mark(bid.price, ask.price);
         }
-        self.in_sync = in_sync;
-        if let [Some(bid), Some(ask)] = self.raw_best() {
-            if bid.price >= ask.price {
-                self.counters.crossed += 1;
-            } else {
-                self.holdings.mark(bid.price, ask.price);
-            }
-        }
-    }
-
-    fn raw_best(&self) -> [Option<Level>; 2] {
-        if self.in_sync { [self.book.best(Side::Buy), self.book.best(Side::Sell)] } else { [None, None] }
     }
 
     /// Best levels, only while the book can be quoted on.
     pub(super) fn touch(&self) -> Option<[Level; 2]> {
-        match self.raw_best() {
-            [Some(bid), Some(ask)] if bid.price < ask.price => Some([bid, ask]),
-            _ => None,
-        }
+        Some([self.book.best(Side::Buy)?, self.book.best(Side::Sell)?])
     }
 
     /// What a strategy of another instrument may read of this market; nothing while it is not to be trusted.
@@ -259,11 +235,18 @@ impl Desk {
     // ---- the turn ----
 
     /// Everything that follows from an event: withdraw or decide, then send what can be sent.
-    pub(super) fn advance(&mut self, account: &mut Account, now: Nanos, wake: Wake, source: External, out: &mut Output) {
+    pub(super) fn advance(
+        &mut self,
+        account: &mut Account,
+        now: Nanos,
+        wake: Wake,
+        source: External,
+        out: &mut Output,
+    ) {
         let due = self.tick(now, wake);
-        self.ask_snapshot(account, now, out);
         self.review_blocks(account, now, out);
-        if self.blocks.is_empty() && due {
+        // A strategy's requests of one decision must find room.
+        if self.blocks.is_empty() && due && out.account.remaining_capacity() >= self.plan.account.capacity() {
             self.decide(account, now, source, out);
         }
         if self.work {
@@ -272,6 +255,7 @@ impl Desk {
         if self.flatten.is_some() {
             self.close_position(account, now, out);
         }
+        self.ask_snapshot(account, now, out);
     }
 
     /// Moves the strategy's clock; true if a decision is due.
@@ -295,16 +279,14 @@ impl Desk {
         }
     }
 
+    /// Once per loss of sequence, and again when no answer came.
     fn ask_snapshot(&mut self, account: &mut Account, now: Nanos, out: &mut Output) {
-        if self.market == LinkState::Up && !self.in_sync {
-            let overdue = self.snapshot_asked.is_some_and(|asked| now - asked >= account.config.snapshot_retry);
-            if overdue {
-                self.snapshot_due = true;
-            }
+        let asked = self.snapshot_asked.is_some_and(|asked| now - asked < account.config.snapshot_retry);
+        if self.market != LinkState::Up || !self.book.wants_snapshot() || asked || out.commands.is_full() {
+            return;
         }
-        if self.snapshot_due && !out.commands.is_full() && account.gate.check_plain(now).is_ok() {
+        if account.gate.check_plain(now).is_ok() {
             out.commands.push(plain(CommandKind::Snapshot, self.id, now));
-            self.snapshot_due = false;
             self.snapshot_asked = Some(now);
         }
     }
@@ -390,7 +372,6 @@ impl Desk {
         };
         self.strategy.decide(&view, &mut self.plan);
         for &request in &self.plan.account {
-            // More requests than fit in one step are a bug of the strategy.
             out.account.push((self.id, request));
         }
         self.execute(account, now, clock, out);
@@ -493,8 +474,8 @@ impl Desk {
         };
         let place = self.table.open(id, quote, false, clock);
         let slot = self.table.at_mut(place);
-        slot.generation = 1;
-        slot.sent_at = now;
+        slot.generation = command.generation;
+        (slot.placed_at, slot.sent_at) = (now, now);
         command.client_id = id;
         out.commands.push(command);
         self.counters.new += 1;
@@ -551,7 +532,9 @@ impl Desk {
                 continue;
             }
             match wish {
-                Wish::Cancel(cause) if slot.state != State::PendingCancel => self.cancel(account, place, cause, now, out),
+                Wish::Cancel(cause) if slot.state != State::PendingCancel => {
+                    self.cancel(account, place, cause, now, out)
+                }
                 Wish::Amend(quote, cause) if slot.state != State::PendingAmend => {
                     self.amend(account, place, &quote, cause, now, out);
                 }
@@ -646,10 +629,7 @@ impl Desk {
         };
         if let Some(kind) = end {
             self.flatten = None;
-            return out.note(Decision {
-                qty: self.holdings.net(),
-                ..Decision::of(kind, self.id, Cause::Operator)
-            });
+            return out.note(Decision { qty: self.holdings.net(), ..Decision::of(kind, self.id, Cause::Operator) });
         }
         let Some(position_side) = open else { return };
         let held = self.holdings.qty(position_side);
@@ -748,8 +728,8 @@ impl Desk {
             }
         }
         let patience = account.config.mismatch_after;
-        let lagging = self.behind
-            && self.table.all().any(|slot| slot.behind_since.is_some_and(|since| now - since >= patience));
+        let lagging =
+            self.behind && self.table.all().any(|slot| slot.behind_since.is_some_and(|since| now - since >= patience));
         if !account.reconciliation.mismatch && (lagging || self.holdings.differs_for(patience, now)) {
             account.mismatch();
         }
@@ -786,7 +766,7 @@ impl Desk {
                 *best = Some(Level { price: slot.price, qty: slot.qty - slot.filled });
             }
         }
-        let touch = self.touch();
+        let (touch, market) = (self.touch(), self.book.counters());
         Status {
             now,
             best: [touch.map(|[bid, _]| bid), touch.map(|[_, ask]| ask)],
@@ -799,14 +779,12 @@ impl Desk {
             pnl: self.holdings.pnl(),
             ladder: account.gate.ladder,
             blocks: self.blocks,
-            counters: self.counters,
+            counters: Counters {
+                gaps: market.gaps + market.mismatches,
+                resyncs: market.resyncs,
+                crossed: market.crossed,
+                ..self.counters
+            },
         }
     }
 }
-
-/// The detail of a kill decision.
-pub(super) fn kill_detail(reason: KillReason) -> i64 {
-    reason as i64
-}
-
-const _: () = assert!(COMMANDS_MAX >= 2);

@@ -6,7 +6,6 @@
 
 pub mod account;
 mod answer;
-mod book;
 pub mod config;
 mod desk;
 pub mod order;
@@ -20,12 +19,15 @@ pub use output::{Blocks, Counters, Decision, DecisionKind, Output, Status};
 pub use position::Pnl;
 pub use risk::{KillReason, Ladder, Refusal, RiskLimits};
 
+#[cfg(test)]
+mod tests;
+
 use crate::event::{AccountEvent, Event, Link, LinkState, Operator};
 use crate::instrument::InstrumentId;
 use crate::unit::{Money, Nanos};
 use account::Account;
 use desk::{Desk, Flatten, Wake};
-use strategy::{Cause, External, OwnEvent, Strategy};
+use strategy::{Cause, External, OwnEvent};
 
 /// Which desks an event wakes.
 enum Touched {
@@ -74,18 +76,19 @@ impl Maker {
             _ => Wake::Event,
         };
         self.check_loss(now, out);
-        self.account.pump(now, out);
         match touched {
             Touched::One(id) => self.advance(usize::from(id.0), now, wake, out),
             Touched::All => (0..self.desks.len()).for_each(|at| self.advance(at, now, wake, out)),
         }
+        // Quotes go first, recovery second.
+        self.account.pump(now, out);
     }
 
     fn advance(&mut self, at: usize, now: Nanos, wake: Wake, out: &mut Output) {
         let stale = self.account.config.market_stale;
-        let source = self.desks[at].source.map_or(External::default(), |source| {
-            self.desks[usize::from(source.0)].as_source(now, stale)
-        });
+        let source = self.desks[at]
+            .source
+            .map_or(External::default(), |source| self.desks[usize::from(source.0)].as_source(now, stale));
         self.desks[at].advance(&mut self.account, now, wake, source, out);
     }
 
@@ -239,7 +242,7 @@ impl Maker {
     fn kill(&mut self, reason: KillReason, out: &mut Output) {
         if !self.account.is_killed() {
             out.note(Decision {
-                detail: desk::kill_detail(reason),
+                detail: reason as i64,
                 ..Decision::of(DecisionKind::Killed, InstrumentId(0), Cause::Operator)
             });
         }

@@ -137,7 +137,7 @@ pub struct Output {
     /// What was decided and why, for the journal.
     pub decisions: ArrayVec<Decision, DECISIONS_MAX>,
     /// Requests of strategies about the account.
-    pub account: ArrayVec<(InstrumentId, AccountRequest), 8>,
+    pub account: ArrayVec<(InstrumentId, AccountRequest), 16>,
     /// Decisions of this step that found no room.
     pub decisions_lost: u32,
 }
@@ -235,9 +235,9 @@ pub struct Counters {
     pub bought: u64,
     /// Lots sold.
     pub sold: u64,
-    /// Sequence gaps of the book.
+    /// Times the book lost its sequence or contradicted the best quote.
     pub gaps: u64,
-    /// Times the book came (back) in sync.
+    /// Times the book came back in sync.
     pub resyncs: u64,
     /// Times the book was found crossed.
     pub crossed: u64,

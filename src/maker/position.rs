@@ -267,9 +267,10 @@ impl Holdings {
     /// Unrealised profit of all positions at `price`, truncated towards zero per position.
     #[must_use]
     pub fn unrealized(&self, instrument: &Instrument, price: Price) -> Money {
-        self.holdings.iter().filter(|holding| !holding.qty.is_zero()).fold(Money::ZERO, |sum, holding| {
-            sum + instrument.notional_at(price - holding.entry(), holding.qty)
-        })
+        self.holdings
+            .iter()
+            .filter(|holding| !holding.qty.is_zero())
+            .fold(Money::ZERO, |sum, holding| sum + instrument.notional_at(price - holding.entry(), holding.qty))
     }
 
     /// The split so far.

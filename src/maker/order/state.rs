@@ -86,15 +86,15 @@ static TABLE: [[Step; INPUTS]; 9] = {
     const CANCEL: Step = To(PendingCancel);
     [
         //  accept amended part  comple gone  refused   am-ref ca-ref unsent lost  absent    open  send-am send-ca
-        [LIVE, o, PART, DONE, DONE, BELIEVED, o, o, DONE, LOST, o, LIVE, X, X],      // PendingNew
-        [o, o, PART, DONE, DONE, ASK, o, o, o, ASK, o, o, AMEND, CANCEL],            // Live
-        [o, o, o, DONE, DONE, ASK, o, o, o, ASK, o, o, AMEND, CANCEL],               // Partial
-        [o, LIVE, o, DONE, DONE, ASK, ASK, o, LIVE, ASK, o, o, X, CANCEL],           // PendingAmend
-        [o, o, o, DONE, DONE, ASK, o, ASK, LIVE, ASK, o, o, X, X],                   // PendingCancel
-        [LIVE, o, PART, DONE, DONE, BELIEVED, o, o, o, o, BELIEVED, LIVE, X, X],     // UnknownNew
-        [o, o, o, DONE, DONE, o, o, o, o, o, BELIEVED, LIVE, X, X],                  // Unknown
-        [LIVE, o, PART, DONE, DONE, o, o, o, o, o, o, LIVE, X, X],                   // Presumed
-        [o, o, o, o, o, o, o, o, o, o, o, o, X, X],                                  // Done
+        [LIVE, o, PART, DONE, DONE, BELIEVED, o, o, DONE, LOST, o, LIVE, X, X], // PendingNew
+        [o, o, PART, DONE, DONE, ASK, o, o, o, ASK, o, o, AMEND, CANCEL],       // Live
+        [o, o, o, DONE, DONE, ASK, o, o, o, ASK, o, o, AMEND, CANCEL],          // Partial
+        [o, LIVE, o, DONE, DONE, ASK, ASK, o, LIVE, ASK, o, o, X, CANCEL],      // PendingAmend
+        [o, o, o, DONE, DONE, ASK, o, ASK, LIVE, ASK, o, o, X, X],              // PendingCancel
+        [LIVE, o, PART, DONE, DONE, BELIEVED, o, o, o, o, BELIEVED, LIVE, X, X], // UnknownNew
+        [o, o, o, DONE, DONE, o, o, o, o, o, BELIEVED, LIVE, X, X],             // Unknown
+        [LIVE, o, PART, DONE, DONE, o, o, o, o, o, o, LIVE, X, X],              // Presumed
+        [o, o, o, o, o, o, o, o, o, o, o, o, X, X],                             // Done
     ]
 };
 

@@ -89,6 +89,8 @@ pub struct Slot {
     pub wish: Wish,
     /// When the strategy asked for it.
     pub created_at: Nanos,
+    /// When the new order went out.
+    pub placed_at: Nanos,
     /// When the last request about it went out.
     pub sent_at: Nanos,
     /// Nothing goes out about it before this.
@@ -130,6 +132,7 @@ impl Slot {
         base: Lots(0),
         wish: Wish::None,
         created_at: Nanos(0),
+        placed_at: Nanos(0),
         sent_at: Nanos(0),
         not_before: Nanos(0),
         cancel_sent: None,
@@ -238,7 +241,14 @@ impl Slot {
             self.wish = Wish::None;
             self.leg = None;
         }
+        let revived = self.state == State::Presumed && next.is_live();
         self.state = next;
+        if revived {
+            // Its end was believed and told; nobody counts on it any more.
+            self.told = false;
+            self.cancel_sent = None;
+            self.wish_cancel(now, Cause::Reconcile);
+        }
         true
     }
 

@@ -220,9 +220,7 @@ impl Gate {
         self.check_time(facts)?;
         self.check_terms(command, facts)?;
         self.check_position(command, facts)?;
-        if command.kind == CommandKind::New
-            && facts.live >= ORDERS_MAX.min(facts.instrument.orders_max as usize)
-        {
+        if command.kind == CommandKind::New && facts.live >= ORDERS_MAX.min(facts.instrument.orders_max as usize) {
             return Err(Refusal::OrdersMax);
         }
         if self.orders.count(facts.now) >= self.limits.orders_max {
