@@ -256,7 +256,7 @@ impl SyntheticMarket {
         self.activity = exp2(self.activity_octaves).clamp(SCALE / 3, SCALE * 10);
         match self.episode {
             Some(episode) if episode.until <= self.now => self.episode = None,
-            None if self.random.below(350) == 0 => {
+            None if self.random.below(420) == 0 => {
                 let direction = self.either_side();
                 self.episode = Some(Episode { until: self.now + 300 * MILLI + self.random.exponential(600 * MILLI), direction });
             }
@@ -345,7 +345,7 @@ impl SyntheticMarket {
 
     /// One taker order.
     fn take(&mut self) {
-        let busy = if self.episode.is_some() { 5 } else { 1 } * self.drift.map_or(1, |drift| drift.urgency);
+        let busy = if self.episode.is_some() { 7 } else { 1 } * self.drift.map_or(1, |drift| drift.urgency);
         let mean = if self.random.percent(33) { 3 * MILLI } else { 135 * MILLI / busy };
         let gap = self.random.exponential(mean);
         self.due_taker = self.now + 100_000 + gap * SCALE / self.activity;
@@ -420,11 +420,23 @@ impl SyntheticMarket {
     /// The touch of `side` went away: makers react.
     fn touch_moved(&mut self, side: Side) {
         self.swept = side;
+        if self.random.percent(40) {
+            // Who stands next in line sees it coming and steps back.
+            let pulled = self.profile.ticks(4) + self.random.exponential(self.profile.ticks(30));
+            let to = self.best(side).price.0 - side.sign() * pulled;
+            for _ in 0..24 {
+                let level = self.best(side);
+                if (level.price.0 - to) * side.sign() < 0 {
+                    break;
+                }
+                self.set(side, level.price.0, 0);
+            }
+        }
         self.touch_target[side.index()] = self.draw_lots(&profile::TOUCH_LOTS);
         let gap = self.spread();
         self.call_for_changes(gap);
         if gap > 1 {
-            self.due_refill = self.now + 60_000 + self.random.exponential(1_800_000);
+            self.due_refill = self.now + 60_000 + self.random.exponential(2_800_000);
         }
     }
 
@@ -445,7 +457,7 @@ impl SyntheticMarket {
         let follows = match self.lag() {
             Some((direction, _)) if direction == self.swept.opposite() => 92,
             _ if self.episode.is_some() => 82,
-            _ => 64,
+            _ => 68,
         };
         let (side, inside) = if dice < follows {
             (self.swept.opposite(), spread - 1)
@@ -466,7 +478,7 @@ impl SyntheticMarket {
         self.call_for_changes(inside);
         self.quote(0);
         if self.spread() > 1 {
-            self.due_refill = self.now + 60_000 + self.random.exponential(1_800_000);
+            self.due_refill = self.now + 60_000 + self.random.exponential(2_800_000);
         }
         self.due_cluster = self.due_cluster.min(self.now + self.random.exponential(1_500_000));
     }
@@ -475,7 +487,7 @@ impl SyntheticMarket {
     fn cluster(&mut self) {
         let busy = if self.episode.is_some() { 3 } else { 1 };
         let gap = self.random.draw(&profile::CLUSTER_GAP_NS);
-        self.due_cluster = self.now + gap * 18 / 10 / busy * SCALE / self.activity + 1_000;
+        self.due_cluster = self.now + gap * 17 / 10 / busy * SCALE / self.activity + 1_000;
         let mut side = self.either_side();
         let mut delay = 0;
         for _ in 0..self.random.draw(&profile::CLUSTER_COUNT) {
@@ -531,7 +543,7 @@ impl SyntheticMarket {
         for _ in 0..changes {
             self.change_level();
         }
-        for ((price, lots), often) in self.anchors().into_iter().zip([60, 95]) {
+        for ((price, lots), often) in self.anchors().into_iter().zip([55, 95]) {
             if self.random.percent(often) && price < self.best(Side::Buy).price.0 {
                 let lots = lots + self.profile.lots(20) * self.random.below(30);
                 self.set(Side::Buy, price, lots);
