@@ -280,10 +280,16 @@ mod tests {
             events += 1;
         }
         assert!(events > 2_000, "{events}");
-        let near = |book: &TrueBook| book.levels(Side::Buy).take(3).chain(book.levels(Side::Sell).take(3)).collect::<Vec<_>>();
-        while !matches!(market.next_event().kind, MarketKind::Depth(_)) {}
-        after.due().unwrap();
-        assert_eq!(near(played.book()).len(), 6);
+        let touch = |book: &TrueBook| (book.best(Side::Buy), book.best(Side::Sell));
+        let (mut last, mut frames) = (played.last_update(), 0);
+        while frames < 1 {
+            if let MarketKind::Depth(update) = after.next_event().kind {
+                assert_eq!(update.prev, last, "the book's id is the last frame's");
+                last = update.last;
+                frames += 1;
+            }
+        }
+        assert!(touch(played.book()).0.is_some() && touch(played.book()).1.is_some());
     }
 
     #[test]
@@ -324,10 +330,10 @@ mod tests {
         }
         writer.finish().unwrap();
         let played = CaptureMarket::open(&path, None).unwrap();
-        assert_eq!((played.instrument().tick.to_string(), played.instrument().price_places), ("0.05".to_owned(), 2));
+        assert_eq!((played.instrument().tick.to_string(), played.instrument().price_places), ("0.01".to_owned(), 2));
         let levels = |side| played.book().levels(side).map(|level| (level.price.0, level.qty.0)).collect::<Vec<_>>();
-        assert_eq!(levels(Side::Buy), [(20, 5), (18, 3), (17, 5), (16, 9)]);
-        assert_eq!(levels(Side::Sell), [(21, 7), (22, 4), (24, 6)]);
+        assert_eq!(levels(Side::Buy), [(100, 5), (90, 3), (85, 5), (80, 9)]);
+        assert_eq!(levels(Side::Sell), [(105, 7), (110, 4), (120, 6)]);
         assert_eq!(played.last_update(), Seq(10));
     }
 

@@ -22,6 +22,8 @@ const SECOND: i64 = 1_000_000_000;
 const SWEEP_PRINTS_MAX: usize = 350;
 /// Levels a side that the pretend venue holds at most; beyond it the furthest goes.
 const LEVELS_MAX: usize = 7_000;
+/// Levels a side that are always left, so that there is a touch on both.
+const LEVELS_MIN: usize = 64;
 /// Levels changed in one depth frame at most; the rest of a burst comes with the next one.
 const FRAME_CHANGES_MAX: i64 = 1_400;
 
@@ -386,7 +388,7 @@ impl SyntheticMarket {
         let small = self.profile.lots(200);
         self.advance_seq();
         let (mut prints, mut delay, mut depleted) = (0, 0, false);
-        while lots > 0 && prints < SWEEP_PRINTS_MAX && self.book.len(resting) > 16 {
+        while lots > 0 && prints < SWEEP_PRINTS_MAX && self.book.len(resting) > LEVELS_MIN {
             let level = self.best(resting);
             if (level.price.0 - to) * taker.sign() > 0 {
                 break;
@@ -424,7 +426,7 @@ impl SyntheticMarket {
             // Who stands next in line sees it coming and steps back.
             let pulled = self.profile.ticks(4) + self.random.exponential(self.profile.ticks(30));
             let to = self.best(side).price.0 - side.sign() * pulled;
-            for _ in 0..24 {
+            for _ in 0..24.min(self.book.len(side).saturating_sub(LEVELS_MIN)) {
                 let level = self.best(side);
                 if (level.price.0 - to) * side.sign() < 0 {
                     break;
@@ -521,7 +523,7 @@ impl SyntheticMarket {
             self.set(side, touch.price.0, lots + change);
         } else if change < lots {
             self.set(side, touch.price.0, lots - change);
-        } else if self.random.percent(50) {
+        } else if self.book.len(side) > LEVELS_MIN && self.random.percent(50) {
             self.set(side, touch.price.0, 0);
             self.touch_moved(side);
             return false;
@@ -587,19 +589,17 @@ impl SyntheticMarket {
             return;
         }
         let mut beyond = self.book.beyond(side, Ticks(price));
-        let Some(nearest) = beyond.next() else { return };
+        let nearest = beyond.next();
         let span = beyond.nth(2).map_or(i64::MAX / 8, |level| (level.price.0 - price).abs());
         drop(beyond);
         let sparse = span > 4 * self.profile.spacing(distance);
         let (come, go) = if sparse { (40, 10) } else { (8, 42) };
         let dice = self.random.below(100);
         let lots = self.level_lots(distance);
-        if dice < come && nearest.price.0 != price {
-            self.set(side, price, lots);
-        } else if dice >= 100 - go && self.book.len(side) > 64 {
-            self.set(side, nearest.price.0, 0);
-        } else {
-            self.set(side, nearest.price.0, lots);
+        match nearest {
+            Some(level) if dice >= 100 - go && self.book.len(side) > LEVELS_MIN => self.set(side, level.price.0, 0),
+            Some(level) if dice >= come => self.set(side, level.price.0, lots),
+            _ => self.set(side, price, lots),
         }
     }
 
@@ -793,7 +793,7 @@ mod tests {
     #[test]
     fn a_funding_flip_turns_rate_and_premium() {
         let flip = Regime::FundingFlip { rate: Rate::from_bps(-3) };
-        let mut market = market("BTCUSDT", "0.10", 2, vec![(secs(5), flip)]);
+        let mut market = market("BTCUSDT", "0.10", 2, vec![(Nanos::from_millis(5_500), flip)]);
         let mut signs = Vec::new();
         while signs.len() < 10 {
             if let MarketKind::Mark { mark, .. } = market.next_event().kind {
@@ -801,7 +801,7 @@ mod tests {
             }
         }
         assert_eq!(signs[..5], [(1, 1); 5]);
-        assert_eq!(signs[6..], [(-1, -1); 4]);
+        assert_eq!(signs[5..], [(-1, -1); 5]);
     }
 
     #[test]
