@@ -1,4 +1,5 @@
 //! A pretend venue: market, matching, account and protocol. Only `server` and `capture` touch the world; the rest is pure.
 
+pub mod capture;
 pub mod frames;
 pub mod market;
