@@ -1,1 +1,10 @@
 //! A pretend venue: market, matching, account and protocol. Only `server` and `capture` touch the world; the rest is pure.
+
+pub mod account;
+pub mod exchange;
+pub mod fault;
+pub mod latency;
+pub mod matching;
+pub mod order;
+pub mod orders;
+pub mod queue;
