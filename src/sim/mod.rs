@@ -3,7 +3,9 @@
 pub mod account;
 pub mod exchange;
 pub mod fault;
+pub mod frames;
 pub mod latency;
+pub mod market;
 pub mod matching;
 pub mod order;
 pub mod orders;
