@@ -45,7 +45,8 @@ struct Grid {
 impl Grid {
     /// The number in 1e-18; takes part in the grid.
     fn add(&mut self, text: &str) -> Result<i128, String> {
-        let value = parse_scaled(text.as_bytes(), MONEY_PLACES).map_err(|error| format!("the number `{text}`: {error}"))?;
+        let value =
+            parse_scaled(text.as_bytes(), MONEY_PLACES).map_err(|error| format!("the number `{text}`: {error}"))?;
         let places = text.split_once('.').map_or(0, |(_, fraction)| fraction.len());
         self.places = self.places.max(places);
         let (mut a, mut b) = (self.divisor, value.abs());

@@ -724,7 +724,9 @@ mod tests {
                         trade_id = trade.id;
                     }
                     MarketKind::Quote(quote) => {
-                        assert!(quote.bid.qty > Lots(0) && quote.ask.qty > Lots(0) && quote.bid.price < quote.ask.price);
+                        assert!(
+                            quote.bid.qty > Lots(0) && quote.ask.qty > Lots(0) && quote.bid.price < quote.ask.price
+                        );
                         quoted = Some(quote);
                     }
                     MarketKind::Depth(update) => {
@@ -739,10 +741,16 @@ mod tests {
                             && quote.seq == update.last
                         {
                             same += 1;
-                            assert_eq!((told.best(Side::Buy), told.best(Side::Sell)), (Some(quote.bid), Some(quote.ask)));
+                            assert_eq!(
+                                (told.best(Side::Buy), told.best(Side::Sell)),
+                                (Some(quote.bid), Some(quote.ask))
+                            );
                         }
                         for side in [Side::Buy, Side::Sell] {
-                            assert!(told.levels(side).eq(market.book().levels(side)), "{symbol}: diffs rebuild the book");
+                            assert!(
+                                told.levels(side).eq(market.book().levels(side)),
+                                "{symbol}: diffs rebuild the book"
+                            );
                         }
                     }
                     MarketKind::Mark { mark, .. } => assert!(mark.next_funding > mark.venue_time),
@@ -804,7 +812,8 @@ mod tests {
 
     #[test]
     fn memory_stays_flat() {
-        let mut market = market("BTCUSDT", "0.10", 2, vec![(secs(30), Regime::Trend { per_minute: Rate::from_bps(200) })]);
+        let mut market =
+            market("BTCUSDT", "0.10", 2, vec![(secs(30), Regime::Trend { per_minute: Rate::from_bps(200) })]);
         let (mut levels_most, mut ready_most) = (0, 0);
         while market.next_event().at < START + secs(1_200) {
             levels_most = levels_most.max(market.book.len(Side::Buy).max(market.book.len(Side::Sell)));
