@@ -19,8 +19,9 @@ pub struct Key<T: 'static> {
 }
 
 /// The settings of one kind of file: the table of its keys and what must hold between them.
-/// `default()` has every key at its default and required keys at a placeholder.
-pub trait Settings: Default + 'static {
+pub trait Settings: Sized + 'static {
+    /// Every key at its default, required keys at a placeholder.
+    fn blank() -> Self;
     /// Every key, in the order of the reference; values are set in this order.
     fn keys() -> &'static [Key<Self>];
     /// What is wrong between keys, each as a sentence that begins with the name of a key; empty when the settings can be used.
