@@ -89,7 +89,8 @@ pub fn read_text(path: &Path) -> Result<String, Problem> {
         return Err(Problem::of_file(&file, "larger than 1 MiB", "a settings file"));
     }
     match String::from_utf8(bytes) {
-        Ok(text) => Ok(text),
+        // Some editors begin a file with a byte order mark.
+        Ok(text) => Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)),
         Err(_) => Err(Problem::of_file(&file, "not UTF-8 text", "a settings file in UTF-8")),
     }
 }
@@ -133,7 +134,6 @@ fn extension(file: &str) -> String {
 /// # Errors
 /// Every fault of the text.
 pub fn engine_text(file: &str, text: &str) -> Result<Loaded<EngineSettings>, Vec<Problem>> {
-    let text = without_mark(text);
     let entries = document::flatten(document::parse(file, text, Format::Toml)?);
     Source { file, text }.settings(&entries, &[], Vec::new())
 }
@@ -143,7 +143,6 @@ pub fn engine_text(file: &str, text: &str) -> Result<Loaded<EngineSettings>, Vec
 /// # Errors
 /// Every fault of the text.
 pub fn strategy_text(file: &str, text: &str, target: Target) -> Result<Loaded<Strategy>, Vec<Problem>> {
-    let text = without_mark(text);
     let format = match extension(file).as_str() {
         "json" => Format::Json,
         "toml" => return Err(vec![Problem::of_file(file, "an engine file, not a strategy", "a .yml or .json file")]),
@@ -154,10 +153,6 @@ pub fn strategy_text(file: &str, text: &str, target: Target) -> Result<Loaded<St
     source.known_strategy(&entries).map_err(|problem| vec![problem])?;
     let connector = if target == Target::Venue { source.known_connector(&entries) } else { None };
     source.settings(&entries, FILE_KEYS, connector.into_iter().collect()).map(|loaded| loaded.map(Strategy::Perpetual))
-}
-
-fn without_mark(text: &str) -> &str {
-    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 fn find<'a>(entries: &'a [Entry], key: &str) -> Option<&'a Entry> {
@@ -376,13 +371,9 @@ mod tests {
             "leverage": 3, "bid_spread": 0.1, "ask_spread": 0.1, "order_amount": 0.1, "order_refresh_time": 30.0}"#;
         assert_eq!(
             strategy_text("s.json", json, Target::Venue).unwrap().settings,
-            strategy_text(
-                "s.yml",
-                &format!("\u{feff}{GOOD}template_version: 6\norder_override: null\n"),
-                Target::Venue
-            )
-            .unwrap()
-            .settings
+            strategy_text("s.yml", &format!("{GOOD}template_version: 6\norder_override: null\n"), Target::Venue)
+                .unwrap()
+                .settings
         );
     }
 
@@ -505,6 +496,8 @@ mod tests {
         assert!(problem.to_string().contains("s.yml: cannot be read"), "{problem}");
         std::fs::write(&path, [0xff, 0xfe]).unwrap();
         assert!(read_text(&path).unwrap_err().message.contains("UTF-8"));
+        std::fs::write(&path, "\u{feff}a: 1").unwrap();
+        assert_eq!(read_text(&path).unwrap(), "a: 1");
         std::fs::write(&path, vec![b' '; 2 << 20]).unwrap();
         assert!(read_text(&path).unwrap_err().message.contains("1 MiB"));
         assert!(read_text(dir.path()).unwrap_err().message.contains("cannot be read"));
