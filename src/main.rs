@@ -1,6 +1,5 @@
 //! `spinquote`: arguments to settings to a command. Holds no logic of the trade.
 
-#[expect(dead_code, reason = "the arguments of commands that are not dispatched yet")]
 mod cli;
 mod commands;
 mod diagnose;

@@ -39,11 +39,7 @@ fn each_fault_names_file_line_key_and_what_is_valid() {
     let yaml = |from: &str, to: &str| STRATEGY.replace(from, to);
     for (name, text, parts) in [
         ("s.yml", yaml("bid_spread: 0.1", "bid_spread: -0.1"), ["s.yml:5", "bid_spread", "-0.1", "(0, 100)"]),
-        (
-            "s.yml",
-            yaml("bid_spread", "bid_spraed"),
-            ["s.yml:5", "bid_spraed", "did you mean bid_spread?", "order_refresh"],
-        ),
+        ("s.yml", yaml("bid_spread", "bid_spraed"), ["s.yml:5", "bid_spraed", "did you mean bid_spread?", "(0, 100)"]),
         ("s.yml", yaml("leverage: 3", "leverage: 2.5"), ["s.yml:4", "leverage", "2.5", "whole number"]),
         ("s.yml", yaml("leverage: 3\n", ""), ["s.yml", "leverage", "missing", "(0, inf)"]),
         ("s.yml", STRATEGY.to_owned() + "leverage: 4\n", ["s.yml:9", "leverage", "second time", "line 4"]),

@@ -179,7 +179,7 @@ impl Source<'_> {
 
     /// The file names a strategy that can be run.
     fn known_strategy(&self, entries: &[Entry]) -> Result<(), Problem> {
-        let supported = format!("supported now: {}", STRATEGIES.join(", "));
+        let supported = format!("{}; others come in later versions", STRATEGIES.join(", "));
         if let Some(entry) = find(entries, "strategy")
             && let Some(name) = entry.node.value.text()
         {
@@ -251,9 +251,11 @@ impl Source<'_> {
     ) -> Result<Loaded<T>, Vec<Problem>> {
         let keys = T::keys();
         let mut settings = T::blank();
+        let mut misspelt = Vec::new();
         for entry in entries.iter().filter(|entry| !ignored.contains(&entry.key.as_str())) {
             if !keys.iter().any(|key| key.name == entry.key) {
                 problems.push(self.unknown_key(entry, keys));
+                misspelt.extend(nearest(&entry.key, keys.iter().map(|key| key.name)));
             }
         }
         for key in keys {
@@ -268,6 +270,7 @@ impl Source<'_> {
                 (Some(entry), None) if key.default.is_none() => {
                     problems.push(self.at(entry, "the key has no value and has no default".to_owned(), key.valid));
                 }
+                (None, _) if misspelt.contains(&key.name) => {}
                 (None, _) if key.default.is_none() => problems.push(Problem {
                     key: key.name.to_owned(),
                     ..Problem::of_file(self.file, "the key is missing and has no default", key.valid)
@@ -277,7 +280,8 @@ impl Source<'_> {
         }
         settings.settle();
         // A contradiction that a faulty key takes part in may vanish with the fault: only the fault is reported.
-        let faulty: Vec<String> = problems.iter().map(|problem| problem.key.clone()).collect();
+        let mut faulty: Vec<String> = problems.iter().map(|problem| problem.key.clone()).collect();
+        faulty.extend(misspelt.into_iter().map(str::to_owned));
         for message in settings.check() {
             if !faulty.iter().any(|key| !key.is_empty() && mentions(&message, key)) {
                 problems.push(self.between(entries, keys, message));
@@ -298,7 +302,8 @@ impl Source<'_> {
             let message = "a secret does not belong in this file; if the file was shared, change the secret".to_owned();
             (message, "credentials.source = \"env\" or \"file\"".to_owned())
         } else if let Some(guess) = nearest(&entry.key, names.clone()) {
-            (format!("unknown key; did you mean {guess}?"), guess.to_owned())
+            let valid = keys.iter().find(|key| key.name == guess).map_or("", |key| key.valid);
+            (format!("unknown key; did you mean {guess}?"), valid.to_owned())
         } else {
             let section = entry.key.split_once('.').map(|(section, _)| format!("{section}."));
             let near: Vec<_> =
@@ -389,7 +394,10 @@ mod tests {
             problems[1].starts_with("s.yml:5: bid_spread: -0.1") && problems[1].contains("(0, 100)"),
             "{problems:#?}"
         );
-        assert_eq!(problems[2], "s.yml:8: bid_spraed: unknown key; did you mean bid_spread? (valid: bid_spread)");
+        assert_eq!(
+            problems[2],
+            "s.yml:8: bid_spraed: unknown key; did you mean bid_spread? (valid: percent, (0, 100))"
+        );
         assert!(problems[3].starts_with("s.yml:9: colour: unknown key"), "{problems:#?}");
         assert!(problems[4].starts_with("s.yml: order_amount: the key is missing"), "{problems:#?}");
     }
