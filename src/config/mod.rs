@@ -1,3 +1,4 @@
 //! What the user wants: strategy files and `engine.toml`, checked whole before anything starts. Never holds a secret in clear.
 
+pub mod perpetual;
 pub mod schema;
