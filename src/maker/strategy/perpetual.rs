@@ -82,10 +82,10 @@ pub struct Perpetual {
     cancel_at: Nanos,
     last_own_trade: Option<Ticks>,
     position_mode_ready: bool,
-    /// Exits up to this id belong to a position that has ended.
-    forgotten: ClientId,
-    /// When the last stop of a closing side was placed: an amended stop keeps its order's creation time.
-    last_stop: [Nanos; 2],
+    /// The last decision without a position: exits asked for before it belong to a position that has ended.
+    flat_at: Nanos,
+    /// When the earliest live stop order is due for renewal.
+    renew_stop_at: Nanos,
     exit_levels: [ExitLevels; 2],
     quiet: Quiet,
     decided_at: Nanos,
@@ -105,8 +105,8 @@ impl Perpetual {
             cancel_at: Nanos::ZERO,
             last_own_trade: None,
             position_mode_ready: true,
-            forgotten: ClientId::default(),
-            last_stop: [Nanos(i64::MIN); 2],
+            flat_at: Nanos(i64::MIN),
+            renew_stop_at: Nanos::MAX,
             exit_levels: [ExitLevels::NONE; 2],
             quiet: Quiet::NEVER,
             decided_at: Nanos(i64::MIN),
@@ -181,15 +181,13 @@ impl Perpetual {
 
     /// An exit of a position that still exists.
     fn is_exit(&self, order: &OwnOrder) -> bool {
-        matches!(order.purpose, Purpose::TakeProfit | Purpose::StopLoss) && order.id > self.forgotten
+        matches!(order.purpose, Purpose::TakeProfit | Purpose::StopLoss) && order.created_at >= self.flat_at
     }
 
     /// A tick without a position.
     fn quote(&mut self, turn: &mut Turn<'_>) {
         let view = turn.view;
-        if let Some(newest) = view.orders.iter().map(|order| order.id).max() {
-            self.forgotten = self.forgotten.max(newest);
-        }
+        self.flat_at = view.now;
         let reference = self.reference(view);
         turn.reference = reference;
         if self.every_event() {
@@ -333,10 +331,8 @@ impl Strategy for Perpetual {
                 self.create_at = now + self.settings.filled_order_delay;
                 self.cancel_at = self.cancel_at.min(self.create_at);
                 self.last_own_trade = Some(order.price);
-                self.stop_gone(order);
             }
-            OwnEvent::Filled { .. } => {}
-            OwnEvent::Gone { order, .. } => self.stop_gone(order),
+            OwnEvent::Filled { .. } | OwnEvent::Gone { .. } => {}
             OwnEvent::PositionMode { hedge, ok } => self.position_mode_ready = *ok && *hedge == self.settings.hedge,
         }
     }
@@ -347,6 +343,7 @@ impl Strategy for Perpetual {
             return;
         }
         self.decided_at = view.now;
+        self.renew_stop_at = Nanos::MAX;
         let script = std::mem::take(&mut self.script);
         let mut turn = Turn { view, at_once: self.cancels_at_once, gone: 0, cancelled: 0, reference: None, script };
         if view.positions.is_empty() {
@@ -372,8 +369,7 @@ impl Strategy for Perpetual {
     fn next_timer(&self) -> Nanos {
         // The originals create strictly after the time, so that a wake-up at the time itself would find nothing to do.
         let after = Nanos(if self.every_event() { 0 } else { 1 });
-        let renewal = |at: Nanos| at.checked_add(self.settings.time_between_stop_loss_orders).unwrap_or(Nanos::MAX);
-        [self.create_at + after, self.cancel_at, renewal(self.last_stop[0]), renewal(self.last_stop[1])]
+        [self.create_at + after, self.cancel_at, self.renew_stop_at]
             .into_iter()
             .filter(|at| *at > self.decided_at)
             .min()

@@ -100,12 +100,17 @@ impl Perpetual {
 
     fn stop_loss(&mut self, turn: &mut Turn<'_>, position: &Open, bid: Ticks, ask: Ticks) -> Option<Exit> {
         let (view, closing) = (turn.view, position.closing);
-        let is_stop =
-            |order: &OwnOrder| order.side == closing && order.purpose == Purpose::StopLoss && order.id > self.forgotten;
+        let flat_at = self.flat_at;
+        let is_stop = |order: &OwnOrder| {
+            order.side == closing && order.purpose == Purpose::StopLoss && order.created_at >= flat_at
+        };
         let newest = turn.live().filter(|order| is_stop(order)).map(|order| order.created_at).max();
-        let last = self.last_stop[closing.index()];
-        if newest.is_some_and(|at| view.now - at.max(last) < self.settings.time_between_stop_loss_orders) {
-            return None;
+        if let Some(newest) = newest {
+            let due = newest + self.settings.time_between_stop_loss_orders;
+            if view.now < due {
+                self.renew_stop_at = self.renew_stop_at.min(due);
+                return None;
+            }
         }
         turn.cancel_where(Cause::StopLoss, is_stop);
         let stop = self.levels(view.instrument, position).stop;
@@ -125,7 +130,7 @@ impl Perpetual {
         turn.cancel_where(Cause::StopLoss, |order| {
             order.side == closing
                 && order.purpose == Purpose::TakeProfit
-                && order.id > self.forgotten
+                && order.created_at >= flat_at
                 && in_the_way(order.price)
         });
         for at in 0..turn.script.len() {
@@ -144,15 +149,16 @@ impl Perpetual {
         let now = turn.view.now;
         for side in [Side::Buy, Side::Sell] {
             for exit in exits.iter().filter(|exit| exit.closing == side) {
-                let (position_side, cause) = match (self.settings.hedge, side) {
-                    (false, _) => (PositionSide::Net, Cause::TakeProfit),
-                    (true, Side::Sell) => (PositionSide::Long, Cause::TakeProfit),
-                    (true, Side::Buy) => (PositionSide::Short, Cause::TakeProfit),
+                let position_side = match (self.settings.hedge, side) {
+                    (false, _) => PositionSide::Net,
+                    (true, Side::Sell) => PositionSide::Long,
+                    (true, Side::Buy) => PositionSide::Short,
                 };
-                let cause = if purpose == Purpose::StopLoss { Cause::StopLoss } else { cause };
-                if purpose == Purpose::StopLoss {
-                    self.last_stop[side.index()] = now;
-                }
+                let (cause, renew) = match purpose {
+                    Purpose::StopLoss => (Cause::StopLoss, now + self.settings.time_between_stop_loss_orders),
+                    _ => (Cause::TakeProfit, Nanos::MAX),
+                };
+                self.renew_stop_at = self.renew_stop_at.min(renew);
                 turn.place(
                     Quote {
                         side,
@@ -170,13 +176,6 @@ impl Perpetual {
         }
         if !exits.is_empty() {
             self.set_timers(now);
-        }
-    }
-
-    /// A stop that is gone no longer counts as the newest one.
-    pub(super) fn stop_gone(&mut self, order: &OwnOrder) {
-        if order.purpose == Purpose::StopLoss {
-            self.last_stop[order.side.index()] = Nanos(i64::MIN);
         }
     }
 
