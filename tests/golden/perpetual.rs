@@ -191,6 +191,7 @@ fn play(case: &Value, binary_inputs: bool, notes: &mut Vec<String>) -> Result<()
         token => panic!("collateral {token} is neither base nor quote"),
     };
     let mut strategy = Perpetual::new(settings, Cadence::Interval(nanos(&case["tick_size"])))
+        .unguarded()
         .with_collateral(collateral("buy_collateral"), collateral("sell_collateral"));
     let sync = case["cancel_ack"] == "sync";
     if sync {

@@ -10,13 +10,16 @@
 //! | W1 | a take-profit placed and, by a stop of the same tick, cancelled again goes out twice | never sent; [`Act::Revoke`] in the script | both |
 //! | W2 | entries are plain limit orders | [`ENTRY_TIF`]: post-only, a maker must not take | both |
 //! | W3 | exits are plain limit orders | [`EXIT_TIF`] and reduce-only: they may cross but never open a position | both |
-//! | W4 | a refresh cancels, and places a tick later | one step, so that it can be one amend; unchanged quotes are not touched; as the originals while a cancel is in flight | every event |
+//! | W4 | a refresh cancels, and places a tick later | one step, so that it can be one amend; unchanged quotes are not touched; as the originals while a cancel is in flight or the orders of both would be too many | every event |
 //! | W5 | quotes due at `create_ts` go out after it (strict) | at it | every event |
 //! | W6 | on a refresh the margin of the old quotes still counts as spent | as free, up to the wallet: they are replaced | every event |
 //! | W7 | a take-profit is replaced on each of its own partial fills | kept when its open rest is the position | every event |
 //! | W8 | an exit that outlives the position is a quote until the next refresh | cancelled at once | every event |
 //! | W9 | sums of sizes and the last trade are binary doubles | exact decimals; may differ by a tick on a rounding boundary | both |
 //! | W10 | up to ten ticks of waiting for the position mode | asked for at start; the engine confirms it before the first decision | both |
+//! | W11 | a buy and a sell that round to one tick both go out | the sell moves a tick above the buy: the two sides never meet | every event |
+//! | W12 | a position mode that is lost halts the strategy, its orders stay | every live order is cancelled ([`Perpetual::unguarded`]: as the originals) | both |
+//! | W13 | entries that would add to the position stay while it is being stopped out | cancelled with the stop ([`Perpetual::unguarded`]: as the originals) | both |
 
 mod exits;
 mod pricing;
@@ -77,6 +80,7 @@ pub struct Perpetual {
     settings: PerpetualSettings,
     cadence: Cadence,
     cancels_at_once: bool,
+    guarded: bool,
     collateral: [Collateral; 2],
     create_at: Nanos,
     cancel_at: Nanos,
@@ -100,6 +104,7 @@ impl Perpetual {
             settings,
             cadence,
             cancels_at_once: cadence == Cadence::EveryEvent,
+            guarded: true,
             collateral: [Collateral::Quote; 2],
             create_at: Nanos::ZERO,
             cancel_at: Nanos::ZERO,
@@ -118,6 +123,13 @@ impl Perpetual {
     #[must_use]
     pub fn with_cancels_at_once(mut self) -> Self {
         self.cancels_at_once = true;
+        self
+    }
+
+    /// Keeps the originals' orders on a halt and on a stop (W12, W13). For comparing with recorded outcomes only.
+    #[must_use]
+    pub fn unguarded(mut self) -> Self {
+        self.guarded = false;
         self
     }
 
@@ -227,7 +239,9 @@ impl Perpetual {
             let in_flight = turn.live().any(|order| order.cancel_sent.is_some());
             if self.within_tolerance(turn, proposal.as_ref()) {
                 self.set_timers(view.now);
-            } else if let (Some(proposal), true) = (&proposal, usable && !in_flight) {
+            } else if let (Some(proposal), true) = (&proposal, usable && !in_flight)
+                && proposal.len() <= turn.room()
+            {
                 let (mut kept_orders, mut kept_quotes) = (0_u64, 0_u64);
                 for (at, order) in view.orders.iter().enumerate() {
                     let same = |(n, quote): &(usize, &Proposed)| {
@@ -339,14 +353,17 @@ impl Strategy for Perpetual {
 
     fn decide(&mut self, view: &View<'_>, plan: &mut Plan) {
         self.script.clear();
-        if !self.position_mode_ready {
+        if !self.position_mode_ready && !self.guarded {
             return;
         }
         self.decided_at = view.now;
         self.renew_stop_at = Nanos::MAX;
         let script = std::mem::take(&mut self.script);
-        let mut turn = Turn { view, at_once: self.cancels_at_once, gone: 0, cancelled: 0, reference: None, script };
-        if view.positions.is_empty() {
+        let mut turn =
+            Turn { view, at_once: self.cancels_at_once, gone: 0, cancelled: 0, placed: 0, reference: None, script };
+        if !self.position_mode_ready {
+            turn.cancel_where(Cause::Withdraw, |_| true);
+        } else if view.positions.is_empty() {
             self.quote(&mut turn);
             if self.every_event() && !self.quiet.covers(view.orders) {
                 self.remember_quiet(view);
@@ -385,6 +402,7 @@ struct Turn<'a> {
     /// Bits over `view.orders`.
     gone: u64,
     cancelled: u64,
+    placed: usize,
     reference: Option<Price>,
     script: Script,
 }
@@ -429,8 +447,17 @@ impl<'a> Turn<'a> {
         self.script.push(Act::Cancel(order.id, cause));
     }
 
+    /// Left out when the instrument has as many orders as it can have; slow cancels can come to that.
     fn place(&mut self, quote: Quote, cause: Cause) {
-        self.script.push(Act::Place(quote, cause));
+        if self.room() > 0 {
+            self.placed += 1;
+            self.script.push(Act::Place(quote, cause));
+        }
+    }
+
+    /// Placements that still fit, counting orders that are on their way out.
+    fn room(&self) -> usize {
+        ORDERS_MAX - self.view.orders.len() - self.placed
     }
 }
 

@@ -107,6 +107,9 @@ impl Perpetual {
         if s.order_optimization_enabled && s.order_levels <= 1 {
             self.optimize(view, &mut proposal)?;
         }
+        if self.every_event() {
+            keep_apart(&mut proposal);
+        }
         self.keep_affordable(view, &mut proposal);
         let (bid, ask) = (view.book.best(Side::Buy), view.book.best(Side::Sell));
         proposal.retain(|order| match order.side {
@@ -197,6 +200,15 @@ impl Perpetual {
         });
         let all = view.wallet.max(view.available).0.saturating_mul(leverage);
         free.saturating_add(locked).min(all)
+    }
+}
+
+/// Sells that round to the tick of a buy, or below, move to the tick above it.
+fn keep_apart(proposal: &mut Proposal) {
+    let highest_buy = proposal.iter().filter(|order| order.side == Side::Buy).map(|order| order.price).max();
+    let Some(floor) = highest_buy.and_then(|buy| buy.checked_add(Ticks(1))) else { return };
+    for order in proposal.iter_mut().filter(|order| order.side == Side::Sell) {
+        order.price = order.price.max(floor);
     }
 }
 
