@@ -2,6 +2,9 @@
 
 pub mod credentials;
 pub mod document;
+pub mod engine;
+mod engine_keys;
+pub mod load;
 pub mod perpetual;
 pub mod problem;
 pub mod reference;

@@ -363,6 +363,7 @@ impl Desk {
             orders: &self.orders,
             positions: &self.positions,
             available: account.available,
+            available_base: crate::unit::Amount::ZERO,
             wallet: account.wallet,
             unrealized: self
                 .mark

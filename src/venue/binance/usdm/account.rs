@@ -3,7 +3,7 @@
 
 use super::answer::{bare, position_side, side, time_in_force};
 use super::client_id::Prefix;
-use crate::event::{AccountEvent, ClientId, Fill, OrderEvent, OrderEventKind, OrderSource, Side};
+use crate::event::{AccountEvent, ClientId, Fill, OrderEvent, OrderEventKind, OrderSource};
 use crate::instrument::{Instrument, InstrumentId};
 use crate::unit::{DecimalError, Lots, Money, Nanos, Price, Step, Ticks};
 use serde::Deserialize;
@@ -344,6 +344,7 @@ fn strip_envelope(text: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Side;
 
     fn told(frame: &str) -> Vec<PrivateEvent> {
         let terms = [Instrument::synthetic("BTCUSDT", "0.1", "0.001")];
