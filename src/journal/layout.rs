@@ -19,7 +19,7 @@
 //!     check = `checksum` of the bytes from 8 to the padded end, seeded with len
 //!     seq   counts up by one over all segments of a run, from 1
 //!     time  = engine clock, nanoseconds since the Unix epoch
-//!   The last record of a full segment has the kind SEAL and no payload; the next segment continues.
+//!   The last record of a full segment has the kind SEAL, no payload, and the seq of the record that follows in the next segment.
 //! ```
 
 use std::path::{Path, PathBuf};

@@ -187,7 +187,7 @@ payload! {
         instrument: InstrumentId,
     }
     /// A decision of the maker, in codes of the maker.
-    Decision[66] {
+    Decision[64] {
         /// The price that it was decided on, 0 if none.
         reference: Price,
         /// The order, zero if none.

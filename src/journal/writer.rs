@@ -119,7 +119,8 @@ impl Writer {
             self.lost_total += 1;
             return Err(if too_large { AppendError::TooLarge { bytes: payload, max } } else { AppendError::Full });
         };
-        self.put(record::SEAL, now, &[], RECORD_HEADER);
+        // The seal bears the number of the record behind it and uses none up.
+        self.next_seq = self.put(record::SEAL, now, &[], RECORD_HEADER);
         take_into_use(&mut next, self.next_seq);
         let full = std::mem::replace(&mut self.segment, next);
         assert!(self.sealed.push(full).is_ok(), "the place was seen free and nobody else pushes");
