@@ -98,7 +98,7 @@ fn without_a_ready_segment_the_writer_says_full_and_marks_the_loss() {
     }
     // Even a record that would fit the rest is refused: it must not hide the loss.
     assert_eq!(writer.append(record::TIMER, Nanos(5), &[]), Err(AppendError::Full));
-    assert_eq!(writer.lost(), 2);
+    assert_eq!(writer.lost_total(), 2);
     segments.housekeep(T0).unwrap();
     writer.append(record::FRAME, T0, &[&[2; 10]]).unwrap();
     let mut kinds = Vec::new();

@@ -24,6 +24,7 @@ pub struct Writer {
     next_seq: u64,
     ready: rtrb::Consumer<Segment>,
     sealed: rtrb::Producer<Segment>,
+    /// Records lost since the last one that got in, and the time of the first of them.
     lost: u64,
     lost_since: Nanos,
     lost_total: u64,
@@ -66,7 +67,7 @@ impl Writer {
 
     /// Records lost so far for want of a segment.
     #[must_use]
-    pub fn lost(&self) -> u64 {
+    pub fn lost_total(&self) -> u64 {
         self.lost_total
     }
 
