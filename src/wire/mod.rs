@@ -1,1 +1,2 @@
 //! Bytes in, bytes out: decimals, JSON, WebSocket, HTTP, TLS records. Pure; no sockets.
+pub mod simd;
