@@ -1,0 +1,95 @@
+//! Three levels of 64-way bitmaps over the slots of a ladder window: the next occupied slot in at most five word reads.
+
+/// Which of up to 64^3 slots are occupied.
+#[derive(Debug)]
+pub(super) struct Bitmap {
+    slots: Box<[u64]>,
+    words: Box<[u64]>,
+    blocks: u64,
+}
+
+/// Most slots that three levels cover.
+pub(super) const SLOTS_MAX: usize = 64 * 64 * 64;
+
+impl Bitmap {
+    pub(super) fn new(slots: usize) -> Self {
+        assert!(slots >= 64 && slots <= SLOTS_MAX && slots.is_power_of_two());
+        let words = slots / 64;
+        Self { slots: vec![0; words].into(), words: vec![0; words.div_ceil(64)].into(), blocks: 0 }
+    }
+
+    #[inline]
+    pub(super) fn insert(&mut self, slot: usize) {
+        self.slots[slot >> 6] |= 1 << (slot & 63);
+        self.words[slot >> 12] |= 1 << ((slot >> 6) & 63);
+        self.blocks |= 1 << (slot >> 12);
+    }
+
+    #[inline]
+    pub(super) fn remove(&mut self, slot: usize) {
+        let word = &mut self.slots[slot >> 6];
+        *word &= !(1 << (slot & 63));
+        if *word == 0 {
+            let block = &mut self.words[slot >> 12];
+            *block &= !(1 << ((slot >> 6) & 63));
+            if *block == 0 {
+                self.blocks &= !(1 << (slot >> 12));
+            }
+        }
+    }
+
+    /// The first occupied slot at or above `slot`, without wrapping.
+    #[inline]
+    pub(super) fn at_or_after(&self, slot: usize) -> Option<usize> {
+        let word = slot >> 6;
+        let here = self.slots.get(word)? & (!0 << (slot & 63));
+        if here != 0 {
+            return Some((word << 6) | here.trailing_zeros() as usize);
+        }
+        let next = word + 1;
+        let block = next >> 6;
+        let here = self.words.get(block)? & (!0 << (next & 63));
+        let word = if here != 0 {
+            (block << 6) | here.trailing_zeros() as usize
+        } else {
+            // Shifted in two steps: `block + 1` may be 64.
+            let rest = self.blocks & (!0 << block << 1);
+            if rest == 0 {
+                return None;
+            }
+            let block = rest.trailing_zeros() as usize;
+            (block << 6) | self.words[block].trailing_zeros() as usize
+        };
+        Some((word << 6) | self.slots[word].trailing_zeros() as usize)
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.slots.fill(0);
+        self.words.fill(0);
+        self.blocks = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    proptest! {
+        #[test]
+        fn finds_what_a_sorted_set_finds(
+            size in prop::sample::select(vec![64_usize, 4096, 16_384, SLOTS_MAX]),
+            ops in prop::collection::vec((any::<u32>(), any::<bool>()), 1..200),
+        ) {
+            let (mut fast, mut naive) = (Bitmap::new(size), BTreeSet::new());
+            for (raw, insert) in ops {
+                let slot = raw as usize % size;
+                if insert { fast.insert(slot); naive.insert(slot); } else { fast.remove(slot); naive.remove(&slot); }
+                for probe in [0, slot, slot + 1, size - 1] {
+                    prop_assert_eq!(fast.at_or_after(probe), naive.range(probe..).next().copied());
+                }
+            }
+        }
+    }
+}
