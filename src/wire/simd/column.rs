@@ -128,7 +128,7 @@ impl Column {
 
 /// Value of eight digit bytes (0..=9 each), the first in the lowest byte.
 #[inline]
-const fn eight_digits(digits: u64) -> u64 {
+pub(crate) const fn eight_digits(digits: u64) -> u64 {
     const PAIR: u64 = 0x0000_00ff_0000_00ff;
     let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8);
     ((pairs & PAIR).wrapping_mul(100 + (1_000_000 << 32)))

@@ -9,6 +9,7 @@ mod portable;
 mod x86;
 
 pub use column::Column;
+pub(crate) use column::eight_digits;
 
 use crate::unit::{Lots, Ticks};
 

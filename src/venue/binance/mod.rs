@@ -1,0 +1,3 @@
+//! Binance. Its products share a manner but not their frames, so each has its own folder.
+
+pub mod usdm;
