@@ -87,7 +87,9 @@ fn every_recorded_frame_reads_the_same_on_every_path() {
             }
             hot += u64::from(frame.contains("@depth@") || frame.contains("@bookTicker") || frame.contains("@trade"));
             let answer = panel.agree(frame.as_bytes(), b"");
-            assert!(answer.starts_with("Ok(Event("), "{answer} for {frame}");
+            // Prints of the insurance fund are in the recordings.
+            let of_market = !frame.contains("INSURANCE_FUND");
+            assert!(answer.starts_with(if of_market { "Ok(Event(" } else { "Ok(Ignored)" }), "{answer} for {frame}");
         }
         assert!(frames > 60_000, "{frames} frames in {name}");
         for (kernel, decoder) in &panel.decoders {
@@ -157,7 +159,7 @@ fn a_bad_number_is_a_fault_and_never_a_price() {
     let tick = Step::parse(b"0.10").unwrap();
     for (text, fault) in [
         ("42300.05", DecodeError::BadNumber { key: "b", fault: DecimalError::OffStep { step: tick } }),
-        ("4.23e4", DecodeError::BadNumber { key: "b", fault: DecimalError::BadByte { byte: b'e', at: 4 } }),
+        ("42300e0", DecodeError::BadNumber { key: "b", fault: DecimalError::BadByte { byte: b'e', at: 5 } }),
         ("-42300.00", DecodeError::Negative { key: "b" }),
         ("", DecodeError::BadNumber { key: "b", fault: DecimalError::Empty }),
         ("42300.", DecodeError::BadNumber { key: "b", fault: DecimalError::Empty }),

@@ -1,8 +1,8 @@
 //! The level scanner on AVX2 and AVX-512: quotes are found as bits of a 64-byte mask, a level's two numbers are converted at once.
 #![allow(unsafe_code)] // Vector loads through pointers; every offset is checked against the slice before it.
 
-use super::column::{Column, TEXT_MAX};
 use super::SPARE;
+use super::column::{Column, TEXT_MAX};
 use crate::unit::{Lots, Ticks};
 use std::arch::x86_64::*;
 
@@ -45,10 +45,7 @@ fn well_formed(buf: &[u8], len: usize, at: usize, level: Marks) -> Option<u8> {
 fn lengths(level: Marks, price: &Column, qty: &Column) -> Option<(usize, usize)> {
     let price_len = level.price_end.checked_sub(2)?;
     let qty_len = level.qty_end.checked_sub(level.price_end + 3)?;
-    let ok = price_len >= price.text_min()
-        && price_len <= TEXT_MAX
-        && qty_len >= qty.text_min()
-        && qty_len <= TEXT_MAX;
+    let ok = price_len >= price.text_min() && price_len <= TEXT_MAX && qty_len >= qty.text_min() && qty_len <= TEXT_MAX;
     ok.then_some((price_len, qty_len))
 }
 
@@ -204,14 +201,12 @@ fn avx512(
             }
         };
         let shift = first.qty_end + 3;
-        let second = Marks { price_end: second.price_end.checked_sub(shift)?, qty_end: second.qty_end.checked_sub(shift)? };
+        let second =
+            Marks { price_end: second.price_end.checked_sub(shift)?, qty_end: second.qty_end.checked_sub(shift)? };
         let next = well_formed(buf, len, second_at, second)?;
         let (price_len, qty_len) = lengths(first, price, qty)?;
         let (price_len2, qty_len2) = lengths(second, price, qty)?;
-        let text = _mm512_inserti64x4::<1>(
-            _mm512_castsi256_si512(load(buf, at, first)),
-            load(buf, second_at, second),
-        );
+        let text = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(load(buf, at, first)), load(buf, second_at, second));
         let tail = |len: usize| (0xffff_u64 << (TEXT_MAX - len)) & 0xffff;
         let live = tail(price_len) | tail(qty_len) << 16 | tail(price_len2) << 32 | tail(qty_len2) << 48;
         let values = _mm512_maskz_mov_epi8(live, _mm512_xor_si512(text, pattern));
@@ -243,7 +238,14 @@ fn avx512(
 /// Ticks and lots of one level.
 #[inline]
 #[target_feature(enable = "avx2,bmi1")]
-fn single(buf: &[u8], at: usize, level: Marks, price: &Column, qty: &Column, constants: &Pair) -> Option<(Ticks, Lots)> {
+fn single(
+    buf: &[u8],
+    at: usize,
+    level: Marks,
+    price: &Column,
+    qty: &Column,
+    constants: &Pair,
+) -> Option<(Ticks, Lots)> {
     let (price_len, qty_len) = lengths(level, price, qty)?;
     let text = _mm256_xor_si256(load(buf, at, level), constants.pattern);
     let values = _mm256_and_si256(text, tail_mask(price_len, qty_len));

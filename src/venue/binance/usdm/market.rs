@@ -128,15 +128,17 @@ impl MarketDecoder {
         let result = self.json.with(buf, len, |root| general(symbols, markets, levels, root));
         self.counts.parsed += 1;
         match result {
-            Ok(Parsed::Depth { instrument, first, last, prev, time }) => Ok(MarketMessage::Event(Event::Depth(DepthUpdate {
-                instrument,
-                first: Seq(first),
-                last: Seq(last),
-                prev: Seq(prev),
-                venue_time: time,
-                bids: self.levels.bids(),
-                asks: self.levels.asks(),
-            }))),
+            Ok(Parsed::Depth { instrument, first, last, prev, time }) => {
+                Ok(MarketMessage::Event(Event::Depth(DepthUpdate {
+                    instrument,
+                    first: Seq(first),
+                    last: Seq(last),
+                    prev: Seq(prev),
+                    venue_time: time,
+                    bids: self.levels.bids(),
+                    asks: self.levels.asks(),
+                })))
+            }
             Ok(Parsed::Event(event)) => Ok(MarketMessage::Event(event)),
             Ok(Parsed::Response { id, code }) => Ok(MarketMessage::Response { id, code }),
             Ok(Parsed::Ignored) => {
@@ -495,9 +497,8 @@ fn general(
             })))
         }
         "markPriceUpdate" => {
-            let price = |key| {
-                Price::parse(text(data, key)?.as_bytes()).map_err(|fault| DecodeError::BadNumber { key, fault })
-            };
+            let price =
+                |key| Price::parse(text(data, key)?.as_bytes()).map_err(|fault| DecodeError::BadNumber { key, fault });
             let mark = price("p")?;
             // Delivery contracts have no funding: an empty rate is documented for them.
             let rate = text(data, "r")?;
