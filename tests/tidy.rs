@@ -351,6 +351,67 @@ fn without_tests(code: &str) -> String {
     String::from_utf8(out).expect("whole items are blanked")
 }
 
+/// Faults of tuning.md against the format that it states at its top: heading, Why, Set with a block, Check with one line, Expect.
+fn check_tuning(text: &str) -> Vec<String> {
+    let (mut faults, mut ids) = (Vec::new(), Vec::new());
+    for entry in text.split("\n### ").skip(1) {
+        let entry = entry.split("\n## ").next().unwrap_or_default();
+        let (heading, body) = entry.split_once('\n').unwrap_or((entry, ""));
+        let id = heading.split(':').next().unwrap_or_default().to_owned();
+        let shouted = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '-';
+        if !id.starts_with("T-") || !id.chars().all(shouted) || !heading.contains(": ") || ids.contains(&id) {
+            faults.push(format!("tuning.md: {heading}: a heading is `### T-ID: title`, each id once"));
+        }
+        let mut shape: Vec<&str> = body.lines().filter(|line| !line.is_empty()).map(shape_of).collect();
+        // A block to set may have several lines, the check has one.
+        shape.dedup_by(|next, part| *next == "text" && *part == "text");
+        let one_line = body.contains("- **Check:**\n```\n") && body.trim_end().lines().rev().nth(3) == Some("```");
+        if shape != ["why", "set", "fence", "text", "fence", "check", "fence", "text", "fence", "expect"] || !one_line {
+            faults.push(format!(
+                "tuning.md: {id}: fields are Why, Set with a block, Check with a block, Expect with a pattern"
+            ));
+        }
+        ids.push(id);
+    }
+    if ids.is_empty() {
+        faults.push("tuning.md: has no entry".to_owned());
+    }
+    faults
+}
+
+fn shape_of(line: &str) -> &'static str {
+    match line {
+        _ if line.starts_with("- **Why:** ") => "why",
+        _ if line.starts_with("- **Set:** ") => "set",
+        "- **Check:**" => "check",
+        _ if line.starts_with("- **Expect:** `") && line.matches('`').count() >= 2 => "expect",
+        "```" => "fence",
+        _ => "text",
+    }
+}
+
+#[test]
+fn tuning_has_the_format_that_it_states() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("tuning.md")).unwrap();
+    assert_eq!(check_tuning(&text), Vec::<String>::new());
+    for id in ["T-MLOCK"] {
+        assert!(text.contains(&format!("### {id}: ")), "settings help names {id}");
+    }
+    let good = "x\n### T-A: a\n- **Why:** w\n- **Set:** s\n```\none\ntwo\n```\n- **Check:**\n```\ncat x\n```\n- **Expect:** `0` z\n";
+    assert_eq!(check_tuning(good), Vec::<String>::new());
+    for (from, to) in [
+        ("T-A", "t-a"),
+        ("- **Why:** w\n", ""),
+        ("`0`", "0"),
+        ("cat x\n", ""),
+        ("- **Set:** s", "- **Set:** s\n- **Set:** s"),
+    ] {
+        assert_eq!(check_tuning(&good.replace(from, to)).len(), 1, "{to:?} for {from:?}");
+    }
+    assert_eq!(check_tuning(&(good.to_owned() + &good[2..])).len(), 1, "an id twice");
+}
+
 /// The rules broken by `body` in the file `name`, under a good first line.
 fn faults_of(name: &str, body: &str) -> Vec<String> {
     check_file(name, &format!("//! A file.\n{body}"))
