@@ -97,7 +97,7 @@ impl Session {
                 *self.per_venue_ms.entry(trade.venue_time.as_millis()).or_default() += 1;
                 TRADE
             }
-            MarketKind::Mark { .. } | MarketKind::Snapshot(_) => return,
+            MarketKind::Mark { .. } => return,
         };
         *self.per_second.entry(second).or_default() += 1;
         if let Some(before) = self.last[kind].replace(event.at) {

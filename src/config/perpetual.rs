@@ -123,8 +123,8 @@ pub struct PerpetualSettings {
     pub order_override: Vec<Override>,
 }
 
-/// Levels and override entries that one plan can place on both sides together.
-pub const LEVELS_MAX: u32 = 32;
+/// Most levels of a side, and most entries of the override map: both sides and a few exits fit what one instrument can have open.
+pub const LEVELS_MAX: u32 = 30;
 
 /// Every documented default; required keys are empty or zero, which [`PerpetualSettings::check`] refuses.
 impl Default for PerpetualSettings {
@@ -427,7 +427,7 @@ pub static KEYS: &[Key<PerpetualSettings>] = &[
     Key {
         name: "order_levels",
         default: Some("1"),
-        valid: "whole number, (0, inf); up to 32 are supported",
+        valid: "whole number, (0, inf); up to 30 are supported",
         help: "Quotes per side.",
         hot: true,
         set: |s, text| {
@@ -895,9 +895,9 @@ mod tests {
         set(&mut settings, "price_floor", "105").unwrap();
         set(&mut settings, "price_source", "external_market").unwrap();
         set(&mut settings, "price_type", "custom").unwrap();
-        set(&mut settings, "order_levels", "33").unwrap();
+        set(&mut settings, "order_levels", "31").unwrap();
         let wrong = settings.check().join("\n");
-        for part in ["price_ceiling 95", "price_source_derivative", "price_source_market", "price_type custom", "33"] {
+        for part in ["price_ceiling 95", "price_source_derivative", "price_source_market", "price_type custom", "31"] {
             assert!(wrong.contains(part), "{part} in {wrong}");
         }
         assert!(set(&mut settings, "order_override", r#"{"a":["buy","x",1]}"#).unwrap_err().contains("entry `a`"));
