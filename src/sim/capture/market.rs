@@ -77,9 +77,8 @@ impl CaptureMarket {
         while self.ahead.is_none() {
             let Some(line) = self.reader.next()? else { return Ok(()) };
             let (received, number) = (line.received, line.number);
-            let held = hold(line.json, &self.instrument, &mut self.bids, &mut self.asks).map_err(|why| {
-                CaptureError::Frame { path: self.reader.path().to_owned(), line: number, why }
-            })?;
+            let held = hold(line.json, &self.instrument, &mut self.bids, &mut self.asks)
+                .map_err(|why| CaptureError::Frame { path: self.reader.path().to_owned(), line: number, why })?;
             if let Some(held) = held {
                 self.at = self.at.max(received);
                 self.ahead = Some((self.at, held));
@@ -315,7 +314,10 @@ mod tests {
             format!(r#"{{"e":"bookTicker","u":{u},"s":"XUSDT","b":"{b}","B":"5","a":"{a}","A":"7","T":1000,"E":1000}}"#)
         };
         let depth = |u: u64, b: &str, a: &str| {
-            format!(r#"{{"e":"depthUpdate","E":1,"T":1,"s":"XUSDT","U":{u},"u":{u},"pu":{},"b":[{b}],"a":[{a}]}}"#, u - 1)
+            format!(
+                r#"{{"e":"depthUpdate","E":1,"T":1,"s":"XUSDT","U":{u},"u":{u},"pu":{},"b":[{b}],"a":[{a}]}}"#,
+                u - 1
+            )
         };
         let mut writer = CaptureWriter::create(&path).unwrap();
         let frames = [

@@ -185,7 +185,8 @@ mod tests {
         let error = error.unwrap();
         assert!(matches!(error, CaptureError::CutLine { line: 4, bytes: 18, .. }), "{error}");
 
-        let many: String = (0..5_000).map(|n: u64| format!("1723161255030314667 {{\"n\":{}}}\n", n * n * 7919)).collect();
+        let many: String =
+            (0..5_000).map(|n: u64| format!("1723161255030314667 {{\"n\":{}}}\n", n * n * 7919)).collect();
         let packed = gz(many.as_bytes());
         let (lines, error) = read(&packed[..packed.len() / 2]);
         let error = error.unwrap();

@@ -39,7 +39,8 @@ impl CaptureWriter {
         let file = File::create_new(path).map_err(|source| CaptureError::Open { path: path.to_owned(), source })?;
         let file = BufWriter::with_capacity(1 << 16, file);
         let packed = path.extension().is_some_and(|end| end == "gz");
-        let output = if packed { Output::Gz(GzEncoder::new(file, Compression::default())) } else { Output::Plain(file) };
+        let output =
+            if packed { Output::Gz(GzEncoder::new(file, Compression::default())) } else { Output::Plain(file) };
         Ok(Self { output, path: path.to_owned(), lines: 0, bytes: 0 })
     }
 
@@ -120,7 +121,10 @@ mod tests {
             let mut reader = CaptureReader::open(&path).unwrap();
             for n in 0..3_i64 {
                 let line = reader.next().unwrap().unwrap();
-                assert_eq!((line.received.0, line.json), (1_723_161_255_030_314_667 + n, format!("{{\"n\":{n}}}").as_bytes()));
+                assert_eq!(
+                    (line.received.0, line.json),
+                    (1_723_161_255_030_314_667 + n, format!("{{\"n\":{n}}}").as_bytes())
+                );
             }
             assert!(reader.next().unwrap().is_none());
         }

@@ -112,13 +112,7 @@ impl SyntheticMarket {
 
     /// The same with given parameters.
     #[must_use]
-    pub fn with_profile(
-        instrument: Instrument,
-        profile: Profile,
-        seed: u64,
-        start: Nanos,
-        schedule: Schedule,
-    ) -> Self {
+    pub fn with_profile(instrument: Instrument, profile: Profile, seed: u64, start: Nanos, schedule: Schedule) -> Self {
         let mut random = Random::new(seed);
         let now = start.0;
         let seq = 5_000_000_000_000 + random.next() % 100_000_000_000;
@@ -191,15 +185,13 @@ impl SyntheticMarket {
     /// Two bids far down that people never stop changing (1,000 and 5,000 in the recording).
     fn anchors(&self) -> [(i64, i64); 2] {
         let price = self.profile.start.0;
-        [
-            ((price * 10 / 617).max(1), self.profile.lots(606_675)),
-            ((price * 50 / 617).max(2), self.profile.lots(2_301)),
-        ]
+        [((price * 10 / 617).max(1), self.profile.lots(606_675)), ((price * 50 / 617).max(2), self.profile.lots(2_301))]
     }
 
     fn draw_lots(&mut self, table: &[(i64, i64)]) -> i64 {
-        let recorded = self.random.draw(table);
-        self.profile.lots(recorded)
+        // A recorded lot stands for any size up to it here, or coarse scales would leave holes between the sizes.
+        let recorded = (self.random.draw(table) - 1) * self.profile.sizes + 1 + self.random.below(self.profile.sizes);
+        ((recorded + SCALE - 1) / SCALE).max(1)
     }
 
     fn either_side(&mut self) -> Side {
@@ -260,7 +252,8 @@ impl SyntheticMarket {
             Some(episode) if episode.until <= self.now => self.episode = None,
             None if self.random.below(420) == 0 => {
                 let direction = self.either_side();
-                self.episode = Some(Episode { until: self.now + 300 * MILLI + self.random.exponential(600 * MILLI), direction });
+                self.episode =
+                    Some(Episode { until: self.now + 300 * MILLI + self.random.exponential(600 * MILLI), direction });
             }
             _ => {}
         }
@@ -275,14 +268,17 @@ impl SyntheticMarket {
             && self.now >= drift.start + drift.span
         {
             // A trend goes on from where it is; a crash is over.
-            self.drift = (drift.urgency == 1).then_some(Drift { from: drift.from + drift.change, start: self.now, ..drift });
+            self.drift =
+                (drift.urgency == 1).then_some(Drift { from: drift.from + drift.change, start: self.now, ..drift });
             self.anchor = drift.from + drift.change;
         }
     }
 
     fn enter(&mut self, regime: Regime) {
         let from = self.mid();
-        let part = |rate: i64| i64::try_from(i128::from(from) * i128::from(rate) / i128::from(RATE_ONE)).expect("within the price");
+        let part = |rate: i64| {
+            i64::try_from(i128::from(from) * i128::from(rate) / i128::from(RATE_ONE)).expect("within the price")
+        };
         self.drift = None;
         self.anchor = from;
         match regime {
@@ -302,7 +298,8 @@ impl SyntheticMarket {
     fn lag(&self) -> Option<(Side, i64)> {
         let drift = self.drift?;
         let done = (self.now - drift.start).min(drift.span);
-        let line = drift.from + i64::try_from(i128::from(drift.change) * i128::from(done) / i128::from(drift.span)).ok()?;
+        let line =
+            drift.from + i64::try_from(i128::from(drift.change) * i128::from(done) / i128::from(drift.span)).ok()?;
         let side = if drift.change >= 0 { Side::Buy } else { Side::Sell };
         let lag = (line - self.mid()) * side.sign();
         (lag > self.profile.ticks(20)).then_some((side, lag))
@@ -513,7 +510,7 @@ impl SyntheticMarket {
             self.touch_target[side.index()] = self.draw_lots(&profile::TOUCH_LOTS);
         }
         let pull = 45 * (target - lots) / target.max(lots);
-        let mut change = self.draw_lots(&profile::TOUCH_CHANGE_LOTS);
+        let mut change = self.draw_lots(&profile::TOUCH_CHANGE_LOTS).min(target.max(lots));
         if lots > 3 * target {
             // A far outsized level was meant for where it stood, not for the touch.
             change = change.max(lots / 8);
@@ -565,7 +562,9 @@ impl SyntheticMarket {
             prices.sort_unstable();
             prices.dedup();
             out.clear();
-            out.extend(prices.drain(..).map(|price| Level { price: Ticks(price), qty: self.book.qty(side, Ticks(price)) }));
+            out.extend(
+                prices.drain(..).map(|price| Level { price: Ticks(price), qty: self.book.qty(side, Ticks(price)) }),
+            );
         }
         // The first id lies anywhere between the frame before and the first change in this one.
         let room = (self.depth_first - self.depth_prev - 1).min(460) as i64;
@@ -726,7 +725,9 @@ mod tests {
                         trade_id = trade.id;
                     }
                     MarketKind::Quote(quote) => {
-                        assert!(quote.bid.qty > Lots(0) && quote.ask.qty > Lots(0) && quote.bid.price < quote.ask.price);
+                        assert!(
+                            quote.bid.qty > Lots(0) && quote.ask.qty > Lots(0) && quote.bid.price < quote.ask.price
+                        );
                         quoted = Some(quote);
                     }
                     MarketKind::Depth(update) => {
@@ -741,10 +742,16 @@ mod tests {
                             && quote.seq == update.last
                         {
                             same += 1;
-                            assert_eq!((told.best(Side::Buy), told.best(Side::Sell)), (Some(quote.bid), Some(quote.ask)));
+                            assert_eq!(
+                                (told.best(Side::Buy), told.best(Side::Sell)),
+                                (Some(quote.bid), Some(quote.ask))
+                            );
                         }
                         for side in [Side::Buy, Side::Sell] {
-                            assert!(told.levels(side).eq(market.book().levels(side)), "{symbol}: diffs rebuild the book");
+                            assert!(
+                                told.levels(side).eq(market.book().levels(side)),
+                                "{symbol}: diffs rebuild the book"
+                            );
                         }
                     }
                     MarketKind::Mark { mark, .. } => assert!(mark.next_funding > mark.venue_time),
@@ -806,7 +813,8 @@ mod tests {
 
     #[test]
     fn memory_stays_flat() {
-        let mut market = market("BTCUSDT", "0.10", 2, vec![(secs(30), Regime::Trend { per_minute: Rate::from_bps(200) })]);
+        let mut market =
+            market("BTCUSDT", "0.10", 2, vec![(secs(30), Regime::Trend { per_minute: Rate::from_bps(200) })]);
         let (mut levels_most, mut ready_most) = (0, 0);
         while market.next_event().at < START + secs(1_200) {
             levels_most = levels_most.max(market.book.len(Side::Buy).max(market.book.len(Side::Sell)));
