@@ -4,6 +4,8 @@
 //! what is claimed of each. The whole comparison is printed: run with `--nocapture`. Where the recordings are at hand, the
 //! same code measures them and must find the published figures.
 
+#![allow(clippy::print_stdout)] // the comparison is for people to read
+
 use spinquote::event::Side;
 use spinquote::instrument::Instrument;
 use spinquote::sim::capture::CaptureMarket;
@@ -348,8 +350,7 @@ fn the_recordings_have_the_published_statistics_and_rebuild_their_books() {
         assert!(market.damage().is_none());
         let mut session = Session::new(&market.instrument().clone());
         let (mut quotes, mut compared) = (HashMap::new(), 0);
-        loop {
-            let Some(event) = market.next().unwrap() else { break };
+        while let Some(event) = market.next().unwrap() {
             // The published sizes count the line's end.
             session.add(&event, event.raw.len() + 1);
             let mut expected = None;
