@@ -141,7 +141,7 @@ pub(super) fn survey(path: &Path, symbol: Option<&str>) -> Result<Survey, Captur
     let mut collected = Collected::default();
     let mut damage = None;
     loop {
-        let (json, line) = match reader.next() {
+        let (json, line) = match reader.next_line() {
             Ok(Some(line)) => (line.json, line.number),
             Ok(None) => break,
             Err(error) => {
