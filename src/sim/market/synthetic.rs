@@ -238,10 +238,12 @@ impl SyntheticMarket {
         if let Some(drift) = self.drift
             && self.now >= drift.start + drift.span
         {
-            // A trend goes on from where it is; a crash is over.
-            self.drift =
-                (drift.urgency == 1).then_some(Drift { from: drift.from + drift.change, start: self.now, ..drift });
-            self.anchor = drift.from + drift.change;
+            // A trend goes on from there at the same rate; a crash is over.
+            let from = drift.from + drift.change;
+            let change = i64::try_from(i128::from(drift.change) * i128::from(from) / i128::from(drift.from.max(1)));
+            let change = change.expect("as large as the change before");
+            self.drift = (drift.urgency == 1).then_some(Drift { from, change, start: self.now, ..drift });
+            self.anchor = from;
         }
     }
 
