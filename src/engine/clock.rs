@@ -1,0 +1,66 @@
+//! The engine's clock: wall time at start plus the time stamp counter. Never jumps; a wall clock that is stepped later is not followed.
+
+use crate::unit::Nanos;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Monotonic nanoseconds since the Unix epoch. Reading costs one TSC read and one multiplication.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    tsc: quanta::Clock,
+    raw_start: u64,
+    wall_start: Nanos,
+}
+
+impl Clock {
+    /// Calibrates the counter (takes some milliseconds once per process) and anchors it to the wall clock.
+    #[must_use]
+    pub fn new() -> Self {
+        let tsc = quanta::Clock::new();
+        let wall_start = wall();
+        Self { raw_start: tsc.raw(), tsc, wall_start }
+    }
+
+    /// Now.
+    #[must_use]
+    #[inline]
+    pub fn now(&self) -> Nanos {
+        let span = self.tsc.delta_as_nanos(self.raw_start, self.tsc.raw());
+        Nanos(self.wall_start.0 + span as i64)
+    }
+
+    /// How far this clock has drifted from the wall clock: positive when the wall clock is ahead.
+    #[must_use]
+    pub fn drift(&self) -> Nanos {
+        wall() - self.now()
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The operating system's wall clock.
+#[must_use]
+pub fn wall() -> Nanos {
+    let span = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Nanos(i64::try_from(span.as_nanos()).expect("a wall clock before the year 2262"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_follows_the_wall_and_never_goes_back() {
+        let clock = Clock::new();
+        let mut last = clock.now();
+        for _ in 0..10_000 {
+            let now = clock.now();
+            assert!(now >= last);
+            last = now;
+        }
+        assert!(clock.drift().abs() < Nanos::from_millis(50), "{:?}", clock.drift());
+    }
+}

@@ -1,0 +1,375 @@
+//! One WebSocket connection to a venue: opened blocking by the housekeeper, then polled without blocking or allocating.
+//! Knows bytes and frames; never what a message means, never when to reconnect.
+
+use crate::unit::Nanos;
+use crate::wire::buf::{RecvBuf, SendBuf};
+use crate::wire::tls::{self, Records};
+use crate::wire::ws::{self, MessageKind, Role, WsReader};
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Room for what the peer sends. The largest frame recorded is 26 KB; a snapshot of 1,000 levels a side is 45 KB.
+const INBOUND_BYTES: usize = 1 << 20;
+/// Room for what we send before the socket takes it.
+const OUTBOUND_BYTES: usize = 256 << 10;
+/// Largest message that is accepted.
+const MESSAGE_MAX: usize = 512 << 10;
+
+/// Where and how to connect.
+#[derive(Clone)]
+pub struct Endpoint {
+    /// `wss://host:port/path?query`, or `ws://` for a loopback simulator without TLS.
+    pub url: String,
+    /// Which certificates to trust; shared by all connections of the process.
+    pub tls: Arc<rustls::ClientConfig>,
+    /// Bound on every step of connecting.
+    pub timeout: Duration,
+}
+
+/// Why a connection could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The text is not a WebSocket address.
+    #[error("{url}: not a WebSocket address (want wss://host[:port]/path): {reason}")]
+    Url {
+        /// The address.
+        url: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// Name resolution or TCP.
+    #[error("{url}: {source}")]
+    Tcp {
+        /// The address.
+        url: String,
+        /// What failed.
+        source: io::Error,
+    },
+    /// The TLS handshake, the certificate included.
+    #[error("{url}: TLS: {source}")]
+    Tls {
+        /// The address.
+        url: String,
+        /// What failed.
+        source: tls::TlsError,
+    },
+    /// The WebSocket upgrade.
+    #[error("{url}: WebSocket upgrade: {source}")]
+    Upgrade {
+        /// The address.
+        url: String,
+        /// What failed.
+        source: ws::WsError,
+    },
+}
+
+/// Why an established connection is no more. Every one ends it.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkFault {
+    /// The peer closed the TCP connection.
+    #[error("closed by the peer without a close frame")]
+    Eof,
+    /// The peer closed the WebSocket.
+    #[error("closed by the peer: code {code}")]
+    Closed {
+        /// RFC 6455 close code, 1005 when none was given.
+        code: u16,
+    },
+    /// The socket failed.
+    #[error("socket: {0}")]
+    Socket(#[from] io::Error),
+    /// A TLS record is wrong.
+    #[error("TLS: {0}")]
+    Tls(#[from] tls::TlsError),
+    /// A WebSocket frame is wrong.
+    #[error("WebSocket: {0}")]
+    Ws(#[from] ws::WsError),
+    /// The peer sent more than fits.
+    #[error("receive buffer: {0}")]
+    Recv(#[from] crate::wire::buf::RecvFull),
+    /// The peer does not take what we send.
+    #[error("send buffer: {0}")]
+    Send(#[from] crate::wire::buf::SendFull),
+}
+
+/// An established connection.
+pub struct Connection {
+    socket: mio::net::TcpStream,
+    records: Records,
+    reader: WsReader,
+    /// Holds the messages whose ranges [`Connection::next`] gives.
+    pub inbound: RecvBuf,
+    /// Framed plaintext, sealed together at the next flush so that it leaves in one record.
+    framed: SendBuf,
+    outbound: SendBuf,
+    mask: u64,
+    /// What it is connected to, without its query (a listen key is a secret).
+    pub name: String,
+    /// When bytes last arrived; set by the owner, read for staleness.
+    pub heard_at: Nanos,
+}
+
+/// The parts of a WebSocket address.
+struct Address<'a> {
+    secure: bool,
+    host: &'a str,
+    port: u16,
+    path: &'a str,
+}
+
+fn address(url: &str) -> Result<Address<'_>, ConnectError> {
+    let bad = |reason| ConnectError::Url { url: without_query(url).to_owned(), reason };
+    let (secure, rest) = match (url.strip_prefix("wss://"), url.strip_prefix("ws://")) {
+        (Some(rest), _) => (true, rest),
+        (_, Some(rest)) => (false, rest),
+        _ => return Err(bad("it starts with neither wss:// nor ws://")),
+    };
+    let slash = rest.find('/').unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(slash);
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) => (host, port.parse().map_err(|_| bad("the port is not a number"))?),
+        None => (authority, if secure { 443 } else { 80 }),
+    };
+    if host.is_empty() {
+        return Err(bad("no host"));
+    }
+    Ok(Address { secure, host, port, path: if path.is_empty() { "/" } else { path } })
+}
+
+fn without_query(url: &str) -> &str {
+    url.split('?').next().unwrap_or(url)
+}
+
+impl Connection {
+    /// Connects, does the handshakes, and returns with the socket in non-blocking mode. Blocks for at most a few times the
+    /// endpoint's timeout: never call it on the engine or I/O thread.
+    ///
+    /// # Errors
+    /// The step that failed, with the address.
+    pub fn open(endpoint: &Endpoint) -> Result<Self, ConnectError> {
+        let url = without_query(&endpoint.url).to_owned();
+        let at = address(&endpoint.url)?;
+        let tcp = |source| ConnectError::Tcp { url: url.clone(), source };
+        let mut stream = dial(at.host, at.port, endpoint.timeout).map_err(tcp)?;
+        let mut inbound = RecvBuf::new(INBOUND_BYTES);
+        let host = if at.port == 443 { at.host.to_owned() } else { format!("{}:{}", at.host, at.port) };
+        let records = if at.secure {
+            let name = rustls_pki_types::ServerName::try_from(at.host.to_owned())
+                .map_err(|_| ConnectError::Url { url: url.clone(), reason: "the host is not a valid server name" })?;
+            tls::client_handshake(Arc::clone(&endpoint.tls), name, &mut stream, &mut inbound)
+                .map_err(|source| ConnectError::Tls { url: url.clone(), source })?
+        } else {
+            Records::Plain
+        };
+        let mut link = Self {
+            socket: mio::net::TcpStream::from_std(stream.try_clone().map_err(tcp)?),
+            records,
+            reader: WsReader::new(Role::Client, MESSAGE_MAX),
+            inbound,
+            framed: SendBuf::new(OUTBOUND_BYTES / 2),
+            outbound: SendBuf::new(OUTBOUND_BYTES),
+            mask: 0,
+            name: url.clone(),
+            heard_at: Nanos::ZERO,
+        };
+        link.upgrade(&mut stream, &host, at.path).map_err(|source| ConnectError::Upgrade { url: url.clone(), source })?;
+        stream.set_nonblocking(true).map_err(tcp)?;
+        Ok(link)
+    }
+
+    fn upgrade(&mut self, stream: &mut TcpStream, host: &str, path: &str) -> Result<(), ws::WsError> {
+        let mut seed = [0_u8; 24];
+        ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut seed).expect("the system's random source");
+        self.mask = u64::from_le_bytes(seed[16..].try_into().expect("eight bytes")) | 1;
+        let mut secure = Upgrading { stream, link: self };
+        let nonce: [u8; 16] = seed[..16].try_into().expect("sixteen bytes");
+        ws::client_handshake(&mut secure, host, path, nonce, &[])
+    }
+
+    /// Puts the socket into the poll set.
+    ///
+    /// # Errors
+    /// The operating system refuses.
+    pub fn register(&mut self, registry: &mio::Registry, token: mio::Token) -> io::Result<()> {
+        registry.register(&mut self.socket, token, mio::Interest::READABLE | mio::Interest::WRITABLE)
+    }
+
+    /// Takes the socket out of the poll set; a socket that is already gone is fine.
+    pub fn deregister(&mut self, registry: &mio::Registry) {
+        let _ = registry.deregister(&mut self.socket);
+    }
+
+    /// One socket read and the opening of its records. Returns the bytes read, 0 when nothing was there.
+    ///
+    /// # Errors
+    /// The connection is dead.
+    #[inline]
+    pub fn receive(&mut self) -> Result<usize, LinkFault> {
+        let space = self.inbound.space()?;
+        match self.socket.read(space) {
+            Ok(0) => Err(LinkFault::Eof),
+            Ok(n) => {
+                self.inbound.filled(n);
+                self.records.open(&mut self.inbound, &mut self.outbound)?;
+                Ok(n)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The next whole data message as a range of `inbound`; pings are answered on the way.
+    ///
+    /// # Errors
+    /// The connection is dead.
+    #[inline]
+    pub fn next(&mut self) -> Result<Option<Range<usize>>, LinkFault> {
+        while let Some(message) = self.reader.next(&mut self.inbound)? {
+            match message.kind {
+                MessageKind::Text | MessageKind::Binary => return Ok(Some(message.range)),
+                MessageKind::Ping => self.pong(message.range)?,
+                MessageKind::Pong => {}
+                MessageKind::Close { code } => return Err(LinkFault::Closed { code }),
+            }
+        }
+        Ok(None)
+    }
+
+    fn pong(&mut self, range: Range<usize>) -> Result<(), LinkFault> {
+        let mut payload = [0_u8; 125];
+        let len = range.len();
+        payload[..len].copy_from_slice(self.inbound.bytes(range));
+        let mask = self.next_mask();
+        ws::write_frame(Role::Client, ws::Opcode::Pong, &payload[..len], mask, &mut self.framed)?;
+        self.flush()
+    }
+
+    /// Frames a text message; it leaves with the next [`Connection::flush`].
+    ///
+    /// # Errors
+    /// The peer does not take what we send.
+    #[inline]
+    pub fn queue(&mut self, text: &[u8]) -> Result<(), LinkFault> {
+        let mask = self.next_mask();
+        Ok(ws::write_frame(Role::Client, ws::Opcode::Text, text, mask, &mut self.framed)?)
+    }
+
+    /// Seals everything queued into as few records as fit and offers it to the socket once.
+    ///
+    /// # Errors
+    /// The connection is dead.
+    #[inline]
+    pub fn flush(&mut self) -> Result<(), LinkFault> {
+        if !self.framed.is_empty() {
+            self.records.seal(self.framed.pending(), &mut self.outbound)?;
+            self.framed.consume(self.framed.pending().len());
+        }
+        while !self.outbound.is_empty() {
+            match self.socket.write(self.outbound.pending()) {
+                Ok(0) => return Err(LinkFault::Eof),
+                Ok(n) => self.outbound.consume(n),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes that the socket has not taken yet.
+    #[must_use]
+    pub fn unsent(&self) -> bool {
+        !self.outbound.is_empty() || !self.framed.is_empty()
+    }
+
+    /// Says goodbye as far as the socket takes it; errors do not matter any more.
+    pub fn close(&mut self) {
+        let mask = self.next_mask();
+        let _ = ws::write_frame(Role::Client, ws::Opcode::Close, &1000_u16.to_be_bytes(), mask, &mut self.framed);
+        let _ = self.flush();
+        let _ = self.socket.shutdown(std::net::Shutdown::Both);
+    }
+
+    /// Masks keep proxies from seeing chosen bytes; a xorshift from a random start is enough for that.
+    fn next_mask(&mut self) -> [u8; 4] {
+        self.mask ^= self.mask << 13;
+        self.mask ^= self.mask >> 7;
+        self.mask ^= self.mask << 17;
+        ((self.mask >> 16) as u32).to_le_bytes()
+    }
+}
+
+fn dial(host: &str, port: u16, timeout: Duration) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, format!("{host}: no address"));
+    for address in (host, port).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, timeout) {
+            Ok(stream) => {
+                stream.set_nodelay(true)?;
+                stream.set_read_timeout(Some(timeout))?;
+                stream.set_write_timeout(Some(timeout))?;
+                return Ok(stream);
+            }
+            Err(error) => last = io::Error::new(error.kind(), format!("{address}: {error}")),
+        }
+    }
+    Err(last)
+}
+
+/// The blocking stream of an upgrade, through the record layer; keeps every byte behind the blank line in `inbound`.
+struct Upgrading<'a> {
+    stream: &'a mut TcpStream,
+    link: &'a mut Connection,
+}
+
+impl Read for Upgrading<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        while self.link.inbound.plain().is_empty() {
+            let space = self.link.inbound.space().map_err(io::Error::other)?;
+            let n = self.stream.read(space)?;
+            if n == 0 {
+                return Ok(0);
+            }
+            self.link.inbound.filled(n);
+            let link = &mut *self.link;
+            link.records.open(&mut link.inbound, &mut link.outbound).map_err(io::Error::other)?;
+        }
+        let n = out.len().min(self.link.inbound.plain().len());
+        out[..n].copy_from_slice(&self.link.inbound.plain()[..n]);
+        self.link.inbound.consume(n);
+        Ok(n)
+    }
+}
+
+impl Write for Upgrading<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.link.records.seal(bytes, &mut self.link.outbound).map_err(io::Error::other)?;
+        self.stream.write_all(self.link.outbound.pending())?;
+        let n = self.link.outbound.pending().len();
+        self.link.outbound.consume(n);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_split_or_refused() {
+        let at = address("wss://fstream.binance.com/public/stream?streams=a/b").unwrap();
+        assert_eq!((at.secure, at.host, at.port, at.path), (true, "fstream.binance.com", 443, "/public/stream?streams=a/b"));
+        let at = address("ws://127.0.0.1:8080").unwrap();
+        assert_eq!((at.secure, at.host, at.port, at.path), (false, "127.0.0.1", 8080, "/"));
+        for wrong in ["https://x", "wss://:443/", "wss://host:x/"] {
+            assert!(matches!(address(wrong), Err(ConnectError::Url { .. })), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! What the fast threads ask of the slow one, and what the slow one hands the I/O thread. Bounded channels; never used by the engine thread.
+
+use super::connection::Connection;
+use super::ring::Outgoing;
+use crate::event::{Link, OrderEvent};
+use crate::instrument::InstrumentId;
+use crate::unit::Nanos;
+
+/// Errands that may wait: one of each kind per instrument is far below this.
+pub const ERRANDS_CAPACITY: usize = 256;
+
+/// Something that needs a blocking call.
+pub enum Errand {
+    /// Open orders, positions and balance from REST.
+    Reconcile(InstrumentId),
+    /// A depth snapshot from REST.
+    Snapshot(InstrumentId),
+    /// One of the I/O thread's connections is dead; make a new one.
+    Reconnect(Link),
+    /// The venue says that our clock is wrong.
+    SyncTime,
+    /// Order entry by REST, while its WebSocket is down.
+    Order(Outgoing),
+    /// Cancel every order of ours by REST: the engine or the order socket cannot.
+    CancelAll(InstrumentId),
+}
+
+/// Something made for the I/O thread.
+pub enum Delivery {
+    /// An established connection: order entry or private stream.
+    Connection(Link, Box<Connection>),
+    /// An order's outcome by REST.
+    Order(OrderEvent),
+    /// The venue's clock minus ours.
+    ClockOffset(Nanos),
+    /// How long to send nothing but cancels (the venue said 429 or 418 to a REST call).
+    BackOff(Nanos),
+}

@@ -1,0 +1,197 @@
+//! REST calls to the venue, blocking: for the housekeeper and the order fallback. Never on the engine or I/O thread, never retries.
+
+use crate::unit::Nanos;
+use std::time::Duration;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+
+/// HTTP method of a call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Method {
+    /// Reads.
+    Get,
+    /// Makes.
+    Post,
+    /// Changes.
+    Put,
+    /// Removes.
+    Delete,
+}
+
+/// What came back, whatever its status.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// Body, at most [`BODY_MAX`] bytes.
+    pub body: Vec<u8>,
+    /// `X-MBX-USED-WEIGHT-1M`.
+    pub weight_1m: Option<u32>,
+    /// `X-MBX-ORDER-COUNT-10S`.
+    pub orders_10s: Option<u32>,
+    /// `X-MBX-ORDER-COUNT-1M`.
+    pub orders_1m: Option<u32>,
+    /// `Retry-After`, seconds.
+    pub retry_after: Option<u32>,
+}
+
+/// Largest body that is read: exchangeInfo of the whole venue is about 2 MB.
+pub const BODY_MAX: u64 = 32 << 20;
+
+/// Why there is no reply.
+#[derive(Debug, thiserror::Error)]
+pub enum RestError {
+    /// Nothing reached the venue: safe to treat as not done.
+    #[error("{url}: could not connect: {reason}")]
+    NotSent {
+        /// The address without its query.
+        url: String,
+        /// What failed.
+        reason: String,
+    },
+    /// The request may have been carried out.
+    #[error("{url}: no answer: {reason}")]
+    Unknown {
+        /// The address without its query.
+        url: String,
+        /// What failed.
+        reason: String,
+    },
+}
+
+/// A venue's REST endpoint with its connection pool.
+pub struct Rest {
+    agent: ureq::Agent,
+    base: String,
+    api_key: Option<String>,
+}
+
+impl Rest {
+    /// `base` such as `https://fapi.binance.com`; `ca` is a PEM file's content to trust instead of the public roots;
+    /// `api_key` goes into the `X-MBX-APIKEY` header of every call.
+    ///
+    /// # Errors
+    /// The PEM holds no certificate.
+    pub fn new(base: &str, ca: Option<&[u8]>, api_key: Option<&str>, timeout: Duration) -> Result<Self, String> {
+        let roots = match ca {
+            None => RootCerts::WebPki,
+            Some(pem) => {
+                let certificate = Certificate::from_pem(pem).map_err(|error| format!("CA certificate: {error}"))?;
+                RootCerts::new_with_certs(&[certificate])
+            }
+        };
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .user_agent(concat!("spinquote/", env!("CARGO_PKG_VERSION")))
+            .tls_config(TlsConfig::builder().root_certs(roots).build())
+            .timeout_global(Some(timeout))
+            .timeout_connect(Some(timeout.min(Duration::from_secs(5))))
+            .build()
+            .new_agent();
+        Ok(Self { agent, base: base.trim_end_matches('/').to_owned(), api_key: api_key.map(str::to_owned) })
+    }
+
+    /// One call; `query` is already signed where it must be.
+    ///
+    /// # Errors
+    /// See [`RestError`]; a reply with an error status is not an error here.
+    pub fn call(&self, method: Method, path: &str, query: &str) -> Result<Reply, RestError> {
+        let url = format!("{}{path}", self.base);
+        let full = if query.is_empty() { url.clone() } else { format!("{url}?{query}") };
+        let verb = match method {
+            Method::Get => "GET",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Delete => "DELETE",
+        };
+        let mut request = ureq::http::Request::builder().method(verb).uri(full);
+        if let Some(key) = &self.api_key {
+            request = request.header("X-MBX-APIKEY", key);
+        }
+        let sent = match method {
+            Method::Get | Method::Delete => request.body(()).map(|request| self.agent.run(request)),
+            Method::Post | Method::Put => request.body("").map(|request| self.agent.run(request)),
+        };
+        let sent = sent.map_err(|error| RestError::NotSent { url: url.clone(), reason: error.to_string() })?;
+        let mut response = sent.map_err(|error| failure(&url, &error))?;
+        let number = |name: &str| response.headers().get(name)?.to_str().ok()?.trim().parse().ok();
+        let mut reply = Reply {
+            status: response.status().as_u16(),
+            weight_1m: number("x-mbx-used-weight-1m"),
+            orders_10s: number("x-mbx-order-count-10s"),
+            orders_1m: number("x-mbx-order-count-1m"),
+            retry_after: number("retry-after"),
+            body: Vec::new(),
+        };
+        let body = response.body_mut().with_config().limit(BODY_MAX).read_to_vec();
+        reply.body = body.map_err(|error| RestError::Unknown { url, reason: format!("body cut: {error}") })?;
+        Ok(reply)
+    }
+
+    /// The venue's clock minus ours, from one `GET path` whose answer holds `serverTime` in ms; half the round trip is taken off.
+    ///
+    /// # Errors
+    /// No answer, or one without a server time.
+    pub fn clock_offset(&self, path: &str, now: impl Fn() -> Nanos) -> Result<Nanos, RestError> {
+        let before = now();
+        let reply = self.call(Method::Get, path, "")?;
+        let after = now();
+        let time = serde_json::from_slice::<serde_json::Value>(&reply.body).ok();
+        let Some(server) = time.and_then(|body| body.get("serverTime")?.as_i64()) else {
+            let reason = format!("status {} without serverTime", reply.status);
+            return Err(RestError::Unknown { url: format!("{}{path}", self.base), reason });
+        };
+        Ok(Nanos::from_millis(server) - Nanos(before.0 + (after.0 - before.0) / 2))
+    }
+}
+
+/// What is certain: a connection that was never made carried no request. Everything else may have.
+fn failure(url: &str, error: &ureq::Error) -> RestError {
+    let (url, reason) = (url.to_owned(), error.to_string());
+    match error {
+        ureq::Error::HostNotFound
+        | ureq::Error::ConnectionFailed
+        | ureq::Error::BadUri(_)
+        | ureq::Error::Tls(_)
+        | ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve) => RestError::NotSent { url, reason },
+        ureq::Error::Io(io) if io.kind() == std::io::ErrorKind::ConnectionRefused => RestError::NotSent { url, reason },
+        _ => RestError::Unknown { url, reason },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+
+    fn serve_once(answer: &'static str) -> String {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let (mut peer, _) = listener.accept().unwrap();
+            let mut request = [0_u8; 2048];
+            let _ = peer.read(&mut request).unwrap();
+            peer.write_all(answer.as_bytes()).unwrap();
+        });
+        format!("http://{address}")
+    }
+
+    #[test]
+    fn limits_in_the_headers_reach_the_caller() {
+        let base = serve_once(
+            "HTTP/1.1 429 Too Many Requests\r\nX-MBX-USED-WEIGHT-1M: 2399\r\nRetry-After: 7\r\nContent-Length: 2\r\n\r\n{}",
+        );
+        let rest = Rest::new(&base, None, Some("key"), Duration::from_secs(2)).unwrap();
+        let reply = rest.call(Method::Post, "/fapi/v1/order", "a=1").unwrap();
+        assert_eq!((reply.status, reply.weight_1m, reply.retry_after), (429, Some(2399), Some(7)));
+        assert_eq!(reply.body, b"{}");
+    }
+
+    #[test]
+    fn a_refused_connection_is_not_sent_and_a_cut_answer_is_unknown() {
+        let rest = Rest::new("http://127.0.0.1:1", None, None, Duration::from_secs(2)).unwrap();
+        assert!(matches!(rest.call(Method::Get, "/", ""), Err(RestError::NotSent { .. })));
+        let rest = Rest::new(&serve_once("HTTP/1.1 200 OK\r\nContent-"), None, None, Duration::from_secs(2)).unwrap();
+        assert!(matches!(rest.call(Method::Post, "/", ""), Err(RestError::Unknown { .. })));
+    }
+}
