@@ -110,7 +110,14 @@ fn parse_yaml(file: &str, text: &str) -> Result<Vec<Entry>, Vec<Problem>> {
         Some(Node { value: Value::Map(entries), .. }) if problems.is_empty() => Ok(entries),
         Some(Node { value: Value::Map(_), .. }) => Err(problems),
         Some(Node { span, .. }) => {
-            problems.push(Problem::at(file, text, span, "", "the file is not a list of keys", "one `key: value` a line"));
+            problems.push(Problem::at(
+                file,
+                text,
+                span,
+                "",
+                "the file is not a list of keys",
+                "one `key: value` a line",
+            ));
             Err(problems)
         }
     }
@@ -174,9 +181,7 @@ where
             return Err(self.problem(span, "", "the file is too large or too deep", &valid));
         }
         let value = match event {
-            Event::Scalar(text, ScalarStyle::Plain, ..)
-                if matches!(&*text, "" | "~" | "null" | "Null" | "NULL") =>
-            {
+            Event::Scalar(text, ScalarStyle::Plain, ..) if matches!(&*text, "" | "~" | "null" | "Null" | "NULL") => {
                 Value::Null
             }
             Event::Scalar(text, ..) => Value::Text(text.into_owned()),
@@ -354,7 +359,8 @@ mod tests {
 
     #[test]
     fn broken_yaml_names_its_line() {
-        for (text, line) in [("a: 1\nb: [1, 2\nc: 3\n", "f.yml:"), ("a: 1\n\tb: 2\n", "f.yml:2"), ("a: 'x\n", "f.yml:")] {
+        for (text, line) in [("a: 1\nb: [1, 2\nc: 3\n", "f.yml:"), ("a: 1\n\tb: 2\n", "f.yml:2"), ("a: 'x\n", "f.yml:")]
+        {
             let problems = yaml(text).unwrap_err();
             assert!(problems[0].starts_with(line), "{problems:?}");
             assert!(problems[0].contains("not valid YAML"), "{problems:?}");
@@ -392,7 +398,12 @@ mod tests {
         let found: Vec<_> = entries.iter().map(|entry| (entry.key.clone(), entry.node.value.text())).collect();
         assert_eq!(
             found,
-            [pair("top", "true"), pair("risk.position_max", "0.10"), pair("risk.loss_max", "5"), pair("threads.engine_core", "10")]
+            [
+                pair("top", "true"),
+                pair("risk.position_max", "0.10"),
+                pair("risk.loss_max", "5"),
+                pair("threads.engine_core", "10")
+            ]
         );
         assert_eq!(crate::config::problem::line_of(text, entries[1].key_span.start), 3);
     }

@@ -9,4 +9,6 @@ pub mod market;
 pub mod matching;
 pub mod order;
 pub mod orders;
+pub mod protocol;
 pub mod queue;
+pub mod tape;

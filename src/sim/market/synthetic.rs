@@ -110,13 +110,7 @@ impl SyntheticMarket {
 
     /// The same with given parameters.
     #[must_use]
-    pub fn with_profile(
-        instrument: Instrument,
-        profile: Profile,
-        seed: u64,
-        start: Nanos,
-        schedule: Schedule,
-    ) -> Self {
+    pub fn with_profile(instrument: Instrument, profile: Profile, seed: u64, start: Nanos, schedule: Schedule) -> Self {
         let mut random = Random::new(seed);
         let now = start.0;
         let seq = 5_000_000_000_000 + random.next() % 100_000_000_000;
@@ -189,10 +183,7 @@ impl SyntheticMarket {
     /// Two bids far down that people never stop changing (1,000 and 5,000 in the recording).
     fn anchors(&self) -> [(i64, i64); 2] {
         let price = self.profile.start.0;
-        [
-            ((price * 10 / 617).max(1), self.profile.lots(606_675)),
-            ((price * 50 / 617).max(2), self.profile.lots(2_301)),
-        ]
+        [((price * 10 / 617).max(1), self.profile.lots(606_675)), ((price * 50 / 617).max(2), self.profile.lots(2_301))]
     }
 
     fn draw_lots(&mut self, table: &[(i64, i64)]) -> i64 {
@@ -258,7 +249,8 @@ impl SyntheticMarket {
             Some(episode) if episode.until <= self.now => self.episode = None,
             None if self.random.below(350) == 0 => {
                 let direction = self.either_side();
-                self.episode = Some(Episode { until: self.now + 300 * MILLI + self.random.exponential(600 * MILLI), direction });
+                self.episode =
+                    Some(Episode { until: self.now + 300 * MILLI + self.random.exponential(600 * MILLI), direction });
             }
             _ => {}
         }
@@ -273,14 +265,17 @@ impl SyntheticMarket {
             && self.now >= drift.start + drift.span
         {
             // A trend goes on from where it is; a crash is over.
-            self.drift = (drift.urgency == 1).then_some(Drift { from: drift.from + drift.change, start: self.now, ..drift });
+            self.drift =
+                (drift.urgency == 1).then_some(Drift { from: drift.from + drift.change, start: self.now, ..drift });
             self.anchor = drift.from + drift.change;
         }
     }
 
     fn enter(&mut self, regime: Regime) {
         let from = self.mid();
-        let part = |rate: i64| i64::try_from(i128::from(from) * i128::from(rate) / i128::from(RATE_ONE)).expect("within the price");
+        let part = |rate: i64| {
+            i64::try_from(i128::from(from) * i128::from(rate) / i128::from(RATE_ONE)).expect("within the price")
+        };
         self.drift = None;
         self.anchor = from;
         match regime {
@@ -300,7 +295,8 @@ impl SyntheticMarket {
     fn lag(&self) -> Option<(Side, i64)> {
         let drift = self.drift?;
         let done = (self.now - drift.start).min(drift.span);
-        let line = drift.from + i64::try_from(i128::from(drift.change) * i128::from(done) / i128::from(drift.span)).ok()?;
+        let line =
+            drift.from + i64::try_from(i128::from(drift.change) * i128::from(done) / i128::from(drift.span)).ok()?;
         let side = if drift.change >= 0 { Side::Buy } else { Side::Sell };
         let lag = (line - self.mid()) * side.sign();
         (lag > self.profile.ticks(20)).then_some((side, lag))
@@ -551,7 +547,9 @@ impl SyntheticMarket {
             prices.sort_unstable();
             prices.dedup();
             out.clear();
-            out.extend(prices.drain(..).map(|price| Level { price: Ticks(price), qty: self.book.qty(side, Ticks(price)) }));
+            out.extend(
+                prices.drain(..).map(|price| Level { price: Ticks(price), qty: self.book.qty(side, Ticks(price)) }),
+            );
         }
         // The first id lies anywhere between the frame before and the first change in this one.
         let room = (self.depth_first - self.depth_prev - 1).min(460) as i64;
