@@ -11,4 +11,5 @@ pub mod order;
 pub mod orders;
 pub mod protocol;
 pub mod queue;
+pub mod server;
 pub mod tape;

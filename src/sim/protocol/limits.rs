@@ -161,7 +161,7 @@ mod tests {
     fn orders_are_counted_in_two_windows() {
         let terms = LimitTerms { weight_1m: 10, orders_10s: 2, orders_1m: 3 };
         let mut limits = Limits::new(terms, 1);
-        let at = |s| Nanos::from_secs(600 + s);
+        let at = |s: i64| Nanos::from_secs(600 + s);
         assert_eq!([0, 1].map(|s| limits.orders(at(s), 0, 1, 1).is_ok()), [true, true]);
         assert_eq!(limits.orders(at(2), 0, 1, 0).unwrap_err().code, -1015);
         assert_eq!(limits.orders_used(at(11), 0), (0, 2));

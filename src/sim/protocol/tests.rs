@@ -30,8 +30,8 @@ fn sign(payload: &str) -> String {
 
 impl Client {
     fn new() -> Self {
-        let mut exchange =
-            Exchange::new(vec![Instrument::synthetic("BTCUSDT", "0.10", "0.001")], 1, QueueModel::RiskAverse);
+        let btc = Instrument { price_places: 2, ..Instrument::synthetic("BTCUSDT", "0.10", "0.001") };
+        let mut exchange = Exchange::new(vec![btc], 1, QueueModel::RiskAverse);
         let now = Nanos::from_secs(1_700_000_000);
         let account = exchange.open_account(now, Money::parse(b"10000").unwrap());
         let mut credentials = Credentials::default();
@@ -110,7 +110,7 @@ fn an_order_lives_through_rest() {
             "updateTime"
         ]
     );
-    assert_eq!((&placed["status"], &placed["price"]), (&"NEW".into(), &"59999.9".into()));
+    assert_eq!((&placed["status"], &placed["price"]), (&"NEW".into(), &"59999.90".into()));
     let id = placed["orderId"].as_u64().unwrap();
     let amended =
         c.call("PUT", "/fapi/v1/order", &format!("symbol=BTCUSDT&orderId={id}&side=BUY&quantity=0.02&price=59999"));
@@ -253,7 +253,7 @@ fn private_frames_have_the_venues_keys() {
     let keys: Vec<&String> = seen[2]["o"].as_object().unwrap().keys().collect();
     let expected = "s c S o f q p ap sp x X i l z L n N T t b a m R wt ot ps cp rp pP si ss V pm gtd er";
     assert_eq!(keys, expected.split(' ').collect::<Vec<_>>());
-    assert_eq!((&seen[2]["o"]["n"], &seen[2]["o"]["L"]), (&"0.30000050".into(), &"60000.1".into()));
+    assert_eq!((&seen[2]["o"]["n"], &seen[2]["o"]["L"]), (&"0.30000050".into(), &"60000.10".into()));
     assert_eq!(seen[3]["a"]["P"][0]["pa"], "0.010");
     assert_eq!(seen[3]["a"]["B"][0]["wb"], "9999.69999950");
     let risk = c.call("GET", "/fapi/v3/positionRisk", "");
@@ -278,7 +278,7 @@ fn account_pages_and_settings_answer() {
         "1000"
     );
     let info = c.send("GET", "/fapi/v1/exchangeInfo", "", "").1;
-    assert_eq!(info["symbols"][0]["filters"][0]["tickSize"], "0.1");
+    assert_eq!(info["symbols"][0]["filters"][0]["tickSize"], "0.10");
     assert_eq!(c.send("GET", "/fapi/v1/depth", "symbol=BTCUSDT&limit=7", "").1["code"], -4021);
     for (path, query) in [
         ("premiumIndex", ""),
