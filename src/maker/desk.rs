@@ -22,7 +22,7 @@ use crate::instrument::{Instrument, InstrumentId};
 use crate::unit::{Lots, Nanos, Price, Rate, Ticks};
 use arrayvec::ArrayVec;
 
-/// A side that waits after a refusal by the venue.
+/// A quote level that waits after a refusal by the venue.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct BackOff {
     pub(super) until: Nanos,
@@ -30,11 +30,17 @@ pub(super) struct BackOff {
 }
 
 impl BackOff {
-    const NONE: Self = Self { until: Nanos(i64::MIN), streak: 0 };
+    const NONE: Self = Self { until: Nanos(i64::MIN / 2), streak: 0 };
     const DOUBLINGS_MAX: u32 = 6;
+    /// Without a refusal for this many delays the streak is over. An acceptance does not end it: some venues accept
+    /// a post-only order that would take and let it expire at once.
+    const FORGET: i64 = 64;
 
     /// One more refusal. Exits wait the plain delay: they must not be kept from the market.
     pub(super) fn refuse(&mut self, now: Nanos, delay: Nanos, purpose: Purpose) {
+        if now - self.until > delay * Self::FORGET {
+            self.streak = 0;
+        }
         let doublings = if purpose == Purpose::Entry { self.streak.min(Self::DOUBLINGS_MAX) } else { 0 };
         self.until = now + delay * (1 << doublings);
         self.streak += 1;
@@ -70,7 +76,7 @@ pub(super) struct Desk {
     pub(super) log: FillLog,
     pub(super) holdings: Holdings,
     pub(super) counters: Counters,
-    pub(super) back_off: [BackOff; 2],
+    back_off: [[BackOff; LEVELS]; 2],
     pub(super) flatten: Option<Flatten>,
     /// Some slot has executions outstanding.
     pub(super) behind: bool,
@@ -118,7 +124,7 @@ impl Desk {
             log: FillLog::new(),
             holdings: Holdings::new(&setup.instrument),
             counters: Counters::default(),
-            back_off: [BackOff::NONE; 2],
+            back_off: [[BackOff::NONE; LEVELS]; 2],
             flatten: None,
             behind: false,
             work: false,
@@ -451,7 +457,7 @@ impl Desk {
             qty: quote.qty,
             decided_at: now,
         };
-        let verdict = if now < self.back_off[quote.side.index()].until {
+        let verdict = if now < self.back_off(quote.side, quote.level).until {
             self.found(account, Refusal::BackOff)
         } else if out.commands.is_full() {
             self.found(account, Refusal::OutputFull)
@@ -576,7 +582,7 @@ impl Desk {
         now: Nanos,
         out: &mut Output,
     ) {
-        let slot = self.table.at(place);
+        let slot = *self.table.at(place);
         let (price, qty) = (quote.price, slot.base + quote.qty);
         if price == slot.price && qty == slot.qty {
             self.table.at_mut(place).wish = Wish::None;
@@ -585,11 +591,11 @@ impl Desk {
         if out.commands.is_full() {
             return;
         }
-        let mut command = Command { price, qty, ..self.table.at(place).peek(CommandKind::Amend, self.id, now) };
+        let mut command = Command { price, qty, ..slot.peek(CommandKind::Amend, self.id, now) };
         let verdict = if qty <= slot.filled {
             // Executed meanwhile beyond what is wanted: the rest goes.
             Err(Refusal::QtyRange)
-        } else if now < self.back_off[quote.side.index()].until {
+        } else if now < self.back_off(quote.side, quote.level).until {
             self.found(account, Refusal::BackOff)
         } else {
             let open = qty - slot.filled;
@@ -733,6 +739,11 @@ impl Desk {
         if !account.reconciliation.mismatch && (lagging || self.holdings.differs_for(patience, now)) {
             account.mismatch();
         }
+    }
+
+    /// The waiting of a quote level; levels beyond the sixteenth share.
+    pub(super) fn back_off(&mut self, side: Side, level: u8) -> &mut BackOff {
+        &mut self.back_off[side.index()][usize::from(level) % LEVELS]
     }
 
     // ---- what others see ----

@@ -76,7 +76,7 @@ fn a_refused_amend_is_asked_about_and_the_side_waits() {
     assert_eq!(rig.want(&[(Buy, 999, 5), (Sell, 1010, 5)]), ["amend 1 999x5"]);
     rig.desire.borrow_mut().quotes = vec![quote(Buy, 1000, 5), quote(Sell, 1010, 5)];
     assert_eq!(rig.say(AmendRejected, 1), ["query 1"]);
-    let open = OrderEvent { price: Ticks(1000), qty: Lots(5), ..rig.order(Open, 1) };
+    let open = OrderEvent { generation: 3, price: Ticks(1000), qty: Lots(5), ..rig.order(Open, 1) };
     assert!(rig.step(&Event::Order(open)).is_empty());
     assert_eq!(rig.status().own[0].unwrap().price, Ticks(1000));
 }
