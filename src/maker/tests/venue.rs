@@ -74,7 +74,7 @@ impl Venue {
             ack_timeout: Nanos::from_millis(1_000),
             query_grace: Nanos::from_millis(500),
             slot_quiet: Nanos::from_millis(1_000),
-            amend: seed % 4 != 0,
+            amend: !seed.is_multiple_of(4),
             ..MakerConfig::new(RUN, RiskLimits { position_max: Lots(POSITION_MAX), ..limits() })
         };
         Self {

@@ -3,18 +3,25 @@
 //! Which answers count: a terminal event always; a refusal, "unknown" or "not sent" only for the request that is still
 //! outstanding (by generation, where the source can tell); a cumulative figure whenever it is larger than ours.
 
-use super::account::Account;
-use super::config::Leftovers;
-use super::desk::Desk;
-use super::order::{Input, Novelty, State};
-use super::output::{Decision, DecisionKind, Output};
-use super::strategy::{Cause, OwnEvent, Purpose, Quote};
+use super::Desk;
 use crate::event::{ClientId, OrderEvent, OrderEventKind, PositionSide, Side, TimeInForce};
+use crate::maker::account::Account;
+use crate::maker::config::Leftovers;
+use crate::maker::order::table::SLOTS;
+use crate::maker::order::{Input, Novelty, State};
+use crate::maker::output::{Decision, DecisionKind, Output};
+use crate::maker::strategy::{Cause, OwnEvent, Purpose, Quote};
 use crate::unit::{Lots, Nanos, Price};
 
 impl Desk {
     /// One order event of this instrument.
-    pub(super) fn on_order(&mut self, account: &mut Account, now: Nanos, event: &OrderEvent, out: &mut Output) {
+    pub(in crate::maker) fn on_order(
+        &mut self,
+        account: &mut Account,
+        now: Nanos,
+        event: &OrderEvent,
+        out: &mut Output,
+    ) {
         if event.client_id == ClientId::default() {
             self.counters.foreign += 1;
             return out.note(Decision {
@@ -324,13 +331,13 @@ impl Desk {
 
     // ---- reconciliation ----
 
-    pub(super) fn reconcile_begin(&mut self) {
+    pub(in crate::maker) fn reconcile_begin(&mut self) {
         self.named = [false; 3];
         self.table.all_mut().for_each(|slot| slot.seen = false);
     }
 
     /// The list of open orders was whole as of a moment after `asked`: what we hold and it did not name is in doubt.
-    pub(super) fn reconcile_end(&mut self, now: Nanos, asked: Nanos, out: &mut Output) {
+    pub(in crate::maker) fn reconcile_end(&mut self, now: Nanos, asked: Nanos, out: &mut Output) {
         for at in 0..self.table.live_count() {
             let place = self.table.live_place(at);
             let slot = self.table.at_mut(place);
@@ -350,7 +357,7 @@ impl Desk {
             return;
         }
         // The position now includes what we were not told of.
-        for place in 0..super::order::table::SLOTS {
+        for place in 0..SLOTS {
             let slot = self.table.at_mut(place);
             if slot.behind_since.is_some_and(|since| since < asked) {
                 slot.filled = slot.cum;
@@ -362,7 +369,7 @@ impl Desk {
     }
 
     /// The venue's position as a reconciliation names it; where ours differs the venue wins.
-    pub(super) fn reconcile_position(
+    pub(in crate::maker) fn reconcile_position(
         &mut self,
         side: PositionSide,
         qty: Lots,
