@@ -94,6 +94,11 @@ impl Venue {
         }
     }
 
+    /// The venue's clock shows whole milliseconds.
+    fn millis(&self) -> Nanos {
+        Nanos::from_millis(self.rig.now.as_millis())
+    }
+
     fn send(&mut self, parcel: Parcel) {
         let delay = if self.dice.one_in(8) { 150 } else { 20 };
         let at = self.rig.now + Nanos(self.dice.roll(delay * 1_000_000) as i64);
@@ -115,7 +120,7 @@ impl Venue {
             price: Ticks(order.map_or(0, |o| o.price)),
             qty: Lots(order.map_or(0, |o| o.qty)),
             filled: Lots(order.map_or(0, |o| o.filled)),
-            venue_time: self.rig.now,
+            venue_time: self.millis(),
             ..self.rig.order(kind, seq)
         }
     }
@@ -320,11 +325,12 @@ impl Venue {
     fn fill(&mut self, seq: u32, qty: i64) {
         self.rig.now += Nanos(1);
         self.trades += 1;
+        let millis = self.millis();
         let order = self.orders.get_mut(&seq).unwrap();
         order.filled += qty;
         order.open = order.filled < order.qty;
         self.position += qty * order.side.sign();
-        self.changed_at = self.rig.now;
+        self.changed_at = millis;
         let fill = Fill {
             trade_id: self.trades,
             price: Ticks(order.price),
