@@ -30,7 +30,7 @@ pub struct MakerConfig {
     pub ack_timeout: Nanos,
     /// "No such order" is only believed of a query sent this long after the doubt arose.
     pub query_grace: Nanos,
-    /// Market data older than this (by arrival) withdraw the quotes.
+    /// Book data (diffs, best quotes) older than this by arrival withdraw the quotes.
     pub market_stale: Nanos,
     /// A snapshot that has not come after this is asked for again.
     pub snapshot_retry: Nanos,

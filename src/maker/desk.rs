@@ -175,13 +175,11 @@ impl Desk {
         self.after_book(outcome == QuoteOutcome::Mismatch, out);
     }
 
-    pub(super) fn on_trade(&mut self, now: Nanos, trade: &Trade) {
-        self.heard(now, trade.venue_time);
+    pub(super) fn on_trade(&mut self, trade: &Trade) {
         self.last_trade = Some(self.instrument.price(trade.price));
     }
 
-    pub(super) fn on_mark(&mut self, now: Nanos, mark: &MarkPrice) {
-        self.heard(now, mark.venue_time);
+    pub(super) fn on_mark(&mut self, mark: &MarkPrice) {
         self.mark = Some(mark.mark);
         self.funding = Some(FundingView {
             rate: mark.funding_rate,
@@ -206,6 +204,7 @@ impl Desk {
         self.market = state;
     }
 
+    /// The book's own streams only: prints and mark prices say nothing of its age.
     fn heard(&mut self, now: Nanos, venue_time: Nanos) {
         self.last_market = now;
         self.data_time = self.data_time.max(venue_time);
@@ -370,6 +369,7 @@ impl Desk {
             orders: &self.orders,
             positions: &self.positions,
             available: account.available,
+            available_base: crate::unit::Amount::ZERO,
             wallet: account.wallet,
             unrealized: self
                 .mark

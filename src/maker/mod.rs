@@ -108,11 +108,11 @@ impl Maker {
                 Touched::One(quote.instrument)
             }
             Event::Trade(ref trade) => {
-                self.desk(trade.instrument).on_trade(now, trade);
+                self.desk(trade.instrument).on_trade(trade);
                 Touched::One(trade.instrument)
             }
             Event::Mark(ref mark) => {
-                self.desk(mark.instrument).on_mark(now, mark);
+                self.desk(mark.instrument).on_mark(mark);
                 Touched::One(mark.instrument)
             }
             Event::External { instrument, price } => {
