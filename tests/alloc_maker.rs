@@ -1,5 +1,6 @@
 //! The core takes all its memory at construction, and the same events give the same commands.
 
+#[allow(unsafe_code)] // A counting allocator cannot be written without.
 #[path = "support/alloc.rs"]
 mod alloc;
 
