@@ -10,4 +10,7 @@ pub mod market;
 pub mod matching;
 pub mod order;
 pub mod orders;
+pub mod protocol;
 pub mod queue;
+pub mod server;
+pub mod tape;
