@@ -1,6 +1,6 @@
 //! A record as a line of text, for people who look for a difference. Equal bytes give equal lines; decides nothing.
 
-use crate::event::{ClientId, PositionSide};
+use crate::event::ClientId;
 use crate::journal::record;
 use crate::unit::Price;
 use std::fmt::Write;
@@ -13,7 +13,7 @@ pub(super) fn line(kind: u16, payload: &[u8]) -> String {
             format!("{name}, {} bytes", payload.len().saturating_sub(record::Origin::SIZE))
         }
         record::COMMAND => {
-            record::decode_command(payload).map_or_else(|_| bytes(kind, payload), |command| command_line(&command))
+            record::decode_command(payload).map_or_else(|_| bytes(kind, payload), |command| format!("{command:?}"))
         }
         record::DECISION => <&[u8; 64]>::try_from(payload).map_or_else(|_| bytes(kind, payload), decision_line),
         record::RUN_END => "the end of the run".to_owned(),
@@ -29,34 +29,6 @@ pub(super) fn bytes(kind: u16, payload: &[u8]) -> String {
     for byte in payload {
         let _ = write!(text, "{byte:02x}");
     }
-    text
-}
-
-fn command_line(command: &crate::event::Command) -> String {
-    let crate::event::Command {
-        kind,
-        side,
-        tif,
-        position_side,
-        reduce_only,
-        instrument,
-        generation,
-        client_id,
-        price,
-        qty,
-        decided_at,
-    } = *command;
-    let mut text = format!(
-        "command {kind:?} {client_id:?} generation {generation} instrument {} {side:?} {} lots at {} ticks {tif:?}",
-        instrument.0, qty.0, price.0
-    );
-    if position_side != PositionSide::Net {
-        let _ = write!(text, " {position_side:?}");
-    }
-    if reduce_only {
-        text.push_str(" reduce-only");
-    }
-    let _ = write!(text, " decided at {}", decided_at.0);
     text
 }
 
