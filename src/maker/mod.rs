@@ -10,12 +10,14 @@ mod desk;
 pub mod order;
 pub mod output;
 pub mod position;
+pub mod recipe;
 pub mod risk;
 pub mod strategy;
 
 pub use config::{InstrumentSetup, Leftovers, MakerConfig};
 pub use output::{Blocks, Counters, Decision, DecisionKind, Output, Status};
 pub use position::Pnl;
+pub use recipe::{Recipe, RecipeError};
 pub use risk::{KillReason, Ladder, Refusal, RiskLimits};
 
 #[cfg(test)]
