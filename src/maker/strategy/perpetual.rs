@@ -457,7 +457,7 @@ impl<'a> Turn<'a> {
 
     /// Placements that still fit, counting orders that are on their way out.
     fn room(&self) -> usize {
-        ORDERS_MAX - self.view.orders.len() - self.placed
+        ORDERS_MAX.saturating_sub(self.view.orders.len() + self.placed)
     }
 }
 
