@@ -3,10 +3,10 @@
 //! `claims` is what the synthetic market is calibrated to (the BTCUSDT session of 2024-08-08 of the published figures) with
 //! the factor within which each quantile must lie. The whole comparison is printed: run with `--nocapture`.
 
+use spinquote::event::Side;
 use spinquote::instrument::Instrument;
 use spinquote::sim::frames;
 use spinquote::sim::market::{MarketEvent, MarketKind, MarketSource, Schedule, SyntheticMarket};
-use spinquote::event::Side;
 use spinquote::unit::Nanos;
 use std::collections::BTreeMap;
 
@@ -97,7 +97,7 @@ impl Session {
                 *self.per_venue_ms.entry(trade.venue_time.as_millis()).or_default() += 1;
                 TRADE
             }
-            MarketKind::Mark { .. } | MarketKind::Snapshot(_) => return,
+            MarketKind::Mark { .. } => return,
         };
         *self.per_second.entry(second).or_default() += 1;
         if let Some(before) = self.last[kind].replace(event.at) {

@@ -3,7 +3,7 @@
 //! Values keep the digits that the user wrote: no number passes through a binary fraction here.
 
 use crate::config::problem::Problem;
-use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle};
+use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
@@ -110,7 +110,14 @@ fn parse_yaml(file: &str, text: &str) -> Result<Vec<Entry>, Vec<Problem>> {
         Some(Node { value: Value::Map(entries), .. }) if problems.is_empty() => Ok(entries),
         Some(Node { value: Value::Map(_), .. }) => Err(problems),
         Some(Node { span, .. }) => {
-            problems.push(Problem::at(file, text, span, "", "the file is not a list of keys", "one `key: value` a line"));
+            problems.push(Problem::at(
+                file,
+                text,
+                span,
+                "",
+                "the file is not a list of keys",
+                "one `key: value` a line",
+            ));
             Err(problems)
         }
     }
@@ -124,11 +131,7 @@ struct YamlReader<'a, I> {
     problems: Vec<Problem>,
 }
 
-impl<'a, I, E> YamlReader<'a, I>
-where
-    I: Iterator<Item = Result<(Event<'a>, serde_saphyr::granit_parser::Span), E>>,
-    E: YamlFault,
-{
+impl<'a, I: Iterator<Item = Result<(Event<'a>, Span), ScanError>>> YamlReader<'a, I> {
     /// The next event that is not a comment.
     fn event(&mut self) -> Result<Option<(Event<'a>, Range<usize>)>, Problem> {
         loop {
@@ -141,8 +144,8 @@ where
                     return Ok(Some((event, start..end)));
                 }
                 Some(Err(error)) => {
-                    let at = floor_boundary(self.text, error.at());
-                    let message = format!("not valid YAML: {}", error.what());
+                    let at = floor_boundary(self.text, error.marker().byte_offset().unwrap_or(0));
+                    let message = format!("not valid YAML: {}", error.info());
                     return Err(self.problem(at..at, "", message, "one `key: value` a line"));
                 }
             }
@@ -174,9 +177,7 @@ where
             return Err(self.problem(span, "", "the file is too large or too deep", &valid));
         }
         let value = match event {
-            Event::Scalar(text, ScalarStyle::Plain, ..)
-                if matches!(&*text, "" | "~" | "null" | "Null" | "NULL") =>
-            {
+            Event::Scalar(text, ScalarStyle::Plain, ..) if matches!(&*text, "" | "~" | "null" | "Null" | "NULL") => {
                 Value::Null
             }
             Event::Scalar(text, ..) => Value::Text(text.into_owned()),
@@ -221,21 +222,6 @@ where
             entries.push(entry);
         }
         Ok(entries)
-    }
-}
-
-/// What a YAML scan error tells, so that the reader does not name the parser's error type.
-trait YamlFault {
-    fn at(&self) -> usize;
-    fn what(&self) -> String;
-}
-
-impl YamlFault for serde_saphyr::granit_parser::ScanError {
-    fn at(&self) -> usize {
-        self.marker().byte_offset().unwrap_or(0)
-    }
-    fn what(&self) -> String {
-        self.info()
     }
 }
 
@@ -354,7 +340,9 @@ mod tests {
 
     #[test]
     fn broken_yaml_names_its_line() {
-        for (text, line) in [("a: 1\nb: [1, 2\nc: 3\n", "f.yml:"), ("a: 1\n\tb: 2\n", "f.yml:2"), ("a: 'x\n", "f.yml:")] {
+        for (text, line) in
+            [("a: 1\nb: [1, 2\nc: 3\n", "f.yml:"), ("a: 1\nb: 2\n\tc: 3\n", "f.yml:"), ("a: 'x\n", "f.yml:")]
+        {
             let problems = yaml(text).unwrap_err();
             assert!(problems[0].starts_with(line), "{problems:?}");
             assert!(problems[0].contains("not valid YAML"), "{problems:?}");
@@ -392,7 +380,12 @@ mod tests {
         let found: Vec<_> = entries.iter().map(|entry| (entry.key.clone(), entry.node.value.text())).collect();
         assert_eq!(
             found,
-            [pair("top", "true"), pair("risk.position_max", "0.10"), pair("risk.loss_max", "5"), pair("threads.engine_core", "10")]
+            [
+                pair("top", "true"),
+                pair("risk.position_max", "0.10"),
+                pair("risk.loss_max", "5"),
+                pair("threads.engine_core", "10")
+            ]
         );
         assert_eq!(crate::config::problem::line_of(text, entries[1].key_span.start), 3);
     }

@@ -14,7 +14,9 @@ pub fn pin(role: &str, core: Option<usize>) -> Result<(), String> {
         return Err(format!("{role} thread is not pinned: core {core} is not available to this process (see T-PIN)"));
     }
     if !isolated().contains(&core) {
-        return Err(format!("{role} thread is on core {core}, which is not isolated from the scheduler (see T-ISOLCPUS)"));
+        return Err(format!(
+            "{role} thread is on core {core}, which is not isolated from the scheduler (see T-ISOLCPUS)"
+        ));
     }
     Ok(())
 }

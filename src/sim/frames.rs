@@ -99,7 +99,13 @@ pub fn trade(out: &mut Vec<u8>, stream: Option<&str>, instrument: &Instrument, t
 }
 
 /// Appends an `aggTrade`; `event_time` is the venue's sending time `E`.
-pub fn agg_trade(out: &mut Vec<u8>, stream: Option<&str>, instrument: &Instrument, trade: &AggTrade, event_time: Nanos) {
+pub fn agg_trade(
+    out: &mut Vec<u8>,
+    stream: Option<&str>,
+    instrument: &Instrument,
+    trade: &AggTrade,
+    event_time: Nanos,
+) {
     open(out, stream, b"{\"e\":\"aggTrade\",\"E\":");
     millis(out, event_time);
     out.extend_from_slice(b",\"a\":");

@@ -13,7 +13,9 @@ pub const SPARE: usize = 64;
 
 /// The receive buffer holds nothing but one unfinished message: the message is larger than the buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a message does not fit the receive buffer: {pending} bytes are waiting for its end, the capacity is {capacity}")]
+#[error(
+    "a message does not fit the receive buffer: {pending} bytes are waiting for its end, the capacity is {capacity}"
+)]
 pub struct RecvFull {
     /// Bytes held: opened and waiting for the end of a message, or raw and waiting for the end of a record.
     pub pending: usize,
@@ -74,6 +76,9 @@ impl RecvBuf {
     }
 
     fn compact(&mut self) {
+        if self.start == 0 && self.plain == self.raw {
+            return;
+        }
         let pending = self.plain - self.start;
         self.bytes.copy_within(self.start..self.plain, 0);
         self.bytes.copy_within(self.raw..self.filled, pending);

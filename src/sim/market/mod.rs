@@ -9,11 +9,12 @@ mod schedule;
 mod synthetic;
 
 pub use book::TrueBook;
+pub(in crate::sim) use mark::MarkModel;
 pub use profile::Profile;
 pub use schedule::{Regime, Schedule};
 pub use synthetic::SyntheticMarket;
 
-use crate::event::{BestQuote, DepthSnapshot, DepthUpdate, Level, MarkPrice, Side, Trade};
+use crate::event::{BestQuote, DepthUpdate, Level, MarkPrice, Side, Trade};
 use crate::instrument::Instrument;
 use crate::unit::{Lots, Nanos, Price, Seq, Ticks};
 
@@ -33,8 +34,6 @@ pub enum MarketKind<'a> {
         /// Estimated settle price, which only the frame carries.
         settle: Price,
     },
-    /// A whole book that a recording holds at this point.
-    Snapshot(DepthSnapshot<'a>),
 }
 
 /// One fact of the market at a time.

@@ -72,9 +72,7 @@ impl Schedule {
             let fits = match entry.1 {
                 Regime::Calm | Regime::FundingFlip { .. } => true,
                 Regime::Trend { per_minute } => per_minute.abs() <= Rate::from_bps(200),
-                Regime::Crash { drop, within } => {
-                    drop.abs() <= Rate::from_bps(5_000) && within >= Nanos::from_secs(1)
-                }
+                Regime::Crash { drop, within } => drop.abs() <= Rate::from_bps(5_000) && within >= Nanos::from_secs(1),
             };
             if !fits {
                 return Err(ScheduleError::Range { nth });

@@ -22,6 +22,8 @@ const SECOND: i64 = 1_000_000_000;
 const SWEEP_PRINTS_MAX: usize = 350;
 /// Levels a side that the pretend venue holds at most; beyond it the furthest goes.
 const LEVELS_MAX: usize = 7_000;
+/// Levels a side that are always left, so that there is a touch on both.
+const LEVELS_MIN: usize = 64;
 /// Levels changed in one depth frame at most; the rest of a burst comes with the next one.
 const FRAME_CHANGES_MAX: i64 = 1_400;
 
@@ -110,13 +112,7 @@ impl SyntheticMarket {
 
     /// The same with given parameters.
     #[must_use]
-    pub fn with_profile(
-        instrument: Instrument,
-        profile: Profile,
-        seed: u64,
-        start: Nanos,
-        schedule: Schedule,
-    ) -> Self {
+    pub fn with_profile(instrument: Instrument, profile: Profile, seed: u64, start: Nanos, schedule: Schedule) -> Self {
         let mut random = Random::new(seed);
         let now = start.0;
         let seq = 5_000_000_000_000 + random.next() % 100_000_000_000;
@@ -189,10 +185,7 @@ impl SyntheticMarket {
     /// Two bids far down that people never stop changing (1,000 and 5,000 in the recording).
     fn anchors(&self) -> [(i64, i64); 2] {
         let price = self.profile.start.0;
-        [
-            ((price * 10 / 617).max(1), self.profile.lots(606_675)),
-            ((price * 50 / 617).max(2), self.profile.lots(2_301)),
-        ]
+        [((price * 10 / 617).max(1), self.profile.lots(606_675)), ((price * 50 / 617).max(2), self.profile.lots(2_301))]
     }
 
     fn draw_lots(&mut self, table: &[(i64, i64)]) -> i64 {
@@ -256,9 +249,10 @@ impl SyntheticMarket {
         self.activity = exp2(self.activity_octaves).clamp(SCALE / 3, SCALE * 10);
         match self.episode {
             Some(episode) if episode.until <= self.now => self.episode = None,
-            None if self.random.below(350) == 0 => {
+            None if self.random.below(420) == 0 => {
                 let direction = self.either_side();
-                self.episode = Some(Episode { until: self.now + 300 * MILLI + self.random.exponential(600 * MILLI), direction });
+                self.episode =
+                    Some(Episode { until: self.now + 300 * MILLI + self.random.exponential(600 * MILLI), direction });
             }
             _ => {}
         }
@@ -273,14 +267,17 @@ impl SyntheticMarket {
             && self.now >= drift.start + drift.span
         {
             // A trend goes on from where it is; a crash is over.
-            self.drift = (drift.urgency == 1).then_some(Drift { from: drift.from + drift.change, start: self.now, ..drift });
+            self.drift =
+                (drift.urgency == 1).then_some(Drift { from: drift.from + drift.change, start: self.now, ..drift });
             self.anchor = drift.from + drift.change;
         }
     }
 
     fn enter(&mut self, regime: Regime) {
         let from = self.mid();
-        let part = |rate: i64| i64::try_from(i128::from(from) * i128::from(rate) / i128::from(RATE_ONE)).expect("within the price");
+        let part = |rate: i64| {
+            i64::try_from(i128::from(from) * i128::from(rate) / i128::from(RATE_ONE)).expect("within the price")
+        };
         self.drift = None;
         self.anchor = from;
         match regime {
@@ -300,7 +297,8 @@ impl SyntheticMarket {
     fn lag(&self) -> Option<(Side, i64)> {
         let drift = self.drift?;
         let done = (self.now - drift.start).min(drift.span);
-        let line = drift.from + i64::try_from(i128::from(drift.change) * i128::from(done) / i128::from(drift.span)).ok()?;
+        let line =
+            drift.from + i64::try_from(i128::from(drift.change) * i128::from(done) / i128::from(drift.span)).ok()?;
         let side = if drift.change >= 0 { Side::Buy } else { Side::Sell };
         let lag = (line - self.mid()) * side.sign();
         (lag > self.profile.ticks(20)).then_some((side, lag))
@@ -345,7 +343,7 @@ impl SyntheticMarket {
 
     /// One taker order.
     fn take(&mut self) {
-        let busy = if self.episode.is_some() { 5 } else { 1 } * self.drift.map_or(1, |drift| drift.urgency);
+        let busy = if self.episode.is_some() { 7 } else { 1 } * self.drift.map_or(1, |drift| drift.urgency);
         let mean = if self.random.percent(33) { 3 * MILLI } else { 135 * MILLI / busy };
         let gap = self.random.exponential(mean);
         self.due_taker = self.now + 100_000 + gap * SCALE / self.activity;
@@ -386,7 +384,7 @@ impl SyntheticMarket {
         let small = self.profile.lots(200);
         self.advance_seq();
         let (mut prints, mut delay, mut depleted) = (0, 0, false);
-        while lots > 0 && prints < SWEEP_PRINTS_MAX && self.book.len(resting) > 16 {
+        while lots > 0 && prints < SWEEP_PRINTS_MAX && self.book.len(resting) > LEVELS_MIN {
             let level = self.best(resting);
             if (level.price.0 - to) * taker.sign() > 0 {
                 break;
@@ -420,11 +418,23 @@ impl SyntheticMarket {
     /// The touch of `side` went away: makers react.
     fn touch_moved(&mut self, side: Side) {
         self.swept = side;
+        if self.random.percent(40) {
+            // Who stands next in line sees it coming and steps back.
+            let pulled = self.profile.ticks(4) + self.random.exponential(self.profile.ticks(30));
+            let to = self.best(side).price.0 - side.sign() * pulled;
+            for _ in 0..24.min(self.book.len(side).saturating_sub(LEVELS_MIN)) {
+                let level = self.best(side);
+                if (level.price.0 - to) * side.sign() < 0 {
+                    break;
+                }
+                self.set(side, level.price.0, 0);
+            }
+        }
         self.touch_target[side.index()] = self.draw_lots(&profile::TOUCH_LOTS);
         let gap = self.spread();
         self.call_for_changes(gap);
         if gap > 1 {
-            self.due_refill = self.now + 60_000 + self.random.exponential(1_800_000);
+            self.due_refill = self.now + 60_000 + self.random.exponential(2_800_000);
         }
     }
 
@@ -445,7 +455,7 @@ impl SyntheticMarket {
         let follows = match self.lag() {
             Some((direction, _)) if direction == self.swept.opposite() => 92,
             _ if self.episode.is_some() => 82,
-            _ => 64,
+            _ => 68,
         };
         let (side, inside) = if dice < follows {
             (self.swept.opposite(), spread - 1)
@@ -466,7 +476,7 @@ impl SyntheticMarket {
         self.call_for_changes(inside);
         self.quote(0);
         if self.spread() > 1 {
-            self.due_refill = self.now + 60_000 + self.random.exponential(1_800_000);
+            self.due_refill = self.now + 60_000 + self.random.exponential(2_800_000);
         }
         self.due_cluster = self.due_cluster.min(self.now + self.random.exponential(1_500_000));
     }
@@ -475,7 +485,7 @@ impl SyntheticMarket {
     fn cluster(&mut self) {
         let busy = if self.episode.is_some() { 3 } else { 1 };
         let gap = self.random.draw(&profile::CLUSTER_GAP_NS);
-        self.due_cluster = self.now + gap * 18 / 10 / busy * SCALE / self.activity + 1_000;
+        self.due_cluster = self.now + gap * 17 / 10 / busy * SCALE / self.activity + 1_000;
         let mut side = self.either_side();
         let mut delay = 0;
         for _ in 0..self.random.draw(&profile::CLUSTER_COUNT) {
@@ -509,7 +519,7 @@ impl SyntheticMarket {
             self.set(side, touch.price.0, lots + change);
         } else if change < lots {
             self.set(side, touch.price.0, lots - change);
-        } else if self.random.percent(50) {
+        } else if self.book.len(side) > LEVELS_MIN && self.random.percent(50) {
             self.set(side, touch.price.0, 0);
             self.touch_moved(side);
             return false;
@@ -531,7 +541,7 @@ impl SyntheticMarket {
         for _ in 0..changes {
             self.change_level();
         }
-        for ((price, lots), often) in self.anchors().into_iter().zip([60, 95]) {
+        for ((price, lots), often) in self.anchors().into_iter().zip([55, 95]) {
             if self.random.percent(often) && price < self.best(Side::Buy).price.0 {
                 let lots = lots + self.profile.lots(20) * self.random.below(30);
                 self.set(Side::Buy, price, lots);
@@ -551,7 +561,9 @@ impl SyntheticMarket {
             prices.sort_unstable();
             prices.dedup();
             out.clear();
-            out.extend(prices.drain(..).map(|price| Level { price: Ticks(price), qty: self.book.qty(side, Ticks(price)) }));
+            out.extend(
+                prices.drain(..).map(|price| Level { price: Ticks(price), qty: self.book.qty(side, Ticks(price)) }),
+            );
         }
         // The first id lies anywhere between the frame before and the first change in this one.
         let room = (self.depth_first - self.depth_prev - 1).min(460) as i64;
@@ -575,19 +587,17 @@ impl SyntheticMarket {
             return;
         }
         let mut beyond = self.book.beyond(side, Ticks(price));
-        let Some(nearest) = beyond.next() else { return };
+        let nearest = beyond.next();
         let span = beyond.nth(2).map_or(i64::MAX / 8, |level| (level.price.0 - price).abs());
         drop(beyond);
         let sparse = span > 4 * self.profile.spacing(distance);
         let (come, go) = if sparse { (40, 10) } else { (8, 42) };
         let dice = self.random.below(100);
         let lots = self.level_lots(distance);
-        if dice < come && nearest.price.0 != price {
-            self.set(side, price, lots);
-        } else if dice >= 100 - go && self.book.len(side) > 64 {
-            self.set(side, nearest.price.0, 0);
-        } else {
-            self.set(side, nearest.price.0, lots);
+        match nearest {
+            Some(level) if dice >= 100 - go && self.book.len(side) > LEVELS_MIN => self.set(side, level.price.0, 0),
+            Some(level) if dice >= come => self.set(side, level.price.0, lots),
+            _ => self.set(side, price, lots),
         }
     }
 
@@ -651,5 +661,166 @@ impl MarketSource for SyntheticMarket {
 
     fn last_update(&self) -> Seq {
         Seq(self.seq)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::unit::Rate;
+
+    const START: Nanos = Nanos(1_723_161_256_000_000_000);
+
+    fn market(symbol: &str, tick: &str, seed: u64, schedule: Vec<(Nanos, Regime)>) -> SyntheticMarket {
+        let instrument = Instrument::synthetic(symbol, tick, "0.001");
+        SyntheticMarket::new(instrument, seed, START, Schedule::new(schedule).unwrap())
+    }
+
+    fn secs(n: i64) -> Nanos {
+        Nanos::from_secs(n)
+    }
+
+    /// Mids at whole seconds, for `seconds`.
+    fn mids(market: &mut SyntheticMarket, seconds: i64) -> Vec<i64> {
+        let mut mids = Vec::new();
+        while (mids.len() as i64) < seconds {
+            if market.next_event().at > START + secs(mids.len() as i64 + 1) {
+                mids.push(market.mid());
+            }
+        }
+        mids
+    }
+
+    #[test]
+    fn a_seed_is_one_market() {
+        let told = |seed| {
+            let mut market = market("BTCUSDT", "0.10", seed, vec![]);
+            (0..5_000).map(|_| format!("{:?}", market.next_event())).collect::<Vec<_>>()
+        };
+        let first = told(3);
+        assert_eq!(first, told(3));
+        assert_ne!(first, told(4));
+    }
+
+    #[test]
+    fn everything_told_is_consistent() {
+        for (symbol, tick) in [("BTCUSDT", "0.10"), ("ETHUSDT", "0.01"), ("DOGEUSDT", "0.00001"), ("XUSDT", "1")] {
+            let mut market = market(symbol, tick, 11, vec![]);
+            let mut told = market.book().clone();
+            let (mut at, mut seq, mut trade_id) = (START, market.last_update(), 0);
+            let (mut events, mut same) = (0, 0);
+            let mut quoted = None;
+            while events < 30_000 {
+                events += 1;
+                market.fill();
+                let (bid, ask) = (market.best(Side::Buy), market.best(Side::Sell));
+                assert!(bid.price < ask.price, "{symbol}: crossed at event {events}");
+                let event = market.next_event();
+                assert!(event.at >= at, "{symbol}: back in time at event {events}");
+                at = event.at;
+                match event.kind {
+                    MarketKind::Trade(trade) => {
+                        assert!(trade.qty > Lots(0) && trade.id > trade_id);
+                        trade_id = trade.id;
+                    }
+                    MarketKind::Quote(quote) => {
+                        assert!(
+                            quote.bid.qty > Lots(0) && quote.ask.qty > Lots(0) && quote.bid.price < quote.ask.price
+                        );
+                        quoted = Some(quote);
+                    }
+                    MarketKind::Depth(update) => {
+                        assert_eq!(update.prev, seq, "{symbol}: a gap at event {events}");
+                        assert!(update.prev < update.first && update.first <= update.last);
+                        seq = update.last;
+                        for (side, levels) in [(Side::Buy, update.bids), (Side::Sell, update.asks)] {
+                            assert!(levels.is_sorted_by(|a, b| a.price < b.price), "ascending, each price once");
+                            levels.iter().for_each(|level| told.set(side, level.price, level.qty));
+                        }
+                        if let Some(quote) = quoted
+                            && quote.seq == update.last
+                        {
+                            same += 1;
+                            assert_eq!(
+                                (told.best(Side::Buy), told.best(Side::Sell)),
+                                (Some(quote.bid), Some(quote.ask))
+                            );
+                        }
+                        for side in [Side::Buy, Side::Sell] {
+                            assert!(
+                                told.levels(side).eq(market.book().levels(side)),
+                                "{symbol}: diffs rebuild the book"
+                            );
+                        }
+                    }
+                    MarketKind::Mark { mark, .. } => assert!(mark.next_funding > mark.venue_time),
+                }
+            }
+            assert!(same > 10, "{symbol}: {same} frames share their id with a quote");
+        }
+    }
+
+    #[test]
+    fn a_snapshot_is_the_best_levels_at_the_last_id() {
+        let mut market = market("BTCUSDT", "0.10", 1, vec![]);
+        (0..1_000).for_each(|_| drop(market.next_event()));
+        let (mut bids, mut asks) = (Vec::new(), Vec::new());
+        let seq = market.snapshot(1_000, &mut bids, &mut asks);
+        assert_eq!((bids.len(), asks.len(), seq), (1_000, 1_000, market.last_update()));
+        assert_eq!(market.resting(Side::Buy, bids[0].price), bids[0].qty);
+        // The next frame covers the snapshot's id, or follows right on it.
+        loop {
+            if let MarketKind::Depth(update) = market.next_event().kind {
+                assert!(update.last >= seq && (update.first <= seq || update.prev == seq));
+                break;
+            }
+        }
+    }
+
+    #[test]
+    fn a_crash_takes_its_part_of_the_price_in_its_time_and_trends_go_their_way() {
+        let crash = Regime::Crash { drop: Rate::from_bps(500), within: secs(5) };
+        let mut market = market("BTCUSDT", "0.10", 2, vec![(secs(10), crash)]);
+        let path = mids(&mut market, 30);
+        let (before, after) = (path[8], path[17]);
+        let drop = (before - after) * 10_000 / before;
+        assert!((430..600).contains(&drop), "{drop} bps: {path:?}");
+        assert!((path[29] - after).abs() < after / 100, "it stays there: {path:?}");
+
+        for bps in [50, -50] {
+            let trend = Regime::Trend { per_minute: Rate::from_bps(bps) };
+            let mut market = self::market("ETHUSDT", "0.01", 2, vec![(Nanos(0), trend)]);
+            let path = mids(&mut market, 120);
+            let moved = (path[119] - path[0]) * 10_000 / path[0];
+            assert!((moved - 2 * bps).abs() < 40, "{moved} bps instead of {}", 2 * bps);
+        }
+    }
+
+    #[test]
+    fn a_funding_flip_turns_rate_and_premium() {
+        let flip = Regime::FundingFlip { rate: Rate::from_bps(-3) };
+        let mut market = market("BTCUSDT", "0.10", 2, vec![(Nanos::from_millis(5_500), flip)]);
+        let mut signs = Vec::new();
+        while signs.len() < 10 {
+            if let MarketKind::Mark { mark, .. } = market.next_event().kind {
+                signs.push((mark.funding_rate.signum(), (mark.mark - mark.index).signum()));
+            }
+        }
+        assert_eq!(signs[..5], [(1, 1); 5]);
+        assert_eq!(signs[5..], [(-1, -1); 5]);
+    }
+
+    #[test]
+    fn memory_stays_flat() {
+        let mut market =
+            market("BTCUSDT", "0.10", 2, vec![(secs(30), Regime::Trend { per_minute: Rate::from_bps(200) })]);
+        let (mut levels_most, mut ready_most) = (0, 0);
+        while market.next_event().at < START + secs(1_200) {
+            levels_most = levels_most.max(market.book.len(Side::Buy).max(market.book.len(Side::Sell)));
+            ready_most = ready_most.max(market.ready.len());
+        }
+        assert!(levels_most <= LEVELS_MAX + FRAME_CHANGES_MAX as usize, "{levels_most}");
+        assert!(ready_most <= SWEEP_PRINTS_MAX + 2, "{ready_most}");
+        assert_eq!((market.bids.capacity(), market.ready.capacity()), (4_096, 1_024), "no buffer grew");
     }
 }

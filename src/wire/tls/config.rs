@@ -59,8 +59,8 @@ pub fn server_config(certificate_pem: &[u8], key_pem: &[u8]) -> Result<Arc<Serve
 /// A name that cannot stand in a certificate.
 pub fn self_signed(names: &[&str]) -> Result<(String, String), TlsError> {
     let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-    let made =
-        rcgen::generate_simple_self_signed(names).map_err(|error| bad("names of the self-signed certificate", error))?;
+    let made = rcgen::generate_simple_self_signed(names)
+        .map_err(|error| bad("names of the self-signed certificate", error))?;
     Ok((made.cert.pem(), made.signing_key.serialize_pem()))
 }
 

@@ -141,6 +141,13 @@ impl Message {
     }
 }
 
+/// How the peer's stream ended.
+#[derive(Clone, Copy)]
+enum End {
+    Closed,
+    Failed,
+}
+
 /// Keys and state of an established TLS connection.
 pub struct TlsRecords {
     form: Form,
@@ -153,7 +160,7 @@ pub struct TlsRecords {
     key_updates: u32,
     empties: u32,
     warnings: u32,
-    rx_ended: bool,
+    rx_end: Option<End>,
     tx_ended: bool,
 }
 
@@ -190,7 +197,7 @@ impl TlsRecords {
             key_updates: 0,
             empties: 0,
             warnings: 0,
-            rx_ended: false,
+            rx_end: None,
             tx_ended: false,
         })
     }
@@ -205,13 +212,15 @@ impl TlsRecords {
     }
 
     pub(super) fn open(&mut self, buf: &mut RecvBuf, reply: &mut SendBuf) -> Result<(), TlsError> {
-        if self.rx_ended {
-            return Err(TlsError::Ended);
+        match self.rx_end {
+            None => {}
+            Some(End::Closed) => return Err(TlsError::Closed),
+            Some(End::Failed) => return Err(TlsError::Ended),
         }
         match self.open_all(buf, reply) {
             Ok(()) => Ok(()),
             Err(error) => {
-                self.rx_ended = true;
+                self.rx_end = Some(if matches!(error, TlsError::Closed) { End::Closed } else { End::Failed });
                 if let Some(description) = error.alert()
                     && !self.tx_ended
                 {
@@ -429,13 +438,18 @@ impl TlsRecords {
             return Err(TlsError::Ended);
         }
         let records = plain.len().div_ceil(PLAIN_MAX);
-        // One record more than needed covers a key update.
-        out.reserve(plain.len() + (records + 1) * self.form.overhead() + 5)?;
+        // The last record of a key is kept for the announcement of the next one, or for an alert.
+        let worn_out = self.tx.seq + records as u64 >= self.tx.limit;
+        if worn_out && self.form != Form::V13 {
+            return Err(TlsError::KeyExhausted(self.tx.seq));
+        }
+        let update = self.update_wanted || worn_out;
+        let announcement = if update { self.form.overhead() + 5 } else { 0 };
+        out.reserve(plain.len() + records * self.form.overhead() + announcement)?;
+        if update {
+            self.update_keys(out)?;
+        }
         for chunk in plain.chunks(PLAIN_MAX) {
-            // The last record of a key is kept for the announcement of the next one, or for an alert.
-            if self.update_wanted || self.tx.seq + 1 >= self.tx.limit {
-                self.update_keys(out)?;
-            }
             self.seal_record(DATA, chunk, out)?;
         }
         Ok(())

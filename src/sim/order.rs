@@ -1,0 +1,599 @@
+//! The typed language of the pretend venue: orders, requests, refusals and private events. No JSON, no matching, no state.
+
+use crate::event::{PositionSide, Side};
+use crate::instrument::InstrumentId;
+use crate::unit::{Lots, Money, Nanos, Price, Ticks};
+use arrayvec::ArrayString;
+
+/// A client order id as it is on the wire (`^[.A-Z:/a-z0-9_-]{1,36}$`).
+pub type ClientOrderId = ArrayString<36>;
+
+/// Index of an account (an API key) of the exchange; in the order in which they were opened.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, PartialOrd, Ord)]
+pub struct AccountId(pub u8);
+
+/// Kind of order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Default)]
+pub enum OrderType {
+    /// Has a price.
+    #[default]
+    Limit,
+    /// Takes what is there; what is left expires.
+    Market,
+    /// The venue's own order that closes a position without margin.
+    Liquidation,
+}
+
+/// Time in force with everything the venue knows ([`crate::event::TimeInForce`] has what the engine asks for).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Default)]
+pub enum Tif {
+    /// Good till cancelled.
+    #[default]
+    Gtc,
+    /// Immediate or cancel.
+    Ioc,
+    /// Fill or kill: all at once or refused.
+    Fok,
+    /// Post-only: refused if it would take.
+    Gtx,
+    /// Good till a date, then expires.
+    Gtd,
+}
+
+/// What happens when an order meets another order of the same account. The taker's mode decides.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Default)]
+pub enum SelfTrade {
+    /// They trade.
+    None,
+    /// The rest of the incoming order expires.
+    ExpireTaker,
+    /// The resting order expires, the incoming one goes on.
+    #[default]
+    ExpireMaker,
+    /// Both expire.
+    ExpireBoth,
+}
+
+/// State of an order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Default)]
+pub enum Status {
+    /// Accepted, nothing executed.
+    #[default]
+    New,
+    /// Partly executed and still open.
+    PartiallyFilled,
+    /// Complete.
+    Filled,
+    /// Gone by a cancel.
+    Canceled,
+    /// Gone by the venue's rules.
+    Expired,
+    /// Gone by self-trade prevention.
+    ExpiredInMatch,
+}
+
+impl Status {
+    /// Still in the book.
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::New | Self::PartiallyFilled)
+    }
+}
+
+/// What an order event says happened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum Execution {
+    /// Accepted.
+    New,
+    /// Traded.
+    Trade,
+    /// Price or quantity changed.
+    Amendment,
+    /// Cancelled.
+    Canceled,
+    /// Expired by a rule.
+    Expired,
+    /// Traded in a liquidation.
+    Calculated,
+}
+
+/// An order of one account, open or closed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Order {
+    /// The venue's id; counts up over the exchange.
+    pub id: u64,
+    /// The client's id.
+    pub client_id: ClientOrderId,
+    /// Whose it is.
+    pub account: AccountId,
+    /// Of which instrument.
+    pub instrument: InstrumentId,
+    /// Side.
+    pub side: Side,
+    /// Which position it works on.
+    pub position_side: PositionSide,
+    /// Kind.
+    pub kind: OrderType,
+    /// How long it stays.
+    pub tif: Tif,
+    /// May only shrink the position, as asked by the client.
+    pub reduce_only: bool,
+    /// Self-trade prevention.
+    pub self_trade: SelfTrade,
+    /// State.
+    pub status: Status,
+    /// Limit price; zero for market orders.
+    pub price: Ticks,
+    /// Total quantity.
+    pub qty: Lots,
+    /// Executed so far.
+    pub filled: Lots,
+    /// Executed value so far.
+    pub quote: Money,
+    /// When a [`Tif::Gtd`] order expires; zero otherwise.
+    pub good_till: Nanos,
+    /// Accepted at.
+    pub created_at: Nanos,
+    /// Last change.
+    pub updated_at: Nanos,
+    /// How often it was amended.
+    pub amends: u32,
+}
+
+impl Order {
+    /// What is not executed yet.
+    #[must_use]
+    pub fn remaining(&self) -> Lots {
+        self.qty - self.filled
+    }
+
+    /// It can only shrink its position: by the client's wish, or because it is the closing side of a hedge position.
+    #[must_use]
+    pub fn closes(&self) -> bool {
+        self.reduce_only || closing_side(self.position_side) == Some(self.side)
+    }
+}
+
+/// The side that closes a hedge position; `None` for the net position.
+#[must_use]
+pub const fn closing_side(position: PositionSide) -> Option<Side> {
+    match position {
+        PositionSide::Net => None,
+        PositionSide::Long => Some(Side::Sell),
+        PositionSide::Short => Some(Side::Buy),
+    }
+}
+
+/// A placement.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NewOrder {
+    /// Of which instrument.
+    pub instrument: InstrumentId,
+    /// Empty: the exchange makes one.
+    pub client_id: ClientOrderId,
+    /// Side.
+    pub side: Side,
+    /// Which position.
+    pub position_side: PositionSide,
+    /// Kind; clients place limit and market orders.
+    pub kind: OrderType,
+    /// How long it stays; ignored for market orders.
+    pub tif: Tif,
+    /// May only shrink the position.
+    pub reduce_only: bool,
+    /// Self-trade prevention.
+    pub self_trade: SelfTrade,
+    /// Limit price; ignored for market orders.
+    pub price: Ticks,
+    /// Quantity.
+    pub qty: Lots,
+    /// Only for [`Tif::Gtd`].
+    pub good_till: Nanos,
+}
+
+impl NewOrder {
+    /// A good-till-cancelled limit order of the net position, to be changed with struct update syntax.
+    #[must_use]
+    pub fn limit(instrument: InstrumentId, side: Side, price: Ticks, qty: Lots) -> Self {
+        Self {
+            instrument,
+            client_id: ClientOrderId::new(),
+            side,
+            position_side: PositionSide::Net,
+            kind: OrderType::Limit,
+            tif: Tif::Gtc,
+            reduce_only: false,
+            self_trade: SelfTrade::ExpireMaker,
+            price,
+            qty,
+            good_till: Nanos::ZERO,
+        }
+    }
+
+    /// A market order of the net position.
+    #[must_use]
+    pub fn market(instrument: InstrumentId, side: Side, qty: Lots) -> Self {
+        Self { kind: OrderType::Market, ..Self::limit(instrument, side, Ticks::ZERO, qty) }
+    }
+}
+
+/// Which order is meant. The venue's id wins where a client gives both.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OrderRef {
+    /// By the venue's id.
+    Id(u64),
+    /// By the client's id.
+    Client(ClientOrderId),
+}
+
+/// What a client asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Request {
+    /// Place an order.
+    Place(NewOrder),
+    /// Change price and quantity (the new total); loses the queue place.
+    Amend {
+        /// Of which instrument.
+        instrument: InstrumentId,
+        /// Which order.
+        order: OrderRef,
+        /// Its side, which cannot change.
+        side: Side,
+        /// New price.
+        price: Ticks,
+        /// New total quantity.
+        qty: Lots,
+    },
+    /// Cancel one order.
+    Cancel {
+        /// Of which instrument.
+        instrument: InstrumentId,
+        /// Which order.
+        order: OrderRef,
+    },
+    /// Cancel all orders of the instrument.
+    CancelAll {
+        /// Of which instrument.
+        instrument: InstrumentId,
+    },
+    /// Ask for one order, open or closed.
+    Query {
+        /// Of which instrument.
+        instrument: InstrumentId,
+        /// Which order.
+        order: OrderRef,
+    },
+    /// Dead-man switch: all orders of the instrument are cancelled when `after` passes without another call; zero disarms.
+    Countdown {
+        /// Of which instrument.
+        instrument: InstrumentId,
+        /// How long from now.
+        after: Nanos,
+    },
+    /// Set the leverage.
+    Leverage {
+        /// Of which instrument.
+        instrument: InstrumentId,
+        /// 1 to 125.
+        leverage: u32,
+    },
+    /// Set the margin type. Isolated margin is remembered and reported, but reckoned as cross.
+    MarginType {
+        /// Of which instrument.
+        instrument: InstrumentId,
+        /// Isolated rather than cross.
+        isolated: bool,
+    },
+    /// Set hedge or one-way mode.
+    PositionMode {
+        /// Hedge mode.
+        hedge: bool,
+    },
+    /// Set the multi-assets mode; remembered and reported only.
+    MultiAssets {
+        /// On.
+        on: bool,
+    },
+}
+
+/// What the exchange answers to a request that it carried out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Response {
+    /// The order as it is after the request.
+    Order(Order),
+    /// Orders cancelled.
+    CanceledAll {
+        /// How many.
+        count: u32,
+    },
+    /// A setting was made.
+    Done,
+}
+
+/// Why a request was refused; [`Reject::code`] is the venue's number, the text its message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Reject {
+    /// No such instrument.
+    #[error("Invalid symbol.")]
+    UnknownSymbol,
+    /// Forced by a fault script.
+    #[error("Order would be rejected.")]
+    Rejected,
+    /// Cancel of an order that is not open.
+    #[error("Unknown order sent.")]
+    CancelUnknown,
+    /// Query or amend of an order that is not known.
+    #[error("Order does not exist.")]
+    NoSuchOrder,
+    /// Not enough free margin.
+    #[error("Margin is insufficient.")]
+    MarginInsufficient,
+    /// Nothing to reduce.
+    #[error("ReduceOnly Order is rejected.")]
+    ReduceOnly,
+    /// Too many open orders.
+    #[error("Reach max open order limit.")]
+    MaxOpenOrders,
+    /// Price of zero or less.
+    #[error("Price less than 0.")]
+    PriceZero,
+    /// Price above the largest.
+    #[error("Price greater than max price.")]
+    PriceMax,
+    /// Price below the smallest.
+    #[error("Price less than min price.")]
+    PriceMin,
+    /// Price off the grid.
+    #[error("Price not increased by tick size.")]
+    Tick,
+    /// Quantity of zero or less.
+    #[error("Quantity less than or equal to zero.")]
+    QtyZero,
+    /// Quantity below the smallest.
+    #[error("Quantity less than min quantity.")]
+    QtyMin,
+    /// Quantity above the largest.
+    #[error("Quantity greater than max quantity.")]
+    QtyMax,
+    /// Quantity off the grid.
+    #[error("Quantity not increased by step size.")]
+    Lot,
+    /// More decimals than the instrument has.
+    #[error("Precision is over the maximum defined for this asset.")]
+    Precision,
+    /// Notional too small.
+    #[error("Order's notional must be no smaller than {minimum} (unless you choose reduce only).")]
+    Notional {
+        /// The smallest one.
+        minimum: Money,
+    },
+    /// Too far from the mark price.
+    #[error("The counterparty's best price does not meet the PERCENT_PRICE filter limit.")]
+    PercentPrice,
+    /// Post-only would take.
+    #[error(
+        "Due to the order could not be executed as maker, the Post Only order will be rejected. The order will not be recorded in the order history"
+    )]
+    PostOnly,
+    /// Fill-or-kill cannot be filled.
+    #[error(
+        "Due to the order could not be filled immediately, the FOK order has been rejected. The order will not be recorded in the order history"
+    )]
+    FillOrKill,
+    /// The id is that of an open order.
+    #[error("ClientOrderId is duplicated.")]
+    DuplicateClientId,
+    /// Position side and position mode contradict each other.
+    #[error("Order's position side does not match user's setting.")]
+    PositionSide,
+    /// Reduce-only cannot be set in hedge mode.
+    #[error("Parameter 'reduceonly' sent when not required.")]
+    ReduceOnlyInHedge,
+    /// Only limit orders can be amended.
+    #[error("Only limit order is supported.")]
+    AmendType,
+    /// Amended too often.
+    #[error("Exceed maximum modify order limit.")]
+    AmendMax,
+    /// The amend changes nothing.
+    #[error("No need to modify the order.")]
+    AmendNothing,
+    /// Leverage out of range.
+    #[error("Leverage {leverage} is not valid")]
+    Leverage {
+        /// What was asked for.
+        leverage: u32,
+    },
+    /// The margin type is that already.
+    #[error("No need to change margin type.")]
+    MarginTypeSame,
+    /// Margin type with open orders.
+    #[error("Margin type cannot be changed if there exists open orders.")]
+    MarginTypeOrders,
+    /// Margin type with a position.
+    #[error("Margin type cannot be changed if there exists position.")]
+    MarginTypePosition,
+    /// The position mode is that already.
+    #[error("No need to change position side.")]
+    PositionModeSame,
+    /// Position mode with open orders.
+    #[error("Position side cannot be changed if there exists open orders.")]
+    PositionModeOrders,
+    /// Position mode with a position.
+    #[error("Position side cannot be changed if there exists position.")]
+    PositionModePosition,
+    /// Multi-assets mode is that already.
+    #[error("No need to change Multi-Assets Mode.")]
+    MultiAssetsSame,
+    /// Good-till date too near (the venue wants 600 s).
+    #[error("The goodTillDate timestamp must be greater than the current time plus 600 seconds.")]
+    GoodTillDate,
+}
+
+impl Reject {
+    /// The venue's error code.
+    #[must_use]
+    pub const fn code(self) -> i32 {
+        match self {
+            Self::UnknownSymbol => -1121,
+            Self::Rejected => -2010,
+            Self::CancelUnknown => -2011,
+            Self::NoSuchOrder => -2013,
+            Self::MarginInsufficient => -2019,
+            Self::ReduceOnly => -2022,
+            Self::MaxOpenOrders => -2025,
+            Self::PriceZero => -4001,
+            Self::PriceMax => -4002,
+            Self::QtyZero => -4003,
+            Self::QtyMin => -4004,
+            Self::QtyMax => -4005,
+            Self::PriceMin => -4013,
+            Self::Tick => -4014,
+            Self::Lot => -4023,
+            Self::Precision => -1111,
+            Self::Notional { .. } => -4164,
+            Self::PercentPrice => -4131,
+            Self::PostOnly => -5022,
+            Self::FillOrKill => -5021,
+            Self::DuplicateClientId => -4116,
+            Self::PositionSide => -4061,
+            Self::ReduceOnlyInHedge => -1106,
+            Self::AmendType => -5025,
+            Self::AmendMax => -5026,
+            Self::AmendNothing => -5027,
+            Self::Leverage { .. } => -4028,
+            Self::MarginTypeSame => -4046,
+            Self::MarginTypeOrders => -4047,
+            Self::MarginTypePosition => -4048,
+            Self::PositionModeSame => -4059,
+            Self::PositionModeOrders => -4067,
+            Self::PositionModePosition => -4068,
+            Self::MultiAssetsSame => -4171,
+            Self::GoodTillDate => -5040,
+        }
+    }
+}
+
+/// One execution of one order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OwnTrade {
+    /// Unique over the exchange.
+    pub id: u64,
+    /// The order's id.
+    pub order_id: u64,
+    /// Whose.
+    pub account: AccountId,
+    /// Of which instrument.
+    pub instrument: InstrumentId,
+    /// Side of the order.
+    pub side: Side,
+    /// Which position.
+    pub position_side: PositionSide,
+    /// Price; off the grid only in a liquidation at the mark price.
+    pub price: Price,
+    /// Quantity.
+    pub qty: Lots,
+    /// Value.
+    pub quote: Money,
+    /// Fee paid; negative is a rebate.
+    pub fee: Money,
+    /// Profit that the closed part of the position made, without fees.
+    pub realized: Money,
+    /// The order was the maker.
+    pub maker: bool,
+    /// When.
+    pub time: Nanos,
+}
+
+/// Why the account changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AccountReason {
+    /// A trade.
+    Order,
+    /// Funding.
+    Funding,
+    /// Money was put in.
+    Deposit,
+    /// The insurance fund paid what a liquidation left negative.
+    Insurance,
+    /// The margin type was changed.
+    MarginType,
+}
+
+/// A position as the account sees it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PositionReport {
+    /// Of which instrument.
+    pub instrument: InstrumentId,
+    /// Which one.
+    pub side: PositionSide,
+    /// Signed quantity.
+    pub qty: Lots,
+    /// Average entry price, zero when flat.
+    pub entry: Price,
+    /// Profit realised by it so far, without fees.
+    pub realized: Money,
+    /// At the mark price.
+    pub unrealized: Money,
+    /// Isolated margin type.
+    pub isolated: bool,
+}
+
+/// What the private stream of an account tells.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PrivateEvent {
+    /// An order changed (`ORDER_TRADE_UPDATE`, and `TRADE_LITE` for trades).
+    Order {
+        /// How.
+        execution: Execution,
+        /// The order after it.
+        order: Order,
+        /// The trade, if it was one.
+        trade: Option<OwnTrade>,
+    },
+    /// Balance and at most one position changed (`ACCOUNT_UPDATE`).
+    Account {
+        /// Why.
+        reason: AccountReason,
+        /// Wallet balance after it.
+        wallet: Money,
+        /// By how much the balance changed other than by trades and fees.
+        change: Money,
+        /// The position that changed.
+        position: Option<PositionReport>,
+    },
+    /// Leverage was set (`ACCOUNT_CONFIG_UPDATE`).
+    Leverage {
+        /// Of which instrument.
+        instrument: InstrumentId,
+        /// The multiple.
+        leverage: u32,
+    },
+    /// Multi-assets mode was set (`ACCOUNT_CONFIG_UPDATE`).
+    MultiAssets {
+        /// On.
+        on: bool,
+    },
+    /// The margin is thin (`MARGIN_CALL`): the position that needs most of it.
+    MarginCall {
+        /// Wallet balance.
+        wallet: Money,
+        /// The position.
+        position: PositionReport,
+        /// Mark price.
+        mark: Price,
+        /// Maintenance margin of the position.
+        maintenance: Money,
+    },
+}
+
+/// A private event with its addressee.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Notice {
+    /// To whom.
+    pub account: AccountId,
+    /// When it happened.
+    pub time: Nanos,
+    /// What.
+    pub event: PrivateEvent,
+}
