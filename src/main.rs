@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("spinquote: {error:#}");
             ExitCode::FAILURE
@@ -18,10 +18,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> anyhow::Result<()> {
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
-        Some(Command::Check(args)) => commands::check::run(&args),
-        Some(Command::Init(args)) => commands::init::run(&args),
-        _ => anyhow::bail!("this command is not in this build; `check` and `init` are"),
+        Some(Command::Check(args)) => commands::check::run(&args).map(|()| ExitCode::SUCCESS),
+        Some(Command::Init(args)) => commands::init::run(&args).map(|()| ExitCode::SUCCESS),
+        Some(Command::Replay(args)) => commands::replay::run(&args),
+        _ => anyhow::bail!("this command is not in this build; `check`, `init` and `replay` are"),
     }
 }
