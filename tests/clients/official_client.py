@@ -81,7 +81,7 @@ async def streams(client, price):
     check(order.order_id, f"placed over the WebSocket API {order.order_id}")
     event = await asyncio.wait_for(told.get(), 20)
     event = getattr(event, "actual_instance", event)
-    check(event.e == "ORDER_TRADE_UPDATE" and event.o.i == order.order_id, f"user stream {event!r:.200}")
+    check(type(event).__name__ == "OrderTradeUpdate" and event.o.i == order.order_id, "user stream")
     await api.modify_order(symbol=SYMBOL, side="BUY", quantity=0.02, price=price, order_id=order.order_id)
     await api.cancel_order(symbol=SYMBOL, order_id=order.order_id)
     check(not client.rest_api.current_all_open_orders().data(), "amended and cancelled over the WebSocket API")
