@@ -113,10 +113,14 @@ quantity! {
     Money(i128)
 }
 quantity! {
+    /// A quantity of the base asset that is not on the lot grid (a size from a settings file), 1e-18.
+    Amount(i128)
+}
+quantity! {
     /// A fraction (spread, fee, funding rate), 1e-12: `Rate(10_000_000_000)` is 1 %. Range about +-9.2 million.
     Rate(i64)
 }
-signed_quantity!(Ticks, Lots, Nanos, Price, Money, Rate);
+signed_quantity!(Ticks, Lots, Nanos, Price, Money, Amount, Rate);
 
 impl Nanos {
     /// `n` microseconds.

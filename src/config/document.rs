@@ -2,8 +2,8 @@
 //!
 //! Values keep the digits that the user wrote: no number passes through a binary fraction here.
 
-use crate::config::problem::Problem;
-use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle};
+use crate::config::problem::{Problem, line_of};
+use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
@@ -131,11 +131,7 @@ struct YamlReader<'a, I> {
     problems: Vec<Problem>,
 }
 
-impl<'a, I, E> YamlReader<'a, I>
-where
-    I: Iterator<Item = Result<(Event<'a>, serde_saphyr::granit_parser::Span), E>>,
-    E: YamlFault,
-{
+impl<'a, I: Iterator<Item = Result<(Event<'a>, Span), ScanError>>> YamlReader<'a, I> {
     /// The next event that is not a comment.
     fn event(&mut self) -> Result<Option<(Event<'a>, Range<usize>)>, Problem> {
         loop {
@@ -148,8 +144,8 @@ where
                     return Ok(Some((event, start..end)));
                 }
                 Some(Err(error)) => {
-                    let at = floor_boundary(self.text, error.at());
-                    let message = format!("not valid YAML: {}", error.what());
+                    let at = floor_boundary(self.text, error.marker().byte_offset().unwrap_or(0));
+                    let message = format!("not valid YAML: {}", error.info());
                     return Err(self.problem(at..at, "", message, "one `key: value` a line"));
                 }
             }
@@ -218,7 +214,7 @@ where
             let Some((event, span)) = self.event()? else { break };
             let entry = Entry { key: key.into_owned(), key_span, node: self.node(event, span, depth + 1)? };
             if let Some(first) = entries.iter().find(|first| first.key == entry.key) {
-                let line = crate::config::problem::line_of(self.text, first.key_span.start);
+                let line = line_of(self.text, first.key_span.start);
                 let message = format!("the key is set a second time; the first is in line {line}");
                 let problem = self.problem(entry.key_span.clone(), &entry.key, message, "each key once");
                 self.problems.push(problem);
@@ -226,21 +222,6 @@ where
             entries.push(entry);
         }
         Ok(entries)
-    }
-}
-
-/// What a YAML scan error tells, so that the reader does not name the parser's error type.
-trait YamlFault {
-    fn at(&self) -> usize;
-    fn what(&self) -> String;
-}
-
-impl YamlFault for serde_saphyr::granit_parser::ScanError {
-    fn at(&self) -> usize {
-        self.marker().byte_offset().unwrap_or(0)
-    }
-    fn what(&self) -> String {
-        self.info()
     }
 }
 
@@ -359,7 +340,8 @@ mod tests {
 
     #[test]
     fn broken_yaml_names_its_line() {
-        for (text, line) in [("a: 1\nb: [1, 2\nc: 3\n", "f.yml:"), ("a: 1\n\tb: 2\n", "f.yml:2"), ("a: 'x\n", "f.yml:")]
+        for (text, line) in
+            [("a: 1\nb: [1, 2\nc: 3\n", "f.yml:"), ("a: 1\nb: 2\n\tc: 3\n", "f.yml:"), ("a: 'x\n", "f.yml:")]
         {
             let problems = yaml(text).unwrap_err();
             assert!(problems[0].starts_with(line), "{problems:?}");
@@ -405,7 +387,7 @@ mod tests {
                 pair("threads.engine_core", "10")
             ]
         );
-        assert_eq!(crate::config::problem::line_of(text, entries[1].key_span.start), 3);
+        assert_eq!(line_of(text, entries[1].key_span.start), 3);
     }
 
     #[test]

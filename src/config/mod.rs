@@ -1,5 +1,12 @@
 //! What the user wants: strategy files and `engine.toml`, checked whole before anything starts. Never holds a secret in clear.
 
+pub mod credentials;
 pub mod document;
+pub mod engine;
+mod engine_keys;
+pub mod load;
+pub mod perpetual;
 pub mod problem;
+pub mod reference;
 pub mod schema;
+pub mod value;

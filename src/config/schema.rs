@@ -17,3 +17,19 @@ pub struct Key<T: 'static> {
     /// The value now in `T`, in the form that `set` reads.
     pub show: fn(&T) -> String,
 }
+
+/// The settings of one kind of file: the table of its keys and what must hold between them.
+pub trait Settings: Sized + 'static {
+    /// Every key at its default, required keys at a placeholder.
+    fn blank() -> Self;
+    /// Every key, in the order of the reference; values are set in this order.
+    fn keys() -> &'static [Key<Self>];
+    /// What is wrong between keys, each as a sentence that begins with the name of a key; empty when the settings can be used.
+    fn check(&self) -> Vec<String>;
+    /// Drops what another choice makes meaningless; called before `check`.
+    fn settle(&mut self) {}
+    /// Allowed, but the user should know; each begins with the name of a key.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+}

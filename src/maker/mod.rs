@@ -1,2 +1,292 @@
 //! The decision: from an event to gate-checked commands, as a pure function of its state. No I/O, no clock, no randomness.
+//!
+//! [`Maker::step`] takes one event at one time and fills an [`Output`]: it allocates nothing, and the same events at the same
+//! times give the same output, so a journal replays bit for bit. Quotes stand only while the book is in sync, the data are
+//! fresh, all links are up, nothing is to be reconciled and the kill ladder allows it; otherwise they are withdrawn first.
+
+pub mod account;
+pub mod config;
+mod desk;
+pub mod order;
+pub mod output;
+pub mod position;
+pub mod recipe;
+pub mod risk;
 pub mod strategy;
+
+pub use config::{InstrumentSetup, Leftovers, MakerConfig};
+pub use output::{Blocks, Counters, Decision, DecisionKind, Output, Status};
+pub use position::Pnl;
+pub use recipe::{Recipe, RecipeError};
+pub use risk::{KillReason, Ladder, Refusal, RiskLimits};
+
+#[cfg(test)]
+mod tests;
+
+use crate::event::{AccountEvent, Event, Link, LinkState, Operator};
+use crate::instrument::InstrumentId;
+use crate::unit::{Money, Nanos};
+use account::Account;
+use desk::{Desk, Flatten, Wake};
+use strategy::{Cause, External, OwnEvent};
+
+/// Which desks an event wakes.
+enum Touched {
+    One(InstrumentId),
+    All,
+}
+
+/// The maker of one account's instruments.
+pub struct Maker {
+    account: Account,
+    desks: Vec<Desk>,
+    /// Step time never runs backwards inside.
+    now: Nanos,
+}
+
+impl Maker {
+    /// Nothing known, links down, a reconciliation due. All memory is taken here.
+    ///
+    /// # Panics
+    /// For an empty list of instruments, a source outside it, or settings that no run can have (run 0, an empty interval).
+    #[must_use]
+    pub fn new(config: MakerConfig, instruments: Vec<InstrumentSetup>) -> Self {
+        assert!(!instruments.is_empty(), "a maker without an instrument");
+        let count = instruments.len();
+        assert!(u16::try_from(count).is_ok(), "{count} instruments");
+        let account = Account::new(config);
+        let desks = instruments
+            .into_iter()
+            .enumerate()
+            .map(|(at, setup)| {
+                assert!(setup.source.is_none_or(|source| usize::from(source.0) < count), "a source outside the list");
+                Desk::new(InstrumentId(at as u16), setup, &account)
+            })
+            .collect();
+        Self { account, desks, now: Nanos::ZERO }
+    }
+
+    /// One event at one time. `out` is cleared first. An event of an instrument outside the list panics: a bug of the caller.
+    pub fn step(&mut self, now: Nanos, event: &Event<'_>, out: &mut Output) {
+        out.clear();
+        self.now = self.now.max(now);
+        let now = self.now;
+        let mut touched = self.take_in(now, event, out);
+        let wake = match event {
+            Event::Timer | Event::Kill | Event::Operator(_) | Event::Account(_) => Wake::Timer,
+            _ => Wake::Event,
+        };
+        if self.check_loss(out) {
+            touched = Touched::All;
+        }
+        match touched {
+            Touched::One(id) => self.advance(usize::from(id.0), now, wake, out),
+            Touched::All => (0..self.desks.len()).for_each(|at| self.advance(at, now, wake, out)),
+        }
+        // Quotes go first, recovery second.
+        self.account.pump(now, out);
+    }
+
+    fn advance(&mut self, at: usize, now: Nanos, wake: Wake, out: &mut Output) {
+        let stale = self.account.config.market_stale;
+        let source = self.desks[at]
+            .source
+            .map_or(External::default(), |source| self.desks[usize::from(source.0)].as_source(now, stale));
+        self.desks[at].advance(&mut self.account, now, wake, source, out);
+    }
+
+    fn take_in(&mut self, now: Nanos, event: &Event<'_>, out: &mut Output) -> Touched {
+        match *event {
+            Event::Depth(ref update) => {
+                self.desk(update.instrument).on_depth(now, update, out);
+                Touched::One(update.instrument)
+            }
+            Event::Snapshot(ref snapshot) => {
+                self.desk(snapshot.instrument).on_snapshot(now, snapshot, out);
+                Touched::One(snapshot.instrument)
+            }
+            Event::Quote(ref quote) => {
+                self.desk(quote.instrument).on_quote(now, quote, out);
+                Touched::One(quote.instrument)
+            }
+            Event::Trade(ref trade) => {
+                self.desk(trade.instrument).on_trade(trade);
+                Touched::One(trade.instrument)
+            }
+            Event::Mark(ref mark) => {
+                self.desk(mark.instrument).on_mark(mark);
+                Touched::One(mark.instrument)
+            }
+            Event::External { instrument, price } => {
+                self.desk(instrument).on_external(price);
+                Touched::One(instrument)
+            }
+            Event::Link { instrument, link: Link::Market, state } => {
+                self.desk(instrument).on_market_link(now, state);
+                Touched::One(instrument)
+            }
+            Event::Link { link, state, .. } => {
+                self.account.link(link == Link::Private, state);
+                Touched::All
+            }
+            Event::Order(ref order) => {
+                let desk = &mut self.desks[usize::from(order.instrument.0)];
+                desk.on_order(&mut self.account, now, order, out);
+                Touched::One(order.instrument)
+            }
+            Event::Account(ref account) => self.on_account(now, account, out),
+            Event::Operator(word) => {
+                self.on_operator(now, word, out);
+                Touched::All
+            }
+            Event::Kill => {
+                self.kill(KillReason::Flag, out);
+                Touched::All
+            }
+            Event::Timer => {
+                for desk in &mut self.desks {
+                    desk.on_timer(&mut self.account, now, out);
+                }
+                Touched::All
+            }
+        }
+    }
+
+    fn desk(&mut self, id: InstrumentId) -> &mut Desk {
+        &mut self.desks[usize::from(id.0)]
+    }
+
+    fn on_account(&mut self, now: Nanos, event: &AccountEvent, out: &mut Output) -> Touched {
+        let reconciliation = &mut self.account.reconciliation;
+        match *event {
+            AccountEvent::Position { instrument, side, qty, entry, snapshot, venue_time } => {
+                let asked = reconciliation.asked.filter(|_| reconciliation.begun);
+                let desk = self.desk(instrument);
+                match asked {
+                    Some(asked) if snapshot => desk.reconcile_position(side, qty, entry, venue_time, asked, out),
+                    // An answer that nobody waits for any more says no more than the stream does.
+                    _ => desk.holdings.report(side, qty, now),
+                }
+                return Touched::One(instrument);
+            }
+            AccountEvent::Balance { wallet, available } => {
+                self.account.wallet = wallet;
+                self.account.available = available;
+            }
+            AccountEvent::Funding { instrument, amount } => {
+                self.desk(instrument).holdings.funding(amount);
+                return Touched::One(instrument);
+            }
+            AccountEvent::ReconcileBegin => {
+                if reconciliation.asked.is_some() {
+                    reconciliation.begun = true;
+                    self.desks.iter_mut().for_each(Desk::reconcile_begin);
+                }
+            }
+            AccountEvent::ReconcileEnd => {
+                if let (Some(asked), true) = (reconciliation.asked, reconciliation.begun) {
+                    reconciliation.asked = None;
+                    reconciliation.begun = false;
+                    reconciliation.mismatch = false;
+                    for desk in &mut self.desks {
+                        desk.reconcile_end(now, asked, out);
+                    }
+                }
+            }
+            AccountEvent::ReconcileFailed => {
+                if reconciliation.asked.take().is_some() {
+                    reconciliation.begun = false;
+                    reconciliation.due = true;
+                    reconciliation.not_before = now + self.account.config.reconcile_retry;
+                }
+            }
+            AccountEvent::PositionMode { hedge } => {
+                for desk in &mut self.desks {
+                    desk.tell(now, &OwnEvent::PositionMode { hedge, ok: true });
+                }
+            }
+            AccountEvent::MarginCall => {
+                // Thin margin: nothing that adds, until an operator resumes.
+                if self.account.gate.ladder == Ladder::Quoting {
+                    self.on_operator(now, Operator::ReduceOnly, out);
+                }
+            }
+            AccountEvent::Leverage { .. } => {}
+        }
+        Touched::All
+    }
+
+    fn on_operator(&mut self, now: Nanos, word: Operator, out: &mut Output) {
+        self.account.gate.ladder = self.account.gate.ladder.after(word);
+        match word {
+            Operator::Resume => self.desks.iter_mut().for_each(|desk| desk.flatten = None),
+            Operator::Stop => self.account.stopping = true,
+            Operator::Flatten => {
+                for desk in &mut self.desks {
+                    desk.flatten = Some(Flatten { tries: 0, not_before: now });
+                }
+            }
+            // What rests may add to the position; what may stay is quoted anew.
+            Operator::ReduceOnly => {
+                for desk in &mut self.desks {
+                    desk.withdraw(now, Cause::Operator);
+                }
+            }
+            Operator::Pause | Operator::CancelAll => {}
+        }
+        out.note(Decision {
+            detail: word as i64,
+            ..Decision::of(DecisionKind::Operator, InstrumentId(0), Cause::Operator)
+        });
+    }
+
+    fn kill(&mut self, reason: KillReason, out: &mut Output) {
+        if !self.account.is_killed() {
+            out.note(Decision {
+                detail: reason as i64,
+                ..Decision::of(DecisionKind::Killed, InstrumentId(0), Cause::Operator)
+            });
+        }
+        self.account.gate.ladder = self.account.gate.ladder.killed(reason);
+    }
+
+    /// True if the loss limit killed just now.
+    fn check_loss(&mut self, out: &mut Output) -> bool {
+        let limit = self.account.config.limits.loss_max;
+        if limit.is_zero() || self.account.is_killed() || self.pnl_total() > -limit {
+            return false;
+        }
+        self.kill(KillReason::Loss, out);
+        true
+    }
+
+    /// Total P&L of all instruments.
+    #[must_use]
+    pub fn pnl_total(&self) -> Money {
+        self.desks.iter().fold(Money::ZERO, |sum, desk| sum + desk.holdings.pnl().total())
+    }
+
+    /// Nothing of ours rests, is under way or is unknown: a stopping engine may leave.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.desks.iter().all(Desk::is_quiet)
+    }
+
+    /// Refusals of the gate so far, by `Refusal as usize`.
+    #[must_use]
+    pub fn refusals(&self) -> &[u64; Refusal::COUNT] {
+        self.account.gate.refusals()
+    }
+
+    /// One instrument as it is now.
+    #[must_use]
+    pub fn status(&self, instrument: InstrumentId) -> Status {
+        self.desks[usize::from(instrument.0)].status(&self.account, self.now)
+    }
+
+    /// The reconciliation is done and nothing is due: the account's state is known.
+    #[must_use]
+    pub fn is_reconciled(&self) -> bool {
+        !self.account.blocks().any(Blocks::RECONCILE | Blocks::MISMATCH) && self.account.private == LinkState::Up
+    }
+}

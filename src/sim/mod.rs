@@ -1,6 +1,7 @@
 //! A pretend venue: market, matching, account and protocol. Only `server` and `capture` touch the world; the rest is pure.
 
 pub mod account;
+pub mod capture;
 pub mod exchange;
 pub mod fault;
 pub mod frames;

@@ -76,6 +76,9 @@ impl RecvBuf {
     }
 
     fn compact(&mut self) {
+        if self.start == 0 && self.plain == self.raw {
+            return;
+        }
         let pending = self.plain - self.start;
         self.bytes.copy_within(self.start..self.plain, 0);
         self.bytes.copy_within(self.raw..self.filled, pending);

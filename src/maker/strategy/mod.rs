@@ -6,8 +6,10 @@
 
 use crate::event::{ClientId, Level, PositionSide, Side, TimeInForce};
 use crate::instrument::Instrument;
-use crate::unit::{Lots, Money, Nanos, Price, Rate, Ticks};
+use crate::unit::{Amount, Lots, Money, Nanos, Price, Rate, Ticks};
 use arrayvec::ArrayVec;
+
+pub mod perpetual;
 
 /// Most own orders that one instrument can have at once, and most placements in one plan.
 pub const ORDERS_MAX: usize = 64;
@@ -18,6 +20,16 @@ pub trait BookView {
     fn best(&self, side: Side) -> Option<Level>;
     /// The next worse level behind `price`.
     fn behind(&self, side: Side, price: Ticks) -> Option<Level>;
+    /// The price of the first level at which the quantities from the best one on add up to `qty`; `None` in a thinner book.
+    fn reach(&self, side: Side, qty: Lots) -> Option<Ticks> {
+        let mut level = self.best(side)?;
+        let mut sum = level.qty;
+        while sum < qty {
+            level = self.behind(side, level.price)?;
+            sum += level.qty;
+        }
+        Some(level.price)
+    }
 }
 
 /// Why an order exists; kept with it for its whole life.
@@ -121,6 +133,8 @@ pub struct View<'a> {
     pub positions: &'a [PositionView],
     /// Free balance of the quote asset.
     pub available: Money,
+    /// Free balance of the base asset; zero where margin is in quote.
+    pub available_base: Amount,
     /// Wallet balance of the quote asset.
     pub wallet: Money,
     /// Unrealised profit of all positions at the mark (or mid) price.
@@ -255,7 +269,7 @@ pub enum Cadence {
 }
 
 /// A market-making strategy: pure, deterministic, no clock, no allocation after construction.
-pub trait Strategy {
+pub trait Strategy: Send {
     /// Once, before the first decision.
     fn start(&mut self, now: Nanos, plan: &mut Plan);
     /// Something happened to its orders or its account settings. `now` is the engine's clock at the event

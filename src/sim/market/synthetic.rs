@@ -6,6 +6,12 @@
 //! book is redrawn at every depth frame. One slow factor (`activity`) and rare one-sided episodes modulate all rates.
 //! The figures it is calibrated to stand in `tests/synthetic_statistics.rs`.
 
+mod depth;
+mod makers;
+mod takers;
+#[cfg(test)]
+mod tests;
+
 use super::mark::MarkModel;
 use super::profile::{self, Profile, SCALE};
 use super::random::{Random, exp2};
@@ -22,6 +28,8 @@ const SECOND: i64 = 1_000_000_000;
 const SWEEP_PRINTS_MAX: usize = 350;
 /// Levels a side that the pretend venue holds at most; beyond it the furthest goes.
 const LEVELS_MAX: usize = 7_000;
+/// Levels a side that are always left, so that there is a touch on both.
+const LEVELS_MIN: usize = 64;
 /// Levels changed in one depth frame at most; the rest of a burst comes with the next one.
 const FRAME_CHANGES_MAX: i64 = 1_400;
 
@@ -157,40 +165,6 @@ impl SyntheticMarket {
         market
     }
 
-    /// Fills the book to its usual density, one tick wide.
-    fn populate(&mut self) {
-        let touch = self.profile.start.0;
-        for side in [Side::Buy, Side::Sell] {
-            let outward = -side.sign();
-            let (best, mut distance) = (if side == Side::Buy { touch } else { touch + 1 }, 0);
-            let lots = self.draw_lots(&profile::TOUCH_LOTS);
-            self.book.set(side, Ticks(best), Lots(lots));
-            while self.book.len(side) < LEVELS_MAX - 1_500 {
-                distance += 1 + self.random.exponential(self.profile.spacing(distance + 1) - 1);
-                let price = best + outward * distance;
-                if distance >= touch * 9 / 10 || price < 1 {
-                    break;
-                }
-                let lots = self.level_lots(distance);
-                self.book.set(side, Ticks(price), Lots(lots));
-            }
-        }
-        for (price, lots) in self.anchors() {
-            self.book.set(Side::Buy, Ticks(price), Lots(lots));
-        }
-    }
-
-    /// Two bids far down that people never stop changing (1,000 and 5,000 in the recording).
-    fn anchors(&self) -> [(i64, i64); 2] {
-        let price = self.profile.start.0;
-        [((price * 10 / 617).max(1), self.profile.lots(606_675)), ((price * 50 / 617).max(2), self.profile.lots(2_301))]
-    }
-
-    fn draw_lots(&mut self, table: &[(i64, i64)]) -> i64 {
-        let recorded = self.random.draw(table);
-        self.profile.lots(recorded)
-    }
-
     fn either_side(&mut self) -> Side {
         if self.random.percent(50) { Side::Buy } else { Side::Sell }
     }
@@ -247,7 +221,7 @@ impl SyntheticMarket {
         self.activity = exp2(self.activity_octaves).clamp(SCALE / 3, SCALE * 10);
         match self.episode {
             Some(episode) if episode.until <= self.now => self.episode = None,
-            None if self.random.below(350) == 0 => {
+            None if self.random.below(420) == 0 => {
                 let direction = self.either_side();
                 self.episode =
                     Some(Episode { until: self.now + 300 * MILLI + self.random.exponential(600 * MILLI), direction });
@@ -264,10 +238,12 @@ impl SyntheticMarket {
         if let Some(drift) = self.drift
             && self.now >= drift.start + drift.span
         {
-            // A trend goes on from where it is; a crash is over.
-            self.drift =
-                (drift.urgency == 1).then_some(Drift { from: drift.from + drift.change, start: self.now, ..drift });
-            self.anchor = drift.from + drift.change;
+            // A trend goes on from there at the same rate; a crash is over.
+            let from = drift.from + drift.change;
+            let change = i64::try_from(i128::from(drift.change) * i128::from(from) / i128::from(drift.from.max(1)));
+            let change = change.expect("as large as the change before");
+            self.drift = (drift.urgency == 1).then_some(Drift { from, change, start: self.now, ..drift });
+            self.anchor = from;
         }
     }
 
@@ -337,266 +313,6 @@ impl SyntheticMarket {
         self.quoted = Some((bid, ask));
         let quote = BestQuote { instrument: InstrumentId(0), seq: Seq(self.seq), bid, ask, venue_time: self.stamp() };
         self.push(delay, Ready::Quote(quote));
-    }
-
-    /// One taker order.
-    fn take(&mut self) {
-        let busy = if self.episode.is_some() { 5 } else { 1 } * self.drift.map_or(1, |drift| drift.urgency);
-        let mean = if self.random.percent(33) { 3 * MILLI } else { 135 * MILLI / busy };
-        let gap = self.random.exponential(mean);
-        self.due_taker = self.now + 100_000 + gap * SCALE / self.activity;
-        if let Some((side, lag)) = self.lag() {
-            let urgent = self.random.percent(if busy > 1 { 85 } else { 30 });
-            if urgent {
-                let reach = lag.min(self.profile.ticks(400) * busy);
-                let to = self.best(side.opposite()).price.0 + side.sign() * reach;
-                return self.sweep(side, i64::MAX, to);
-            }
-        }
-        let lots = self.draw_lots(&profile::TAKER_LOTS);
-        let (with, side) = match self.episode {
-            Some(episode) => (88, episode.direction),
-            None => {
-                if self.random.below(40) == 0 {
-                    self.direction = self.turn();
-                }
-                (74, self.direction)
-            }
-        };
-        let side = if self.random.percent(with) { side } else { side.opposite() };
-        // An ordinary order has a price limit: it does not chase the price without end.
-        let to = self.best(side.opposite()).price.0 + side.sign() * self.profile.ticks(600);
-        self.sweep(side, lots, to);
-    }
-
-    /// A new prevailing direction: even odds, leaning to the anchor by 5 % for each percent away from it.
-    fn turn(&mut self) -> Side {
-        let away = (self.mid() - self.anchor) * 500 / self.anchor.max(1);
-        let up = 50 - away.clamp(-35, 35);
-        if self.random.percent(up) { Side::Buy } else { Side::Sell }
-    }
-
-    /// Eats the book up to `lots` or past the price `to`; prints, then tells the touch.
-    fn sweep(&mut self, taker: Side, mut lots: i64, to: i64) {
-        let resting = taker.opposite();
-        let small = self.profile.lots(200);
-        self.advance_seq();
-        let (mut prints, mut delay, mut depleted) = (0, 0, false);
-        while lots > 0 && prints < SWEEP_PRINTS_MAX && self.book.len(resting) > 16 {
-            let level = self.best(resting);
-            if (level.price.0 - to) * taker.sign() > 0 {
-                break;
-            }
-            let drawn = self.draw_lots(&profile::MAKER_LOTS) * 2;
-            let whole = prints == 0 && lots <= small && self.random.percent(50);
-            let piece = if whole { lots } else { drawn }.min(lots).min(level.qty.0);
-            lots -= piece;
-            prints += 1;
-            self.trade_id += 1;
-            let trade = Trade {
-                instrument: InstrumentId(0),
-                id: self.trade_id,
-                price: level.price,
-                qty: Lots(piece),
-                taker,
-                aggregate: false,
-                venue_time: self.stamp(),
-            };
-            self.push(delay, Ready::Trade(trade));
-            delay += self.random.draw(&profile::WITHIN_CLUSTER_NS).min(5_000);
-            depleted |= piece == level.qty.0;
-            self.set(resting, level.price.0, level.qty.0 - piece);
-        }
-        if depleted {
-            self.touch_moved(resting);
-        }
-        self.quote(delay);
-    }
-
-    /// The touch of `side` went away: makers react.
-    fn touch_moved(&mut self, side: Side) {
-        self.swept = side;
-        self.touch_target[side.index()] = self.draw_lots(&profile::TOUCH_LOTS);
-        let gap = self.spread();
-        self.call_for_changes(gap);
-        if gap > 1 {
-            self.due_refill = self.now + 60_000 + self.random.exponential(1_800_000);
-        }
-    }
-
-    /// A move of `ticks` makes the makers redo their ladders.
-    fn call_for_changes(&mut self, ticks: i64) {
-        let moved = (ticks * SCALE / self.profile.reach).clamp(1, 120);
-        self.backlog = (self.backlog + 14 + moved * 5).min(4 * FRAME_CHANGES_MAX);
-    }
-
-    /// Someone steps into a wide spread.
-    fn refill(&mut self) {
-        self.due_refill = i64::MAX;
-        let spread = self.spread();
-        if spread <= 1 {
-            return;
-        }
-        let dice = self.random.below(100);
-        let follows = match self.lag() {
-            Some((direction, _)) if direction == self.swept.opposite() => 92,
-            _ if self.episode.is_some() => 82,
-            _ => 64,
-        };
-        let (side, inside) = if dice < follows {
-            (self.swept.opposite(), spread - 1)
-        } else if dice < follows + (100 - follows) / 2 {
-            (self.swept, spread - 1)
-        } else {
-            let side = self.either_side();
-            (side, 1 + self.random.below(spread - 1))
-        };
-        let old = self.best(side);
-        self.advance_seq();
-        // Whoever stood at the old touch has moved with it: what stays there is an ordinary level.
-        let stays = self.draw_lots(&profile::NEAR_LOTS).min(old.qty.0);
-        self.set(side, old.price.0, stays);
-        let lots = self.draw_lots(&profile::TOUCH_CHANGE_LOTS);
-        self.set(side, old.price.0 + side.sign() * inside, lots);
-        self.touch_target[side.index()] = self.draw_lots(&profile::TOUCH_LOTS);
-        self.call_for_changes(inside);
-        self.quote(0);
-        if self.spread() > 1 {
-            self.due_refill = self.now + 60_000 + self.random.exponential(1_800_000);
-        }
-        self.due_cluster = self.due_cluster.min(self.now + self.random.exponential(1_500_000));
-    }
-
-    /// Some best-quote changes in a row.
-    fn cluster(&mut self) {
-        let busy = if self.episode.is_some() { 3 } else { 1 };
-        let gap = self.random.draw(&profile::CLUSTER_GAP_NS);
-        self.due_cluster = self.now + gap * 18 / 10 / busy * SCALE / self.activity + 1_000;
-        let mut side = self.either_side();
-        let mut delay = 0;
-        for _ in 0..self.random.draw(&profile::CLUSTER_COUNT) {
-            if self.random.percent(20) {
-                side = side.opposite();
-            }
-            let alive = self.change_touch(side);
-            self.quote(delay);
-            if !alive {
-                break;
-            }
-            delay += self.random.draw(&profile::WITHIN_CLUSTER_NS);
-        }
-    }
-
-    /// One order joins or leaves the touch of `side`; false if that emptied it.
-    fn change_touch(&mut self, side: Side) -> bool {
-        let touch = self.best(side);
-        let (lots, target) = (touch.qty.0, self.touch_target[side.index()]);
-        if self.random.below(60) == 0 {
-            self.touch_target[side.index()] = self.draw_lots(&profile::TOUCH_LOTS);
-        }
-        let pull = 45 * (target - lots) / target.max(lots);
-        let mut change = self.draw_lots(&profile::TOUCH_CHANGE_LOTS);
-        if lots > 3 * target {
-            // A far outsized level was meant for where it stood, not for the touch.
-            change = change.max(lots / 8);
-        }
-        self.advance_seq();
-        if self.random.percent(50 + pull) {
-            self.set(side, touch.price.0, lots + change);
-        } else if change < lots {
-            self.set(side, touch.price.0, lots - change);
-        } else if self.random.percent(50) {
-            self.set(side, touch.price.0, 0);
-            self.touch_moved(side);
-            return false;
-        } else {
-            let rest = 1 + self.random.below(lots);
-            self.set(side, touch.price.0, rest);
-        }
-        true
-    }
-
-    /// Redraws part of the book behind the touch and tells all that changed since the last frame.
-    fn cut_depth(&mut self) {
-        let since = self.now - self.depth_at;
-        let busy = if self.episode.is_some() { 2 } else { 1 };
-        let quiet = 520 * since / SECOND * self.activity / SCALE * busy;
-        let burst = self.backlog * 2 / 3;
-        let changes = (quiet + burst).min(FRAME_CHANGES_MAX);
-        self.backlog = (self.backlog - burst).max(0);
-        for _ in 0..changes {
-            self.change_level();
-        }
-        for ((price, lots), often) in self.anchors().into_iter().zip([60, 95]) {
-            if self.random.percent(often) && price < self.best(Side::Buy).price.0 {
-                let lots = lots + self.profile.lots(20) * self.random.below(30);
-                self.set(Side::Buy, price, lots);
-            }
-        }
-        self.prune();
-        // Now and then the last change in a frame is one of the touch: then both carry the same id.
-        if self.random.percent(8) && self.spread() == 1 {
-            let side = self.either_side();
-            self.change_touch(side);
-            self.quote(0);
-        } else {
-            self.advance_seq();
-        }
-        for (side, out) in [(Side::Buy, &mut self.bids), (Side::Sell, &mut self.asks)] {
-            let prices = &mut self.changed[side.index()];
-            prices.sort_unstable();
-            prices.dedup();
-            out.clear();
-            out.extend(
-                prices.drain(..).map(|price| Level { price: Ticks(price), qty: self.book.qty(side, Ticks(price)) }),
-            );
-        }
-        // The first id lies anywhere between the frame before and the first change in this one.
-        let room = (self.depth_first - self.depth_prev - 1).min(460) as i64;
-        let first = Seq(self.depth_prev + 1 + self.random.below(room + 1) as u64);
-        let (last, prev) = (Seq(self.seq), Seq(self.depth_prev));
-        self.depth_prev = self.seq;
-        self.depth_first = 0;
-        self.depth_at = self.now;
-        self.due_depth = self.now + self.random.draw(&profile::DEPTH_GAP_NS);
-        self.push(0, Ready::Depth { first, last, prev });
-    }
-
-    /// One change behind the touch: a level comes, goes or takes another size, so that the density stays what it is.
-    fn change_level(&mut self) {
-        let drawn = self.random.draw(&profile::DISTANCE_TICKS);
-        let side = self.either_side();
-        let distance = self.profile.ticks(drawn);
-        let touch = self.best(side).price.0;
-        let price = touch - side.sign() * distance;
-        if price < 1 {
-            return;
-        }
-        let mut beyond = self.book.beyond(side, Ticks(price));
-        let Some(nearest) = beyond.next() else { return };
-        let span = beyond.nth(2).map_or(i64::MAX / 8, |level| (level.price.0 - price).abs());
-        drop(beyond);
-        let sparse = span > 4 * self.profile.spacing(distance);
-        let (come, go) = if sparse { (40, 10) } else { (8, 42) };
-        let dice = self.random.below(100);
-        let lots = self.level_lots(distance);
-        if dice < come && nearest.price.0 != price {
-            self.set(side, price, lots);
-        } else if dice >= 100 - go && self.book.len(side) > 64 {
-            self.set(side, nearest.price.0, 0);
-        } else {
-            self.set(side, nearest.price.0, lots);
-        }
-    }
-
-    /// Bounds the book: beyond the largest number of levels the furthest go.
-    fn prune(&mut self) {
-        for side in [Side::Buy, Side::Sell] {
-            while self.book.len(side) > LEVELS_MAX {
-                let level = self.book.furthest(side).expect("a full side has a level");
-                self.set(side, level.price.0, 0);
-            }
-        }
     }
 
     fn tell_mark(&mut self) {

@@ -192,10 +192,6 @@ impl Feed {
                     emit(Channel::Mark(3), out);
                 }
             }
-            MarketKind::Snapshot(mut snapshot) => {
-                (snapshot.instrument, snapshot.venue_time) = (id, snapshot.venue_time + shift);
-                exchange.market(now, &Event::Snapshot(snapshot));
-            }
         }
         Ok(true)
     }

@@ -110,8 +110,9 @@ impl<C: Connection> Handshake<C> {
                 Next::Closed => return Err(TlsError::HandshakeCut),
                 Next::EarlyData => return Err(TlsError::EarlyData),
                 Next::Failed(error) => {
-                    // The alert that tells the peer waits in the failed connection.
-                    while let Next::Encoded(n) = self::next(connection.process(&mut []), out) {
+                    // The alert that tells the peer waits in the failed connection. It comes before anything else is read.
+                    let status = connection.process(buf.raw_mut(self.shown));
+                    if let Next::Encoded(n) = self::next(status, out) {
                         out.commit(n);
                     }
                     return Err(error.into());

@@ -438,13 +438,18 @@ impl TlsRecords {
             return Err(TlsError::Ended);
         }
         let records = plain.len().div_ceil(PLAIN_MAX);
-        // One record more than needed covers a key update.
-        out.reserve(plain.len() + (records + 1) * self.form.overhead() + 5)?;
+        // The last record of a key is kept for the announcement of the next one, or for an alert.
+        let worn_out = self.tx.seq + records as u64 >= self.tx.limit;
+        if worn_out && self.form != Form::V13 {
+            return Err(TlsError::KeyExhausted(self.tx.seq));
+        }
+        let update = self.update_wanted || worn_out;
+        let announcement = if update { self.form.overhead() + 5 } else { 0 };
+        out.reserve(plain.len() + records * self.form.overhead() + announcement)?;
+        if update {
+            self.update_keys(out)?;
+        }
         for chunk in plain.chunks(PLAIN_MAX) {
-            // The last record of a key is kept for the announcement of the next one, or for an alert.
-            if self.update_wanted || self.tx.seq + 1 >= self.tx.limit {
-                self.update_keys(out)?;
-            }
             self.seal_record(DATA, chunk, out)?;
         }
         Ok(())

@@ -1,0 +1,34 @@
+//! `spinquote check FILES`: every fault of every file at once. Starts nothing and asks for no credential.
+
+use crate::cli::CheckArgs;
+use crate::diagnose;
+use anyhow::{Context, Result, bail};
+use spinquote::config::load::{self, AnyFile, Strategy};
+use std::io::Write;
+
+pub fn run(args: &CheckArgs) -> Result<()> {
+    let (mut faults, mut faulty) = (0, 0);
+    for path in &args.files {
+        match load::any(path) {
+            Ok(loaded) => {
+                diagnose::warnings(&loaded.warnings);
+                let what = match loaded.settings {
+                    AnyFile::Strategy(Strategy::Perpetual(settings)) => {
+                        format!("perpetual_market_making on {} at {}", settings.market, settings.derivative)
+                    }
+                    AnyFile::Engine(settings) => format!("engine settings for {}", settings.venue.rest_url),
+                };
+                writeln!(std::io::stdout(), "{}: ok, {what}", path.display()).context("stdout")?;
+            }
+            Err(problems) => {
+                faults += problems.len();
+                faulty += 1;
+                diagnose::errors(&problems);
+            }
+        }
+    }
+    if faulty > 0 {
+        bail!("{faults} fault{} in {faulty} of {} files", if faults == 1 { "" } else { "s" }, args.files.len());
+    }
+    Ok(())
+}

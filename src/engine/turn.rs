@@ -1,0 +1,217 @@
+//! The engine thread's loop: sockets and rings in, one step after the other. Never allocates after warm-up, never waits for another
+//! thread, never sends.
+
+use super::clock::Clock;
+use super::core::{Core, EngineFault, Finished};
+use super::memory;
+use super::place::{Pass, Place, at_token};
+use super::ring::{Answer, Control, Used};
+use super::wait::Poller;
+use crate::event::{Event, Link, LinkState};
+use crate::instrument::InstrumentId;
+use crate::journal::record::Origin;
+use crate::unit::Nanos;
+use crate::venue::binance::usdm::market::MarketDecoder;
+
+/// Longest time between two timer events of the core.
+const TIMER_INTERVAL: Nanos = Nanos::from_millis(5);
+/// Frames after which the warm-up is over: buffers, windows and caches have seen what a session looks like.
+pub const WARM_UP_FRAMES: u64 = 2_000;
+/// How long the last cancels may take at the end of a run.
+const STOP_DEADLINE: Nanos = Nanos::from_secs(5);
+
+/// One market-data connection's place.
+pub struct Feed {
+    /// Number and instrument, as they stand before each journalled frame.
+    pub origin: Origin,
+    /// Depth comes here: its loss means that the book is stale at once.
+    pub carries_book: bool,
+    /// The connection.
+    pub place: Place,
+}
+
+/// The engine thread's state. Built by `wiring`, run by one thread.
+pub struct Turn {
+    /// The time source of every `now`.
+    pub clock: Clock,
+    /// The sockets.
+    pub poller: Poller,
+    /// One per market-data connection.
+    pub feeds: Vec<Feed>,
+    /// Frames to events.
+    pub decoder: MarketDecoder,
+    /// Decision, journal and hand-over.
+    pub core: Core,
+    /// From the I/O thread.
+    pub answers: rtrb::Consumer<Answer>,
+    /// From the housekeeper.
+    pub control: rtrb::Consumer<Control>,
+    /// To the housekeeper.
+    pub used: rtrb::Producer<Used>,
+}
+
+impl Turn {
+    /// Runs until nothing is left to do after a stop, or until it cannot go on.
+    #[must_use]
+    pub fn run(mut self) -> Finished {
+        let mut idle = false;
+        let mut timer_due = Nanos::ZERO;
+        let mut stop_by: Option<Nanos> = None;
+        let mut baseline = None;
+        while self.core.fault().is_none() {
+            idle = !self.once(idle);
+            let now = self.clock.now();
+            if now >= timer_due {
+                timer_due = now + TIMER_INTERVAL;
+                self.core.commands_from_page(now, &self.clock);
+                self.core.step(&Event::Timer, now, &self.clock);
+                self.retire(now);
+                self.core.publish(now);
+                match baseline {
+                    None if self.core.frames() >= WARM_UP_FRAMES => {
+                        baseline = Some((memory::allocator_calls(), memory::page_faults()));
+                    }
+                    None => {}
+                    Some((calls, faults)) => {
+                        self.core.warm(memory::allocator_calls() - calls, memory::page_faults() - faults);
+                    }
+                }
+            }
+            if self.core.is_stopping() {
+                let deadline = *stop_by.get_or_insert(now + STOP_DEADLINE);
+                if self.core.maker.is_quiet() || now > deadline {
+                    break;
+                }
+            }
+        }
+        self.core.publish(self.clock.now());
+        self.core.finish()
+    }
+
+    /// One pass over sockets and rings; true if there was anything.
+    fn once(&mut self, idle: bool) -> bool {
+        let feeds = &mut self.feeds;
+        let polled = self.poller.turn(idle, |token| {
+            let (feed, which) = at_token(token);
+            if let Some(feed) = feeds.get_mut(feed) {
+                feed.place.mark_ready(which);
+            }
+        });
+        if let Err(error) = polled {
+            self.core.fail(EngineFault::Poll(error), self.clock.now());
+            return false;
+        }
+        let mut busy = false;
+        for feed in 0..self.feeds.len() {
+            busy |= self.read(feed, 0) | self.read(feed, 1);
+        }
+        while let Ok(answer) = self.answers.pop() {
+            busy = true;
+            self.answer(&answer);
+        }
+        while let Ok(control) = self.control.pop() {
+            busy = true;
+            self.take(control);
+        }
+        busy
+    }
+
+    /// Reads one connection of a feed and handles every whole frame.
+    fn read(&mut self, number: usize, which: usize) -> bool {
+        let Self { clock, poller, feeds, decoder, core, .. } = self;
+        let Feed { origin, place, .. } = &mut feeds[number];
+        let pass = place.pass(which, poller.registry(), |link| {
+            let received_at = clock.now();
+            while let Some(range) = link.next()? {
+                let len = range.len();
+                core.frame(decoder, *origin, link.inbound.with_spare(range), len, received_at, clock);
+            }
+            Ok(())
+        });
+        match pass {
+            Pass::Idle => false,
+            Pass::Busy => true,
+            Pass::Dead { connection, fault, in_use } => {
+                self.core.link_lost(&fault);
+                if in_use {
+                    self.down(number);
+                }
+                self.give_back(Used::Connection { feed: number, connection, reconnect: in_use });
+                true
+            }
+        }
+    }
+
+    /// A feed in use is dead: the core hears it before anything is repaired, because its book is no longer provable.
+    fn down(&mut self, number: usize) {
+        if self.feeds[number].carries_book {
+            self.link(self.feeds[number].origin.instrument, Link::Market, LinkState::Down);
+        }
+    }
+
+    fn link(&mut self, instrument: InstrumentId, link: Link, state: LinkState) {
+        let now = self.clock.now();
+        self.core.step(&Event::Link { instrument, link, state }, now, &self.clock);
+    }
+
+    /// Hands a box to the housekeeper to be freed there. The ring is far larger than what can be under way; should it be full
+    /// all the same, freeing here costs latency and loses nothing.
+    fn give_back(&mut self, used: Used) {
+        let _ = self.used.push(used);
+    }
+
+    fn retire(&mut self, now: Nanos) {
+        for feed in 0..self.feeds.len() {
+            if let Some(connection) = self.feeds[feed].place.retired(self.poller.registry(), now) {
+                self.give_back(Used::Connection { feed, connection, reconnect: false });
+            }
+        }
+    }
+
+    fn answer(&mut self, answer: &Answer) {
+        let now = self.clock.now();
+        match *answer {
+            Answer::Order(event) => self.core.step(&Event::Order(event), now, &self.clock),
+            Answer::Account(event) => self.core.step(&Event::Account(event), now, &self.clock),
+            Answer::Link(link, state) => self.link(InstrumentId(0), link, state),
+            Answer::Sent { client_id, generation, at } => self.core.sent(client_id, generation, at, now),
+        }
+    }
+
+    fn take(&mut self, control: Control) {
+        let now = self.clock.now();
+        match control {
+            Control::Market { feed, connection } => self.adopt(feed, connection, now),
+            Control::Snapshot { instrument, mut body, len } => {
+                self.core.snapshot(&mut self.decoder, instrument, &mut body, len, &self.clock);
+                self.give_back(Used::Body(body));
+            }
+            Control::Account(event) => self.core.step(&Event::Account(event), now, &self.clock),
+            Control::Order(event) => self.core.step(&Event::Order(event), now, &self.clock),
+            Control::Operator(verb) => self.core.operator(verb, now, &self.clock),
+            Control::External(instrument, price) => {
+                self.core.step(&Event::External { instrument, price }, now, &self.clock);
+            }
+        }
+    }
+
+    fn adopt(&mut self, number: usize, connection: Box<super::connection::Connection>, now: Nanos) {
+        let feed = &mut self.feeds[number];
+        let fresh = !feed.place.is_connected();
+        match feed.place.adopt(connection, number, self.poller.registry(), now) {
+            Ok(over) => {
+                if let Some(connection) = over {
+                    self.give_back(Used::Connection { feed: number, connection, reconnect: false });
+                }
+                let Feed { origin, carries_book, .. } = self.feeds[number];
+                if fresh && carries_book {
+                    self.link(origin.instrument, Link::Market, LinkState::Up);
+                }
+            }
+            Err((connection, error)) => {
+                self.core.link_lost(&error.into());
+                self.give_back(Used::Connection { feed: number, connection, reconnect: true });
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Appends records to prepared segments. One writer; never blocks, never allocates, never calls the system. Making, sealing and
+//! removing segments is the work of `segments` on another thread.
+
+use super::error::AppendError;
+use super::layout::{FIRST_SEQ_AT, RECORD_HEADER, RecordHeader, SEGMENT_HEADER, checksum, padded};
+use super::mapped::Mapped;
+use super::record::{self, Loss};
+use crate::unit::Nanos;
+use std::sync::atomic::Ordering;
+
+/// A prepared or full segment on its way between the writer and the segment maker.
+#[derive(Debug)]
+pub struct Segment {
+    pub(super) mapped: Mapped,
+    pub(super) index: u64,
+    /// Bytes used, header included.
+    pub(super) used: usize,
+}
+
+/// The engine's end of the journal.
+#[derive(Debug)]
+pub struct Writer {
+    segment: Segment,
+    next_seq: u64,
+    ready: rtrb::Consumer<Segment>,
+    sealed: rtrb::Producer<Segment>,
+    /// Records lost since the last one that got in, and the time of the first of them.
+    lost: u64,
+    lost_since: Nanos,
+    lost_total: u64,
+}
+
+impl Writer {
+    pub(super) fn new(
+        mut first: Segment,
+        next_seq: u64,
+        ready: rtrb::Consumer<Segment>,
+        sealed: rtrb::Producer<Segment>,
+    ) -> Self {
+        take_into_use(&mut first, next_seq);
+        Self { segment: first, next_seq, ready, sealed, lost: 0, lost_since: Nanos(0), lost_total: 0 }
+    }
+
+    /// Appends one record whose payload is `parts` back to back; returns its sequence number. It is in the journal, for any reader and
+    /// after the death of this process, when this returns.
+    ///
+    /// # Errors
+    /// Nothing was written: no segment is ready, or the record is larger than a segment. Lost records are counted, and the next one
+    /// that gets in has a [`record::LOSS`] record before it.
+    #[inline]
+    pub fn append(&mut self, kind: u16, now: Nanos, parts: &[&[u8]]) -> Result<u64, AppendError> {
+        let payload: usize = parts.iter().map(|part| part.len()).sum();
+        let need = padded(RECORD_HEADER + payload);
+        // Room for the seal is always kept. After a loss only a new segment will do: a small record must not slip in behind a lost one
+        // without the mark between them.
+        if self.lost > 0 || self.segment.used + need + RECORD_HEADER > self.segment.mapped.len() {
+            self.turn_over(now, payload)?;
+        }
+        Ok(self.put(kind, now, parts, RECORD_HEADER + payload))
+    }
+
+    /// Sequence number of the last record, 0 before the first.
+    #[must_use]
+    pub fn last_seq(&self) -> u64 {
+        self.next_seq - 1
+    }
+
+    /// Records lost so far for want of a segment.
+    #[must_use]
+    pub fn lost_total(&self) -> u64 {
+        self.lost_total
+    }
+
+    /// Most payload bytes of one record.
+    #[must_use]
+    pub fn payload_max(&self) -> usize {
+        // A segment holds at least its header, a loss mark, the record and the seal.
+        self.segment.mapped.len() - SEGMENT_HEADER - padded(RECORD_HEADER + Loss::SIZE) - 2 * RECORD_HEADER - 7
+    }
+
+    /// Ends the journal in order: hands the current segment over. Nothing can be appended afterwards.
+    pub fn close(self) {
+        let Self { segment, mut sealed, .. } = self;
+        // Without a place in the ring the file only keeps its unused end: no record is lost.
+        let _ = sealed.push(segment);
+    }
+
+    #[inline]
+    fn put(&mut self, kind: u16, now: Nanos, parts: &[&[u8]], len: usize) -> u64 {
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        let at = self.segment.used;
+        let mapped = &mut self.segment.mapped;
+        let header = RecordHeader { kind, flags: 0, seq, time: now.0 };
+        mapped.write(at + 8, &header.encode());
+        let mut end = at + RECORD_HEADER;
+        for part in parts {
+            mapped.write(end, part);
+            end += part.len();
+        }
+        // The padding is zero already: a segment is written once.
+        let check = checksum(len as u32, mapped.bytes(at + 8, padded(len) - 8));
+        mapped.store32(at + 4, check, Ordering::Relaxed);
+        mapped.store32(at, len as u32, Ordering::Release);
+        self.segment.used = at + padded(len);
+        seq
+    }
+
+    #[cold]
+    fn turn_over(&mut self, now: Nanos, payload: usize) -> Result<(), AppendError> {
+        let max = self.payload_max();
+        let too_large = payload > max;
+        // A sealed segment needs a place to go, so that this thread never unmaps one.
+        let next = if too_large || self.sealed.slots() == 0 { None } else { self.ready.pop().ok() };
+        let Some(mut next) = next else {
+            if self.lost == 0 {
+                self.lost_since = now;
+            }
+            self.lost += 1;
+            self.lost_total += 1;
+            return Err(if too_large { AppendError::TooLarge { bytes: payload, max } } else { AppendError::Full });
+        };
+        // The seal bears the number of the record behind it and uses none up.
+        self.next_seq = self.put(record::SEAL, now, &[], RECORD_HEADER);
+        take_into_use(&mut next, self.next_seq);
+        let full = std::mem::replace(&mut self.segment, next);
+        assert!(self.sealed.push(full).is_ok(), "the place was seen free and nobody else pushes");
+        if self.lost > 0 {
+            let loss = Loss { records: std::mem::take(&mut self.lost), since: self.lost_since };
+            self.put(record::LOSS, now, &[&loss.encode()], RECORD_HEADER + Loss::SIZE);
+        }
+        Ok(())
+    }
+}
+
+fn take_into_use(segment: &mut Segment, first_seq: u64) {
+    segment.used = SEGMENT_HEADER;
+    segment.mapped.store(FIRST_SEQ_AT, first_seq, Ordering::Release);
+}

@@ -1,0 +1,155 @@
+//! What the instruments of an account share: links, gate, ids, reconciliation, balances. Decides nothing about quotes.
+
+use super::config::MakerConfig;
+use super::order::ClientIds;
+use super::output::{Blocks, Decision, DecisionKind, Output};
+use super::risk::{Gate, Ladder};
+use super::strategy::Cause;
+use crate::event::{ClientId, Command, CommandKind, LinkState, PositionSide, Side, TimeInForce};
+use crate::instrument::InstrumentId;
+use crate::unit::{Lots, Money, Nanos, Ticks};
+
+/// Where the question "what is true at the venue?" stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reconciliation {
+    /// One must be asked for.
+    pub due: bool,
+    /// When the one under way was asked for.
+    pub asked: Option<Nanos>,
+    /// Its answer has begun.
+    pub begun: bool,
+    /// The next one is not asked for before this.
+    pub not_before: Nanos,
+    /// Our figures differ from the venue's: quotes go until the answer is in.
+    pub mismatch: bool,
+}
+
+/// State of the account.
+#[derive(Debug)]
+pub struct Account {
+    /// Settings.
+    pub config: MakerConfig,
+    /// The risk gate, and the kill ladder in it.
+    pub gate: Gate,
+    /// Client order ids.
+    pub ids: ClientIds,
+    /// The private stream.
+    pub private: LinkState,
+    /// Order entry.
+    pub entry: LinkState,
+    /// Reconciliation.
+    pub reconciliation: Reconciliation,
+    /// Wallet balance.
+    pub wallet: Money,
+    /// Free balance.
+    pub available: Money,
+    /// The run ends.
+    pub stopping: bool,
+}
+
+impl Account {
+    /// Nothing known, links down, a reconciliation due.
+    #[must_use]
+    pub fn new(config: MakerConfig) -> Self {
+        Self {
+            gate: Gate::new(config.limits),
+            ids: ClientIds::new(config.run),
+            config,
+            private: LinkState::Down,
+            entry: LinkState::Down,
+            reconciliation: Reconciliation {
+                due: true,
+                asked: None,
+                begun: false,
+                not_before: Nanos(i64::MIN),
+                mismatch: false,
+            },
+            wallet: Money::ZERO,
+            available: Money::ZERO,
+            stopping: false,
+        }
+    }
+
+    /// What of the account stands in the way of quoting.
+    #[must_use]
+    pub fn blocks(&self) -> Blocks {
+        let reconciliation = &self.reconciliation;
+        Blocks::default()
+            .with(Blocks::PRIVATE, self.private != LinkState::Up)
+            .with(Blocks::ENTRY, self.entry != LinkState::Up)
+            .with(Blocks::RECONCILE, reconciliation.due || reconciliation.asked.is_some())
+            .with(Blocks::MISMATCH, reconciliation.mismatch)
+            .with(Blocks::LADDER, !self.gate.ladder.may_quote())
+            .with(Blocks::STOP, self.stopping)
+    }
+
+    /// A private link is in this state now. Anything but up makes what we know doubtful.
+    pub fn link(&mut self, private: bool, state: LinkState) {
+        let link = if private { &mut self.private } else { &mut self.entry };
+        *link = state;
+        self.reconciliation.due = true;
+        self.reconciliation.not_before = Nanos(i64::MIN);
+        if state != LinkState::Up {
+            // Its answer, if one still comes, may miss what happened meanwhile.
+            self.reconciliation.asked = None;
+            self.reconciliation.begun = false;
+        }
+    }
+
+    /// Our figures differ from the venue's.
+    pub fn mismatch(&mut self) {
+        self.reconciliation.mismatch = true;
+        if self.reconciliation.asked.is_none() {
+            self.reconciliation.due = true;
+        }
+    }
+
+    /// Asks for a reconciliation if one is due and can be answered.
+    pub fn pump(&mut self, now: Nanos, out: &mut Output) {
+        let retry = self.config.reconcile_retry;
+        let reconciliation = &mut self.reconciliation;
+        if reconciliation.asked.is_some_and(|asked| now - asked >= retry) {
+            reconciliation.asked = None;
+            reconciliation.begun = false;
+            reconciliation.due = true;
+        }
+        let links_up = self.private == LinkState::Up && self.entry == LinkState::Up;
+        if !reconciliation.due || reconciliation.asked.is_some() || !links_up || now < reconciliation.not_before {
+            return;
+        }
+        let command = plain(CommandKind::Reconcile, InstrumentId(0), now);
+        if out.commands.is_full() || self.gate.check_plain(now).is_err() {
+            return;
+        }
+        out.commands.push(command);
+        out.note(Decision::of(DecisionKind::Reconcile, InstrumentId(0), Cause::Reconcile));
+        let reconciliation = &mut self.reconciliation;
+        reconciliation.due = false;
+        reconciliation.begun = false;
+        reconciliation.asked = Some(now);
+    }
+
+    /// Is killed.
+    #[must_use]
+    pub fn is_killed(&self) -> bool {
+        matches!(self.gate.ladder, Ladder::Killed(_))
+    }
+}
+
+/// A command that is about no order.
+#[must_use]
+pub fn plain(kind: CommandKind, instrument: InstrumentId, now: Nanos) -> Command {
+    Command {
+        kind,
+        side: Side::Buy,
+        tif: TimeInForce::PostOnly,
+        position_side: PositionSide::Net,
+        reduce_only: false,
+        instrument,
+        generation: 0,
+        client_id: ClientId::default(),
+        price: Ticks::ZERO,
+        qty: Lots::ZERO,
+        decided_at: now,
+    }
+}

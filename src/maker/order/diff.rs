@@ -1,0 +1,151 @@
+//! From a plan to the fewest messages: what stays, what is amended, what goes, what is new. Decides no risk and sends nothing.
+//!
+//! A cancel and a placement of one kind (side, position, purpose, time in force, reduce-only) belong together: equal price and
+//! quantity keep the order and its queue place, otherwise the nearest such order is amended. An order that is already
+//! leaving cannot be kept or amended.
+
+use super::table::{Slot, Table};
+use crate::maker::strategy::{Cause, ORDERS_MAX, Plan, Quote};
+use arrayvec::ArrayVec;
+
+/// What should become of one order or quote.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Intent {
+    /// The order at this place goes.
+    Cancel(usize, Cause),
+    /// The order at this place already is what is wanted.
+    Keep(usize, Quote, Cause),
+    /// The order at this place becomes the quote.
+    Amend(usize, Quote, Cause),
+    /// A new order.
+    Place(Quote, Cause),
+}
+
+/// Most intents of one plan.
+pub const INTENTS_MAX: usize = 2 * ORDERS_MAX;
+
+/// Works out the intents of `plan`: cancels first in the plan's order, then the rest in the order of its placements.
+/// Without `amend` nothing is amended, but equal quotes are still kept.
+pub fn diff(plan: &Plan, table: &Table, amend: bool, out: &mut ArrayVec<Intent, INTENTS_MAX>) {
+    out.clear();
+    let mut leaving: ArrayVec<(usize, Cause), ORDERS_MAX> = ArrayVec::new();
+    for &(id, cause) in &plan.cancel {
+        let Some(place) = table.find(id) else { continue };
+        let slot = table.at(place);
+        if slot.state.is_live() && !slot.is_leaving() && !leaving.iter().any(|&(other, _)| other == place) {
+            leaving.push((place, cause));
+        }
+    }
+    let mut fate: ArrayVec<Intent, ORDERS_MAX> =
+        plan.place.iter().map(|&(quote, cause)| Intent::Place(quote, cause)).collect();
+    // Equal quotes first, so that an amend never takes an order that another quote could have kept.
+    for intent in &mut fate {
+        let Intent::Place(quote, cause) = *intent else { continue };
+        let same = |slot: &Slot| is_kin(slot, &quote) && slot.own().price == quote.price && slot.rest() == quote.qty;
+        if let Some(at) = leaving.iter().position(|&(place, _)| same(table.at(place))) {
+            *intent = Intent::Keep(leaving.remove(at).0, quote, cause);
+        }
+    }
+    for intent in fate.iter_mut().filter(|_| amend) {
+        let Intent::Place(quote, cause) = *intent else { continue };
+        let nearest = leaving
+            .iter()
+            .enumerate()
+            .filter(|&(_, &(place, _))| is_kin(table.at(place), &quote))
+            .min_by_key(|&(at, &(place, _))| ((table.at(place).own().price - quote.price).abs(), at));
+        if let Some((at, _)) = nearest {
+            *intent = Intent::Amend(leaving.remove(at).0, quote, cause);
+        }
+    }
+    out.extend(leaving.into_iter().map(|(place, cause)| Intent::Cancel(place, cause)));
+    out.extend(fate);
+}
+
+/// An amend can turn the order into the quote: it changes price and quantity, nothing else.
+fn is_kin(slot: &Slot, quote: &Quote) -> bool {
+    !slot.market
+        && (slot.side, slot.position_side, slot.purpose, slot.tif, slot.reduce_only)
+            == (quote.side, quote.position_side, quote.purpose, quote.tif, quote.reduce_only)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{ClientId, PositionSide, Side, TimeInForce};
+    use crate::maker::order::Input;
+    use crate::maker::strategy::Purpose;
+    use crate::unit::{Lots, Nanos, Ticks};
+
+    fn quote(side: Side, price: i64, qty: i64) -> Quote {
+        Quote {
+            side,
+            position_side: PositionSide::Net,
+            purpose: Purpose::Entry,
+            level: 0,
+            price: Ticks(price),
+            qty: Lots(qty),
+            tif: TimeInForce::PostOnly,
+            reduce_only: false,
+        }
+    }
+
+    fn table(orders: &[(Side, i64, i64)]) -> Table {
+        let mut table = Table::new(Nanos(0));
+        for (at, &(side, price, qty)) in orders.iter().enumerate() {
+            let id = ClientId { run: 1, seq: at as u32 + 1 };
+            let place = table.open(id, &quote(side, price, qty), false, Nanos(0));
+            table.at_mut(place).on(Input::Accepted, Nanos(0));
+        }
+        table
+    }
+
+    /// Intents as text: order by seq, quotes by price.
+    fn run(table: &Table, cancel: &[u32], place: &[Quote], amend: bool) -> Vec<String> {
+        let mut plan = Plan::default();
+        plan.cancel.extend(cancel.iter().map(|&seq| (ClientId { run: 1, seq }, Cause::Refresh)));
+        plan.place.extend(place.iter().map(|&quote| (quote, Cause::Refresh)));
+        let mut out = ArrayVec::new();
+        diff(&plan, table, amend, &mut out);
+        let seq = |place: usize| table.at(place).id.seq;
+        out.iter()
+            .map(|intent| match *intent {
+                Intent::Cancel(p, _) => format!("cancel {}", seq(p)),
+                Intent::Keep(p, ..) => format!("keep {}", seq(p)),
+                Intent::Amend(p, q, _) => format!("amend {} to {}", seq(p), q.price.0),
+                Intent::Place(q, _) => format!("place {}", q.price.0),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_fewest_messages() {
+        use Side::{Buy, Sell};
+        let t = table(&[(Buy, 100, 5), (Buy, 98, 5), (Sell, 110, 5)]);
+        type Case<'a> = (&'a [u32], &'a [Quote], bool, &'a [&'a str]);
+        let cases: [Case<'_>; 8] = [
+            (&[1], &[], true, &["cancel 1"]),
+            (&[], &[quote(Buy, 97, 5)], true, &["place 97"]),
+            (&[1], &[quote(Buy, 100, 5)], true, &["keep 1"]),
+            (&[1], &[quote(Buy, 100, 5)], false, &["keep 1"]),
+            (&[1], &[quote(Buy, 100, 6)], true, &["amend 1 to 100"]),
+            (&[1, 2], &[quote(Buy, 97, 5), quote(Buy, 100, 5)], true, &["amend 2 to 97", "keep 1"]),
+            (&[1, 3, 3], &[quote(Sell, 111, 5)], true, &["cancel 1", "amend 3 to 111"]),
+            (&[3, 9], &[quote(Sell, 111, 5)], false, &["cancel 3", "place 111"]),
+        ];
+        for (cancel, place, amend, expected) in cases {
+            assert_eq!(run(&t, cancel, place, amend), expected, "cancel {cancel:?} place {place:?}");
+        }
+    }
+
+    #[test]
+    fn another_kind_is_not_amended_and_a_leaving_order_not_touched() {
+        let mut t = table(&[(Side::Buy, 100, 5), (Side::Buy, 99, 5)]);
+        let exit = Quote { purpose: Purpose::TakeProfit, ..quote(Side::Buy, 100, 5) };
+        assert_eq!(run(&t, &[1], &[exit], true), ["cancel 1", "place 100"]);
+        let reduce = Quote { reduce_only: true, ..quote(Side::Buy, 100, 5) };
+        assert_eq!(run(&t, &[1], &[reduce], true), ["cancel 1", "place 100"]);
+        let place = t.find(ClientId { run: 1, seq: 2 }).unwrap();
+        t.at_mut(place).wish_cancel(Nanos(1), Cause::Refresh);
+        assert_eq!(run(&t, &[2], &[quote(Side::Buy, 98, 5)], true), ["place 98"]);
+    }
+}

@@ -1,0 +1,385 @@
+//! What we hold and what it earned: positions from executions, the P&L split exactly. Never asks the venue, never decides.
+//!
+//! Prices enter as ticks and the mid as half ticks (bid + ask), so every product is a whole number:
+//! *spread* is what an execution gained against the mid of its moment, *inventory* is what moves of the mid did to what we
+//! held, and spread + inventory is exactly what trading earned (cash plus position at the mid). A correction by the venue moves
+//! the position at the mid, without profit.
+
+use crate::event::{PositionSide, Side};
+use crate::instrument::Instrument;
+use crate::maker::strategy::PositionView;
+use crate::unit::{Lots, Money, Nanos, Price, Ticks};
+use arrayvec::ArrayVec;
+
+/// The P&L of one instrument in quote currency. `total` is their sum with fees taken off.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Pnl {
+    /// Gained at executions against the mid.
+    pub spread: Money,
+    /// Gained on what was held, by moves of the mid.
+    pub inventory: Money,
+    /// Fees paid; negative is rebates.
+    pub fees: Money,
+    /// Funding received; negative is paid.
+    pub funding: Money,
+}
+
+impl Pnl {
+    /// Spread + inventory - fees + funding.
+    #[must_use]
+    pub fn total(&self) -> Money {
+        self.spread + self.inventory - self.fees + self.funding
+    }
+}
+
+/// One holding: the net position, or one leg of hedge mode.
+///
+/// Entry policy: an addition adds its exact cost; a reduction takes cost off in proportion, the rest rounded towards
+/// zero at 1e-18 of quote currency per lot; a flip starts anew at the execution price.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Holding {
+    qty: Lots,
+    /// Sum of entry price (1e-18) times lots, of the magnitude held.
+    cost: i128,
+}
+
+impl Holding {
+    fn trade(&mut self, signed: i64, price: Price) {
+        let before = self.qty.0;
+        let after = before + signed;
+        if before.signum() * signed.signum() >= 0 {
+            self.cost += price.0 * i128::from(signed.abs());
+        } else if after.signum() == before.signum() {
+            let held = i128::from(before.abs());
+            let kept = i128::from(after.abs());
+            // Split so that the product stays small.
+            self.cost = self.cost / held * kept + self.cost % held * kept / held;
+        } else {
+            self.cost = price.0 * i128::from(after.abs());
+        }
+        self.qty = Lots(after);
+    }
+
+    fn entry(&self) -> Price {
+        if self.qty.is_zero() { Price::ZERO } else { Price(self.cost / i128::from(self.qty.0.abs())) }
+    }
+}
+
+/// An execution as the check against the venue's snapshots remembers it.
+#[derive(Clone, Copy, Debug)]
+struct Recent {
+    side: PositionSide,
+    signed: Lots,
+    venue_time: Nanos,
+    heard: Nanos,
+}
+
+const RECENT_MAX: usize = 64;
+
+/// Positions and P&L of one instrument.
+#[derive(Debug)]
+pub struct Holdings {
+    tick: i128,
+    /// [`Money`] units of half a tick times a lot.
+    half_tick_lot: i128,
+    holdings: [Holding; 3],
+    /// Order in which the position sides first appeared.
+    appeared: ArrayVec<PositionSide, 3>,
+    /// Bid + ask in ticks, the mid last known.
+    mid2: Option<i64>,
+    spread_units: i128,
+    inventory_units: i128,
+    fees: Money,
+    funding: Money,
+    recent: ArrayVec<Recent, RECENT_MAX>,
+    /// The time of the snapshot that last corrected a side: executions up to it are in the corrected figure.
+    included: [Nanos; 3],
+    /// What the stream last said, where it differs from ours, and since when.
+    differs: [Option<(Lots, Nanos)>; 3],
+}
+
+impl Holdings {
+    /// Flat, nothing earned.
+    ///
+    /// # Panics
+    /// When half a tick times a lot is not a whole number of 1e-18.
+    #[must_use]
+    pub fn new(instrument: &Instrument) -> Self {
+        let tick_lot = instrument.tick_lot();
+        assert!(tick_lot % 2 == 0, "half a tick times a lot of {} is finer than money", instrument.symbol);
+        Self {
+            tick: instrument.tick.atto(),
+            half_tick_lot: tick_lot / 2,
+            holdings: [Holding::default(); 3],
+            appeared: ArrayVec::new(),
+            mid2: None,
+            spread_units: 0,
+            inventory_units: 0,
+            fees: Money::ZERO,
+            funding: Money::ZERO,
+            recent: ArrayVec::new(),
+            included: [Nanos::ZERO; 3],
+            differs: [None; 3],
+        }
+    }
+
+    /// The mid is now half of `bid + ask`.
+    pub fn mark(&mut self, bid: Ticks, ask: Ticks) {
+        let mid2 = bid.0 + ask.0;
+        if let Some(before) = self.mid2.replace(mid2) {
+            self.inventory_units += i128::from(mid2 - before) * i128::from(self.net().0);
+        }
+    }
+
+    /// An execution, counted once by the caller. Without a mid yet, its own price is the mid.
+    /// Returns false when the venue's corrected figure already includes it: then only its fee counts.
+    pub fn fill(
+        &mut self,
+        side: Side,
+        position_side: PositionSide,
+        price: Ticks,
+        qty: Lots,
+        venue_time: Nanos,
+        now: Nanos,
+    ) -> bool {
+        let at = position_side as usize;
+        if !venue_time.is_zero() && venue_time <= self.included[at] {
+            return false;
+        }
+        let signed = Lots(qty.0 * side.sign());
+        let mid2 = *self.mid2.get_or_insert(2 * price.0);
+        self.spread_units += i128::from(mid2 - 2 * price.0) * i128::from(signed.0);
+        self.holdings[at].trade(signed.0, Price(i128::from(price.0) * self.tick));
+        self.note_side(position_side);
+        if self.recent.is_full() {
+            self.recent.remove(0);
+        }
+        self.recent.push(Recent { side: position_side, signed, venue_time, heard: now });
+        self.compare(position_side);
+        true
+    }
+
+    /// A fee paid (negative: a rebate).
+    pub fn fee(&mut self, fee: Money) {
+        self.fees += fee;
+    }
+
+    /// Funding received (negative: paid).
+    pub fn funding(&mut self, amount: Money) {
+        self.funding += amount;
+    }
+
+    /// The private stream's position. It may lag our executions or run ahead of them, so it only starts a clock.
+    pub fn report(&mut self, side: PositionSide, qty: Lots, now: Nanos) {
+        let since = self.differs[side as usize].map_or(now, |(_, since)| since);
+        self.differs[side as usize] = Some((qty, since));
+        self.compare(side);
+    }
+
+    fn compare(&mut self, side: PositionSide) {
+        let differs = &mut self.differs[side as usize];
+        if differs.is_some_and(|(qty, _)| qty == self.holdings[side as usize].qty) {
+            *differs = None;
+        }
+    }
+
+    /// The stream's position has differed from ours for at least `span`.
+    #[must_use]
+    pub fn differs_for(&self, span: Nanos, now: Nanos) -> bool {
+        self.differs.iter().flatten().any(|&(_, since)| now - since >= span)
+    }
+
+    /// A reconciliation's position, true at `venue_time` (0: not known; then executions heard since `asked` are taken as
+    /// not in it). Where ours differs the venue wins: returns the correction.
+    pub fn reconcile(
+        &mut self,
+        side: PositionSide,
+        qty: Lots,
+        entry: Price,
+        venue_time: Nanos,
+        asked: Nanos,
+    ) -> Option<Lots> {
+        let at = side as usize;
+        let later = self.recent.iter().filter(|fill| {
+            let dated = !venue_time.is_zero() && !fill.venue_time.is_zero();
+            fill.side == side && if dated { fill.venue_time > venue_time } else { fill.heard > asked }
+        });
+        let expected = later.fold(qty, |sum, fill| sum + fill.signed);
+        self.differs[at] = None;
+        let correction = expected - self.holdings[at].qty;
+        if correction.is_zero() {
+            return None;
+        }
+        let entry = if entry.0 > 0 { entry } else { Price(i128::from(self.mid2.unwrap_or(0)) * self.tick / 2) };
+        self.holdings[at] = Holding { qty: expected, cost: entry.0 * i128::from(expected.0.abs()) };
+        self.included[at] = self.included[at].max(venue_time);
+        self.note_side(side);
+        Some(correction)
+    }
+
+    fn note_side(&mut self, side: PositionSide) {
+        if !self.appeared.contains(&side) {
+            self.appeared.push(side);
+        }
+    }
+
+    /// Signed quantity of one position.
+    #[must_use]
+    pub fn qty(&self, side: PositionSide) -> Lots {
+        self.holdings[side as usize].qty
+    }
+
+    /// Signed sum over the positions.
+    #[must_use]
+    pub fn net(&self) -> Lots {
+        self.holdings.iter().fold(Lots::ZERO, |sum, holding| sum + holding.qty)
+    }
+
+    /// Every position is zero.
+    #[must_use]
+    pub fn is_flat(&self) -> bool {
+        self.holdings.iter().all(|holding| holding.qty.is_zero())
+    }
+
+    /// Position sides in the order in which they first appeared.
+    #[must_use]
+    pub fn sides(&self) -> &[PositionSide] {
+        &self.appeared
+    }
+
+    /// Average entry price of one position, 0 when flat.
+    #[must_use]
+    pub fn entry(&self, side: PositionSide) -> Price {
+        self.holdings[side as usize].entry()
+    }
+
+    /// Open positions for the strategy, in the order in which they first appeared.
+    pub fn view(&self, out: &mut ArrayVec<PositionView, 3>) {
+        out.clear();
+        for &side in &self.appeared {
+            let holding = &self.holdings[side as usize];
+            if !holding.qty.is_zero() {
+                out.push(PositionView { side, qty: holding.qty, entry: holding.entry() });
+            }
+        }
+    }
+
+    /// Unrealised profit of all positions at `price`, truncated towards zero per position.
+    #[must_use]
+    pub fn unrealized(&self, instrument: &Instrument, price: Price) -> Money {
+        self.holdings
+            .iter()
+            .filter(|holding| !holding.qty.is_zero())
+            .fold(Money::ZERO, |sum, holding| sum + instrument.notional_at(price - holding.entry(), holding.qty))
+    }
+
+    /// The split so far.
+    #[must_use]
+    pub fn pnl(&self) -> Pnl {
+        Pnl {
+            spread: Money(self.spread_units * self.half_tick_lot),
+            inventory: Money(self.inventory_units * self.half_tick_lot),
+            fees: self.fees,
+            funding: self.funding,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn book() -> (Instrument, Holdings) {
+        let instrument = Instrument::synthetic("BTCUSDT", "0.10", "0.001");
+        let book = Holdings::new(&instrument);
+        (instrument, book)
+    }
+
+    fn buy(book: &mut Holdings, price: i64, qty: i64) -> bool {
+        book.fill(Side::Buy, PositionSide::Net, Ticks(price), Lots(qty), Nanos(0), Nanos(0))
+    }
+
+    fn sell(book: &mut Holdings, price: i64, qty: i64) -> bool {
+        book.fill(Side::Sell, PositionSide::Net, Ticks(price), Lots(qty), Nanos(0), Nanos(0))
+    }
+
+    #[test]
+    fn a_round_trip_splits_into_spread_and_inventory() {
+        let (_, mut book) = book();
+        book.mark(Ticks(1000), Ticks(1002));
+        buy(&mut book, 1000, 10);
+        book.mark(Ticks(1004), Ticks(1006));
+        sell(&mut book, 1006, 10);
+        book.fee(Money::parse(b"0.0001").unwrap());
+        book.funding(Money::parse(b"-0.0002").unwrap());
+        let pnl = book.pnl();
+        // One tick gained at each execution, four ticks on what was held; a tick lot is 0.0001.
+        assert_eq!(pnl.spread, Money::parse(b"0.002").unwrap());
+        assert_eq!(pnl.inventory, Money::parse(b"0.004").unwrap());
+        assert_eq!(pnl.total(), Money::parse(b"0.0057").unwrap());
+        assert!(book.is_flat());
+    }
+
+    #[test]
+    fn entry_is_the_average_and_a_flip_starts_anew() {
+        let (instrument, mut book) = book();
+        buy(&mut book, 1000, 10);
+        buy(&mut book, 1030, 20);
+        assert_eq!(book.entry(PositionSide::Net), instrument.price(Ticks(1020)));
+        sell(&mut book, 1100, 15);
+        assert_eq!(book.entry(PositionSide::Net), instrument.price(Ticks(1020)));
+        sell(&mut book, 1100, 20);
+        assert_eq!((book.net(), book.entry(PositionSide::Net)), (Lots(-5), instrument.price(Ticks(1100))));
+        assert_eq!(book.unrealized(&instrument, instrument.price(Ticks(1090))), Money::parse(b"0.005").unwrap());
+    }
+
+    #[test]
+    fn the_venue_wins_and_late_executions_are_not_counted_twice() {
+        let (_, mut book) = book();
+        let (net, t) = (PositionSide::Net, Nanos::from_millis);
+        book.fill(Side::Buy, net, Ticks(1000), Lots(5), t(10), t(11));
+        // The snapshot is older than an execution that we have: no contradiction.
+        assert_eq!(book.reconcile(net, Lots(0), Price(0), t(9), t(5)), None);
+        // An execution of 3 at t = 12 has not reached us.
+        assert_eq!(book.reconcile(net, Lots(8), Price(0), t(12), t(5)), Some(Lots(3)));
+        assert!(!book.fill(Side::Buy, net, Ticks(1000), Lots(3), t(12), t(20)));
+        assert!(book.fill(Side::Buy, net, Ticks(1000), Lots(1), t(13), t(20)));
+        assert_eq!(book.net(), Lots(9));
+    }
+
+    #[test]
+    fn a_lagging_report_is_no_contradiction_a_lasting_one_is() {
+        let (_, mut book) = book();
+        let (net, t) = (PositionSide::Net, Nanos::from_millis);
+        book.report(net, Lots(5), t(0));
+        assert!(!book.differs_for(t(2), t(1)));
+        buy(&mut book, 1000, 5);
+        assert!(!book.differs_for(t(2), t(9)));
+        book.report(net, Lots(6), t(10));
+        book.report(net, Lots(7), t(11));
+        assert!(book.differs_for(t(2), t(12)));
+    }
+
+    proptest! {
+        /// The naive twin: cash and the position at the mid.
+        #[test]
+        fn spread_and_inventory_are_exactly_the_trading_profit(
+            steps in prop::collection::vec((900_i64..1100, 1_i64..9, any::<bool>(), 900_i64..1100), 1..60)
+        ) {
+            let (instrument, mut book) = book();
+            let (mut cash2, mut held) = (0_i128, 0_i128);
+            let mut mid2 = 0;
+            for (price, qty, is_buy, bid) in steps {
+                book.mark(Ticks(bid), Ticks(bid + 3));
+                mid2 = i128::from(2 * bid + 3);
+                let signed = if is_buy { buy(&mut book, price, qty); qty } else { sell(&mut book, price, qty); -qty };
+                cash2 -= i128::from(2 * price * signed);
+                held += i128::from(signed);
+            }
+            let profit = Money((cash2 + held * mid2) * instrument.tick_lot() / 2);
+            prop_assert_eq!(book.pnl().total(), profit);
+            prop_assert_eq!(i128::from(book.net().0), held);
+        }
+    }
+}

@@ -1,0 +1,521 @@
+//! `perpetual_market_making`: quotes around a reference price while flat, takes profit or stops the loss while not.
+//! Knows neither how orders are sent nor how fills are counted.
+//!
+//! Two cadences, one strategy. [`Cadence::Interval`] follows the originals tick by tick (a refresh cancels on one tick and
+//! places on a later one; `tests/golden.rs` holds it equal to their recorded outcomes). [`Cadence::EveryEvent`] decides on
+//! every market event. Where the engine's manner wins over the originals':
+//!
+//! | # | the originals | here | cadence |
+//! |---|---|---|---|
+//! | W1 | a take-profit placed and, by a stop of the same tick, cancelled again goes out twice | never sent; [`Act::Revoke`] in the script | both |
+//! | W2 | entries are plain limit orders | [`ENTRY_TIF`]: post-only, a maker must not take | both |
+//! | W3 | exits are plain limit orders | [`EXIT_TIF`] and reduce-only: they may cross but never open a position | both |
+//! | W4 | a refresh cancels, and places a tick later | one step, so that it can be one amend; unchanged quotes are not touched; as the originals while a cancel is in flight or the orders of both would be too many | every event |
+//! | W5 | quotes due at `create_ts` go out after it (strict) | at it | every event |
+//! | W6 | on a refresh the margin of the old quotes still counts as spent | as free, up to the wallet: they are replaced | every event |
+//! | W7 | a take-profit is replaced on each of its own partial fills | kept when its open rest is the position | every event |
+//! | W8 | an exit that outlives the position is a quote until the next refresh | cancelled at once | every event |
+//! | W9 | sums of sizes and the last trade are binary doubles | exact decimals; may differ by a tick on a rounding boundary | both |
+//! | W10 | up to ten ticks of waiting for the position mode | asked for at start; the engine confirms it before the first decision | both |
+//! | W11 | a buy and a sell that round to one tick both go out | the sell moves a tick above the buy: the two sides never meet | every event |
+//! | W12 | a position mode that is lost halts the strategy, its orders stay | every live order is cancelled ([`Perpetual::unguarded`]: as the originals) | both |
+//! | W13 | entries that would add to the position stay while it is being stopped out | cancelled with the stop ([`Perpetual::unguarded`]: as the originals) | both |
+
+mod exits;
+mod pricing;
+
+use super::{AccountRequest, Cadence, Cause, ORDERS_MAX, OwnEvent, OwnOrder, Plan, Purpose, Quote, Strategy, View};
+use crate::config::perpetual::PerpetualSettings;
+use crate::event::{ClientId, PositionSide, Side, TimeInForce};
+use crate::unit::{Lots, Nanos, Price, RATE_ONE, Rate, Ticks};
+use arrayvec::ArrayVec;
+use exits::ExitLevels;
+use pricing::scale;
+
+/// Time in force of entries.
+pub const ENTRY_TIF: TimeInForce = TimeInForce::PostOnly;
+/// Time in force of take-profit and stop orders.
+pub const EXIT_TIF: TimeInForce = TimeInForce::Gtc;
+/// A cancel is not repeated before this has passed.
+const CANCEL_REPEAT: Nanos = Nanos::from_secs(60);
+
+/// What one decision asks for, in the order in which the strategy's document prescribes it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Act {
+    /// Cancel a live order.
+    Cancel(ClientId, Cause),
+    /// Place an order.
+    Place(Quote, Cause),
+    /// Cancel the order that the act at this index of the script places: neither goes out.
+    Revoke(usize, Cause),
+}
+
+/// Every live order can be cancelled, every quote placed, every take-profit revoked: memory is taken once, for all of it.
+const SCRIPT_MAX: usize = 3 * ORDERS_MAX;
+
+/// Which balance the margin of a side comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Collateral {
+    /// The quote asset (linear contracts).
+    #[default]
+    Quote,
+    /// The base asset.
+    Base,
+}
+
+/// An entry order as proposed, on the grid, price and size positive.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Proposed {
+    side: Side,
+    level: u8,
+    price: Ticks,
+    qty: Lots,
+}
+
+/// Buys first, then sells, each in level order.
+type Proposal = ArrayVec<Proposed, ORDERS_MAX>;
+
+/// The strategy with its state.
+pub struct Perpetual {
+    settings: PerpetualSettings,
+    cadence: Cadence,
+    cancels_at_once: bool,
+    guarded: bool,
+    collateral: [Collateral; 2],
+    create_at: Nanos,
+    cancel_at: Nanos,
+    last_own_trade: Option<Ticks>,
+    position_mode_ready: bool,
+    /// The last decision without a position: exits asked for before it belong to a position that has ended.
+    flat_at: Nanos,
+    /// When the earliest live stop order is due for renewal.
+    renew_stop_at: Nanos,
+    exit_levels: [ExitLevels; 2],
+    quiet: Quiet,
+    decided_at: Nanos,
+    script: Vec<Act>,
+}
+
+impl Perpetual {
+    /// A strategy that has not decided anything yet. `settings` must have passed [`PerpetualSettings::check`].
+    #[must_use]
+    pub fn new(settings: PerpetualSettings, cadence: Cadence) -> Self {
+        Self {
+            settings,
+            cadence,
+            cancels_at_once: cadence == Cadence::EveryEvent,
+            guarded: true,
+            collateral: [Collateral::Quote; 2],
+            create_at: Nanos::ZERO,
+            cancel_at: Nanos::ZERO,
+            last_own_trade: None,
+            position_mode_ready: true,
+            flat_at: Nanos(i64::MIN),
+            renew_stop_at: Nanos::MAX,
+            exit_levels: [ExitLevels::NONE; 2],
+            quiet: Quiet::NEVER,
+            decided_at: Nanos(i64::MIN),
+            script: Vec::with_capacity(SCRIPT_MAX),
+        }
+    }
+
+    /// For a venue that confirms a cancel inside the call: the order is gone for the rest of the decision.
+    #[must_use]
+    pub fn with_cancels_at_once(mut self) -> Self {
+        self.cancels_at_once = true;
+        self
+    }
+
+    /// Keeps the originals' orders on a halt and on a stop (W12, W13). For comparing with recorded outcomes only.
+    #[must_use]
+    pub fn unguarded(mut self) -> Self {
+        self.guarded = false;
+        self
+    }
+
+    /// Which asset secures buys and sells; the quote asset unless stated.
+    #[must_use]
+    pub fn with_collateral(mut self, buy: Collateral, sell: Collateral) -> Self {
+        self.collateral = [buy, sell];
+        self
+    }
+
+    /// The settings in use.
+    #[must_use]
+    pub fn settings(&self) -> &PerpetualSettings {
+        &self.settings
+    }
+
+    /// Takes over the settings that may change at run time, effective from their next use; the others stay.
+    pub fn apply(&mut self, new: &PerpetualSettings) {
+        let s = &mut self.settings;
+        s.bid_spread = new.bid_spread;
+        s.ask_spread = new.ask_spread;
+        s.order_refresh_time = new.order_refresh_time;
+        s.order_refresh_tolerance = new.order_refresh_tolerance;
+        s.order_amount = new.order_amount;
+        s.price_ceiling = new.price_ceiling;
+        s.price_floor = new.price_floor;
+        s.order_levels = new.order_levels;
+        s.buy_levels = new.buy_levels;
+        s.sell_levels = new.sell_levels;
+        s.order_level_amount = new.order_level_amount;
+        s.order_level_spread = new.order_level_spread;
+        s.filled_order_delay = new.filled_order_delay;
+        s.order_optimization_enabled = new.order_optimization_enabled;
+    }
+
+    /// What the last decision asked for, in the document's order; the plan is the same without revoked placements.
+    #[must_use]
+    pub fn script(&self) -> &[Act] {
+        &self.script
+    }
+
+    /// When the next quotes may be created and when the live ones are due for a refresh, for the status.
+    #[must_use]
+    pub fn timers(&self) -> (Nanos, Nanos) {
+        (self.create_at, self.cancel_at)
+    }
+
+    fn every_event(&self) -> bool {
+        self.cadence == Cadence::EveryEvent
+    }
+
+    fn set_timers(&mut self, now: Nanos) {
+        let next = now + self.settings.order_refresh_time;
+        if self.create_at <= now {
+            self.create_at = next;
+        }
+        if self.cancel_at <= now {
+            self.cancel_at = self.create_at.min(next);
+        }
+    }
+
+    /// An exit of a position that still exists.
+    fn is_exit(&self, order: &OwnOrder) -> bool {
+        matches!(order.purpose, Purpose::TakeProfit | Purpose::StopLoss) && order.created_at >= self.flat_at
+    }
+
+    /// A tick without a position.
+    fn quote(&mut self, turn: &mut Turn<'_>) {
+        let view = turn.view;
+        self.flat_at = view.now;
+        let reference = self.reference(view);
+        turn.reference = reference;
+        if self.every_event() {
+            self.quote_on_event(turn, reference);
+        } else {
+            let proposal = if self.create_at <= view.now { self.propose(view, reference) } else { None };
+            if self.cancel_at <= view.now && turn.any_live() {
+                if self.within_tolerance(turn, proposal.as_ref()) {
+                    self.set_timers(view.now);
+                } else {
+                    turn.cancel_where(Cause::Refresh, |_| true);
+                }
+            }
+            self.cancel_below_minimum_spread(turn, reference);
+            if let Some(proposal) = proposal
+                && self.create_at < view.now
+                && !turn.any_live()
+                && own_book_usable(view)
+            {
+                self.enter(turn, &proposal, |_| true);
+            }
+        }
+    }
+
+    fn quote_on_event(&mut self, turn: &mut Turn<'_>, reference: Option<Price>) {
+        let view = turn.view;
+        turn.cancel_where(Cause::Reconcile, |order| matches!(order.purpose, Purpose::TakeProfit | Purpose::StopLoss));
+        let refresh = self.cancel_at <= view.now && turn.any_live();
+        let create = self.create_at <= view.now && !turn.any_live() && turn.untouched();
+        if !refresh && !create && self.quiet.holds(view.orders, reference) {
+            return;
+        }
+        let priced = self.create_at <= view.now && (refresh || create);
+        let proposal = if priced { self.propose(view, reference) } else { None };
+        let usable = own_book_usable(view);
+        if refresh {
+            let in_flight = turn.live().any(|order| order.cancel_sent.is_some());
+            if self.within_tolerance(turn, proposal.as_ref()) {
+                self.set_timers(view.now);
+            } else if let (Some(proposal), true) = (&proposal, usable && !in_flight)
+                && proposal.len() <= turn.room()
+            {
+                let (mut kept_orders, mut kept_quotes) = (0_u64, 0_u64);
+                for (at, order) in view.orders.iter().enumerate() {
+                    let same = |(n, quote): &(usize, &Proposed)| {
+                        kept_quotes & (1 << n) == 0
+                            && order.purpose == Purpose::Entry
+                            && order.filled.is_zero()
+                            && (order.side, order.price, order.qty) == (quote.side, quote.price, quote.qty)
+                    };
+                    if let Some((n, _)) = proposal.iter().enumerate().find(same) {
+                        kept_orders |= 1 << at;
+                        kept_quotes |= 1 << n;
+                    }
+                }
+                for at in (0..view.orders.len()).filter(|at| kept_orders & (1 << at) == 0) {
+                    turn.cancel(at, Cause::Refresh);
+                }
+                self.enter(turn, proposal, |n| kept_quotes & (1 << n) == 0);
+            } else {
+                turn.cancel_where(Cause::Refresh, |_| true);
+            }
+        }
+        self.cancel_below_minimum_spread(turn, reference);
+        if let (Some(proposal), true) = (&proposal, create && usable) {
+            self.enter(turn, proposal, |_| true);
+        }
+        if !self.quiet.covers(view.orders) {
+            self.quiet = Quiet::of(view, self.settings.minimum_spread);
+        }
+    }
+
+    /// Places the entries that `wanted` names by index and starts the timers.
+    fn enter(&mut self, turn: &mut Turn<'_>, proposal: &Proposal, wanted: impl Fn(usize) -> bool) {
+        for (_, order) in proposal.iter().enumerate().filter(|(n, _)| wanted(*n)) {
+            turn.place(
+                Quote {
+                    side: order.side,
+                    position_side: match (self.settings.hedge, order.side) {
+                        (false, _) => PositionSide::Net,
+                        (true, Side::Buy) => PositionSide::Long,
+                        (true, Side::Sell) => PositionSide::Short,
+                    },
+                    purpose: Purpose::Entry,
+                    level: order.level,
+                    price: order.price,
+                    qty: order.qty,
+                    tif: ENTRY_TIF,
+                    reduce_only: false,
+                },
+                Cause::Quote,
+            );
+        }
+        if !proposal.is_empty() {
+            self.set_timers(turn.view.now);
+        }
+    }
+
+    /// The live prices of both sides are as many as the proposed ones and none is further away than the tolerance.
+    fn within_tolerance(&self, turn: &Turn<'_>, proposal: Option<&Proposal>) -> bool {
+        let tolerance = i128::from(self.settings.order_refresh_tolerance.0);
+        let Some(proposal) = proposal.filter(|_| tolerance >= 0) else { return false };
+        [Side::Buy, Side::Sell].into_iter().all(|side| {
+            let mut live: ArrayVec<Ticks, ORDERS_MAX> =
+                turn.live().filter(|order| order.side == side).map(|order| order.price).collect();
+            let mut wanted: ArrayVec<Ticks, ORDERS_MAX> =
+                proposal.iter().filter(|order| order.side == side).map(|order| order.price).collect();
+            live.sort_unstable();
+            wanted.sort_unstable();
+            live.len() == wanted.len()
+                && live.iter().zip(&wanted).all(|(live, wanted)| {
+                    i128::from((*wanted - *live).abs().0) * i128::from(RATE_ONE) <= tolerance * i128::from(live.0)
+                })
+        })
+    }
+
+    /// Cancels quotes that are nearer to the reference than the minimum spread.
+    fn cancel_below_minimum_spread(&self, turn: &mut Turn<'_>, reference: Option<Price>) {
+        let Some(reference) = reference else { return };
+        let minimum = self.settings.minimum_spread;
+        let instrument = turn.view.instrument;
+        // Strictly nearer: a buy above reference * (1 - minimum), a sell below reference * (1 + minimum).
+        let highest_bid = scale(reference, Rate::ONE - minimum).floor;
+        let lowest_ask = scale(reference, Rate::ONE + minimum).ceil;
+        turn.cancel_where(Cause::MinimumSpread, |order| match order.side {
+            Side::Buy => instrument.price(order.price) > highest_bid,
+            Side::Sell => instrument.price(order.price) < lowest_ask,
+        });
+    }
+}
+
+impl Strategy for Perpetual {
+    fn start(&mut self, _now: Nanos, plan: &mut Plan) {
+        plan.account.push(AccountRequest::Leverage(self.settings.leverage));
+        plan.account.push(AccountRequest::PositionMode(self.settings.hedge));
+    }
+
+    fn on_own(&mut self, now: Nanos, event: &OwnEvent) {
+        match event {
+            OwnEvent::Filled { order, complete: true, .. } => {
+                self.create_at = now + self.settings.filled_order_delay;
+                self.cancel_at = self.cancel_at.min(self.create_at);
+                self.last_own_trade = Some(order.price);
+            }
+            OwnEvent::Filled { .. } | OwnEvent::Gone { .. } => {}
+            OwnEvent::PositionMode { hedge, ok } => self.position_mode_ready = *ok && *hedge == self.settings.hedge,
+        }
+    }
+
+    fn decide(&mut self, view: &View<'_>, plan: &mut Plan) {
+        self.script.clear();
+        if !self.position_mode_ready && !self.guarded {
+            return;
+        }
+        self.decided_at = view.now;
+        self.renew_stop_at = Nanos::MAX;
+        let script = std::mem::take(&mut self.script);
+        let mut turn =
+            Turn { view, at_once: self.cancels_at_once, gone: 0, cancelled: 0, placed: 0, reference: None, script };
+        if !self.position_mode_ready {
+            turn.cancel_where(Cause::Withdraw, |_| true);
+        } else if view.positions.is_empty() {
+            self.quote(&mut turn);
+        } else {
+            self.manage(&mut turn);
+        }
+        plan.reference = turn.reference.unwrap_or(Price::ZERO);
+        self.script = turn.script;
+        let revoked = |at: usize| self.script.iter().any(|act| matches!(act, Act::Revoke(target, _) if *target == at));
+        for (at, act) in self.script.iter().enumerate() {
+            match *act {
+                Act::Cancel(id, cause) => plan.cancel.push((id, cause)),
+                Act::Place(quote, cause) if !revoked(at) => plan.place.push((quote, cause)),
+                Act::Place(..) | Act::Revoke(..) => {}
+            }
+        }
+    }
+
+    fn next_timer(&self) -> Nanos {
+        // The originals create strictly after the time, so that a wake-up at the time itself would find nothing to do.
+        let after = Nanos(if self.every_event() { 0 } else { 1 });
+        [self.create_at + after, self.cancel_at, self.renew_stop_at]
+            .into_iter()
+            .filter(|at| *at > self.decided_at)
+            .min()
+            .unwrap_or(Nanos::MAX)
+    }
+}
+
+/// One decision under way.
+struct Turn<'a> {
+    view: &'a View<'a>,
+    /// A cancelled order counts as gone for the rest of the decision.
+    at_once: bool,
+    /// Bits over `view.orders`.
+    gone: u64,
+    cancelled: u64,
+    placed: usize,
+    reference: Option<Price>,
+    script: Vec<Act>,
+}
+
+const _: () = assert!(ORDERS_MAX <= u64::BITS as usize, "one bit per order");
+
+impl<'a> Turn<'a> {
+    /// Live orders in creation order, those with a cancel in flight included.
+    fn live(&self) -> impl Iterator<Item = &'a OwnOrder> + use<'a> {
+        let gone = self.gone;
+        self.view.orders.iter().enumerate().filter(move |(at, _)| gone & (1 << at) == 0).map(|(_, order)| order)
+    }
+
+    fn any_live(&self) -> bool {
+        self.live().next().is_some()
+    }
+
+    /// Nothing has been asked for yet.
+    fn untouched(&self) -> bool {
+        self.script.is_empty()
+    }
+
+    fn cancel_where(&mut self, cause: Cause, which: impl Fn(&OwnOrder) -> bool) {
+        for at in 0..self.view.orders.len() {
+            if self.gone & (1 << at) == 0 && which(&self.view.orders[at]) {
+                self.cancel(at, cause);
+            }
+        }
+    }
+
+    /// Cancels one live order, unless a cancel is already on its way.
+    fn cancel(&mut self, at: usize, cause: Cause) {
+        let order = &self.view.orders[at];
+        let repeated = order.cancel_sent.is_some_and(|sent| self.view.now - sent <= CANCEL_REPEAT);
+        if repeated || self.cancelled & (1 << at) != 0 {
+            return;
+        }
+        self.cancelled |= 1 << at;
+        if self.at_once {
+            self.gone |= 1 << at;
+        }
+        self.script.push(Act::Cancel(order.id, cause));
+    }
+
+    /// Left out when the instrument has as many orders as it can have; slow cancels can come to that.
+    fn place(&mut self, quote: Quote, cause: Cause) {
+        if self.room() > 0 {
+            self.placed += 1;
+            self.script.push(Act::Place(quote, cause));
+        }
+    }
+
+    /// Placements that still fit, counting orders that are on their way out.
+    fn room(&self) -> usize {
+        ORDERS_MAX.saturating_sub(self.view.orders.len() + self.placed)
+    }
+}
+
+fn own_book_usable(view: &View<'_>) -> bool {
+    view.book.best(Side::Buy).is_some() && view.book.best(Side::Sell).is_some()
+}
+
+/// The range of reference prices in which no live order violates the minimum spread. It depends on the nearest order of each
+/// side only, so that an event whose reference stays in it costs two comparisons and no division.
+#[derive(Clone, Copy)]
+struct Quiet {
+    nearest: [Option<Ticks>; 2],
+    low: Price,
+    high: Price,
+}
+
+impl Quiet {
+    const NEVER: Self = Self { nearest: [Some(Ticks(i64::MIN)); 2], low: Price::MAX, high: Price(i128::MIN) };
+
+    /// Highest bid and lowest ask that are live and not being cancelled.
+    fn nearest(orders: &[OwnOrder]) -> [Option<Ticks>; 2] {
+        let mut nearest = [None; 2];
+        for order in orders.iter().filter(|order| order.cancel_sent.is_none()) {
+            let best: &mut Option<Ticks> = &mut nearest[order.side.index()];
+            *best = Some(match (*best, order.side) {
+                (None, _) => order.price,
+                (Some(best), Side::Buy) => best.max(order.price),
+                (Some(best), Side::Sell) => best.min(order.price),
+            });
+        }
+        nearest
+    }
+
+    fn of(view: &View<'_>, minimum: Rate) -> Self {
+        let nearest = Self::nearest(view.orders);
+        let one = i128::from(RATE_ONE);
+        // Where the exact bound does not exist or does not fit, the range is empty: every event then makes the full check.
+        let bound = |price: Ticks, factor: Rate| {
+            (factor.0 > 0)
+                .then(|| view.instrument.price(price).0.checked_mul(one).map(|p| p / i128::from(factor.0)))
+                .flatten()
+        };
+        let low = match nearest[Side::Buy.index()] {
+            None => Price(i128::MIN),
+            Some(bid) => bound(bid, Rate::ONE - minimum).map_or(Price::MAX, |low| Price(low + 1)),
+        };
+        let high = match nearest[Side::Sell.index()] {
+            Some(_) if minimum <= -Rate::ONE => Price::MAX,
+            None => Price::MAX,
+            Some(ask) => bound(ask, Rate::ONE + minimum).map_or(Price(i128::MIN), Price),
+        };
+        Self { nearest, low, high }
+    }
+
+    fn covers(&self, orders: &[OwnOrder]) -> bool {
+        self.nearest == Self::nearest(orders)
+    }
+
+    /// True when no order can be nearer than the minimum spread (or there is no reference to measure from).
+    fn holds(&self, orders: &[OwnOrder], reference: Option<Price>) -> bool {
+        self.covers(orders) && reference.is_none_or(|reference| self.low <= reference && reference <= self.high)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,223 @@
+//! From a reference price to the entry orders that are wanted: levels, band, optimisation, budget, taker filter.
+//! Everything exact; a price or size that does not fit the grid's integers is left out, never wrapped.
+
+use super::super::{Purpose, View};
+use super::{Collateral, Perpetual, Proposal, Proposed};
+use crate::config::perpetual::{PriceSource, PriceType};
+use crate::event::Side;
+use crate::instrument::Instrument;
+use crate::unit::{Amount, Lots, Price, RATE_ONE, Rate, Ticks};
+
+/// Largest reference or entry price that is acted on: 1e12 in quote currency. Products with any spread stay in range below it.
+pub(super) const PRICE_MAX: Price = Price(1_000_000_000_000 * 1_000_000_000_000_000_000);
+
+/// A product between two neighbours of the 1e-18 grid; both are equal where it is exact.
+pub(super) struct Scaled {
+    pub floor: Price,
+    pub ceil: Price,
+}
+
+/// `price * factor`, for prices up to [`PRICE_MAX`].
+pub(super) fn scale(price: Price, factor: Rate) -> Scaled {
+    let (one, rate) = (i128::from(RATE_ONE), i128::from(factor.0));
+    let (whole, rest) = (price.0 / one * rate, price.0 % one * rate);
+    Scaled { floor: Price(whole + rest.div_euclid(one)), ceil: Price(whole - (-rest).div_euclid(one)) }
+}
+
+/// The tick at or below a positive price; `None` where nothing positive is left or the count does not fit.
+pub(super) fn on_tick(instrument: &Instrument, price: Price) -> Option<Ticks> {
+    i64::try_from(price.0 / instrument.tick.atto()).ok().filter(|ticks| *ticks > 0).map(Ticks)
+}
+
+/// The lots in a positive amount; `None` where not even one is in it or the count does not fit.
+fn on_lot(instrument: &Instrument, amount: Amount) -> Option<Lots> {
+    i64::try_from(amount.0 / instrument.lot.atto()).ok().filter(|lots| *lots > 0).map(Lots)
+}
+
+/// `spread` times the operator's widening.
+fn widened(spread: i128, widen: Rate) -> i128 {
+    if widen == Rate::ONE { spread } else { spread * i128::from(widen.0) / i128::from(RATE_ONE) }
+}
+
+/// The factor on the reference for a spread of a side; a spread beyond what a rate holds is as good as its end.
+fn factor(side: Side, spread: i128) -> Rate {
+    let spread = spread.clamp(-i128::from(i64::MAX / 4), i128::from(i64::MAX / 4)) as i64;
+    match side {
+        Side::Buy => Rate::ONE - Rate(spread),
+        Side::Sell => Rate::ONE + Rate(spread),
+    }
+}
+
+/// An exact non-negative or negative amount in 1e-30 units, as 1e-18 units and the rest.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+struct Fine {
+    whole: i128,
+    rest: i128,
+}
+
+impl Fine {
+    fn checked_add(self, other: Self) -> Option<Self> {
+        let (one, rest) = (i128::from(RATE_ONE), self.rest + other.rest);
+        let whole = self.whole.checked_add(other.whole)?.checked_add(rest.div_euclid(one))?;
+        Some(Self { whole, rest: rest.rem_euclid(one) })
+    }
+
+    /// Margin and fee of an order worth `value` (1e-18), times the leverage: `value + value * fee * leverage`. Free of divisions
+    /// by the leverage, so exact.
+    fn cost(value: i128, fee: Rate, leverage: u32) -> Option<Self> {
+        let (one, fee, leverage) = (i128::from(RATE_ONE), i128::from(fee.0), i128::from(leverage));
+        let coarse = (value / one).checked_mul(fee)?.checked_mul(leverage)?;
+        let rest = (value % one).checked_mul(fee)?.checked_mul(leverage)?;
+        let whole = value.checked_add(coarse)?.checked_add(rest.div_euclid(one))?;
+        Some(Self { whole, rest: rest.rem_euclid(one) })
+    }
+}
+
+impl Perpetual {
+    /// The price that quotes are made around; `None` while it is missing, not positive or beyond [`PRICE_MAX`].
+    pub(super) fn reference(&self, view: &View<'_>) -> Option<Price> {
+        let own = |side| view.book.best(side).map(|level| view.instrument.price(level.price));
+        let (bid, ask, last) = match self.settings.price_source {
+            PriceSource::ExternalMarket => (view.external.bid, view.external.ask, view.external.last),
+            _ => (own(Side::Buy), own(Side::Sell), view.last_trade),
+        };
+        let chosen = match self.settings.price_type {
+            PriceType::Custom => return view.external.custom.filter(|price| sane(*price)),
+            PriceType::MidPrice => None,
+            PriceType::BestBid => bid,
+            PriceType::BestAsk => ask,
+            PriceType::LastPrice => last,
+            PriceType::LastOwnTradePrice => self.last_own_trade.map(|ticks| view.instrument.price(ticks)),
+        };
+        let mid = || Some(Price((bid?.0 + ask?.0) / 2));
+        chosen.or_else(mid).filter(|price| sane(*price))
+    }
+
+    /// The entry orders that would be placed now; `None` where pricing is impossible.
+    pub(super) fn propose(&self, view: &View<'_>, reference: Option<Price>) -> Option<Proposal> {
+        let reference = reference?;
+        let mut proposal = self.base(view, reference);
+        let s = &self.settings;
+        let no_buys = s.price_ceiling.is_some_and(|ceiling| reference >= ceiling);
+        let no_sells = s.price_floor.is_some_and(|floor| reference <= floor);
+        proposal.retain(|order| match order.side {
+            Side::Buy => !no_buys,
+            Side::Sell => !no_sells,
+        });
+        if s.order_optimization_enabled && s.order_levels <= 1 {
+            self.optimize(view, &mut proposal)?;
+            proposal.retain(|order| order.price > Ticks::ZERO);
+        }
+        if self.every_event() {
+            keep_apart(&mut proposal);
+        }
+        self.keep_affordable(view, &mut proposal);
+        let (bid, ask) = (view.book.best(Side::Buy), view.book.best(Side::Sell));
+        proposal.retain(|order| match order.side {
+            Side::Buy => ask.is_none_or(|ask| order.price < ask.price),
+            Side::Sell => bid.is_none_or(|bid| order.price > bid.price),
+        });
+        Some(proposal)
+    }
+
+    /// The override map's orders, or the levels.
+    fn base(&self, view: &View<'_>, reference: Price) -> Proposal {
+        let s = &self.settings;
+        let mut proposal = Proposal::new();
+        let mut add = |side, level: usize, spread: i128, amount: Amount| {
+            let price = scale(reference, factor(side, widened(spread, view.widen))).floor;
+            if let (Some(price), Some(qty)) = (on_tick(view.instrument, price), on_lot(view.instrument, amount)) {
+                proposal.push(Proposed { side, level: level as u8, price, qty });
+            }
+        };
+        for side in [Side::Buy, Side::Sell] {
+            if !s.order_override.is_empty() {
+                let of_side = s.order_override.iter().filter(|entry| entry.side == Some(side));
+                for (level, entry) in of_side.enumerate() {
+                    add(side, level, i128::from(entry.spread.0), entry.amount);
+                }
+                continue;
+            }
+            let (levels, spread) = match side {
+                Side::Buy => (s.buy_levels, s.bid_spread),
+                Side::Sell => (s.sell_levels, s.ask_spread),
+            };
+            for level in 0..i128::from(levels) {
+                let spread = i128::from(spread.0) + level * i128::from(s.order_level_spread.0);
+                add(side, level as usize, spread, Amount(s.order_amount.0 + level * s.order_level_amount.0));
+            }
+        }
+        proposal
+    }
+
+    /// Moves a single order of a side away to one tick in front of the depth-adjusted best; `None` in a book too thin for it.
+    fn optimize(&self, view: &View<'_>, proposal: &mut Proposal) -> Option<()> {
+        for (side, depth) in [(Side::Buy, self.settings.bid_depth), (Side::Sell, self.settings.ask_depth)] {
+            let mut of_side = proposal.iter_mut().filter(|order| order.side == side);
+            let (Some(order), None) = (of_side.next(), of_side.next()) else { continue };
+            let own = view.orders.iter().rev().find(|order| order.side == side).map_or(Lots::ZERO, |order| order.qty);
+            let lots = i64::try_from((depth.0 + view.instrument.lot.atto() - 1) / view.instrument.lot.atto()).ok()?;
+            let top = view.book.reach(side, own.checked_add(Lots(lots))?)?;
+            order.price = match side {
+                Side::Buy => order.price.min(top + Ticks(1)),
+                Side::Sell => order.price.max(top - Ticks(1)),
+            };
+        }
+        Some(())
+    }
+
+    /// Drops the orders that the free balance does not cover, one by one; a dropped one does not stop later, smaller ones.
+    fn keep_affordable(&self, view: &View<'_>, proposal: &mut Proposal) {
+        let (leverage, fee) = (self.settings.leverage, view.instrument.maker_fee);
+        let mut reserved = [Fine::default(); 2];
+        let free = [self.free_quote(view), view.available_base.0.saturating_mul(i128::from(leverage))];
+        proposal.retain(|order| {
+            let token = self.collateral[order.side.index()];
+            let value = match token {
+                Collateral::Quote => value(view.instrument, order.price, order.qty),
+                Collateral::Base => i128::from(order.qty.0).checked_mul(view.instrument.lot.atto()),
+            };
+            let cost = value.and_then(|value| Fine::cost(value, fee, leverage));
+            let Some(sum) = cost.and_then(|cost| reserved[token as usize].checked_add(cost)) else { return false };
+            let enough = sum <= Fine { whole: free[token as usize], rest: 0 };
+            if enough {
+                reserved[token as usize] = sum;
+            }
+            enough
+        });
+    }
+
+    /// Free quote balance times leverage. On every event a refresh replaces orders in one step, so what they lock counts as free.
+    fn free_quote(&self, view: &View<'_>) -> i128 {
+        let leverage = i128::from(self.settings.leverage);
+        let free = view.available.0.saturating_mul(leverage);
+        if !self.every_event() {
+            return free;
+        }
+        let entries = view.orders.iter().filter(|order| order.purpose == Purpose::Entry);
+        let locked = entries.fold(0_i128, |sum, order| {
+            let rest = order.qty - order.filled;
+            sum.saturating_add(value(view.instrument, order.price, rest).unwrap_or(0))
+        });
+        let all = view.wallet.max(view.available).0.saturating_mul(leverage);
+        free.saturating_add(locked).min(all)
+    }
+}
+
+/// Sells that round to the tick of a buy, or below, move to the tick above it.
+fn keep_apart(proposal: &mut Proposal) {
+    let highest_buy = proposal.iter().filter(|order| order.side == Side::Buy).map(|order| order.price).max();
+    let Some(floor) = highest_buy.and_then(|buy| buy.checked_add(Ticks(1))) else { return };
+    for order in proposal.iter_mut().filter(|order| order.side == Side::Sell) {
+        order.price = order.price.max(floor);
+    }
+}
+
+fn sane(price: Price) -> bool {
+    Price::ZERO < price && price <= PRICE_MAX
+}
+
+/// [`Instrument::notional`] for prices and sizes that no limit has seen yet.
+fn value(instrument: &Instrument, price: Ticks, qty: Lots) -> Option<i128> {
+    i128::from(price.0).checked_mul(i128::from(qty.0))?.checked_mul(instrument.tick_lot())
+}

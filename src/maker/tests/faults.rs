@@ -1,0 +1,235 @@
+//! The world's faults, each as a script.
+
+use super::*;
+use OrderEventKind::{Accepted, CancelRejected, Canceled, Closed, Expired, NotFound, NotSent, Open, Rejected, Unknown};
+use Side::{Buy, Sell};
+
+const BOTH: [(Side, i64, i64); 2] = [(Side::Buy, 1000, 5), (Side::Sell, 1010, 5)];
+
+#[test]
+fn a_feed_gap_withdraws_asks_for_a_snapshot_and_comes_back() {
+    let mut rig = Rig::quoting(Rig::config());
+    rig.skip();
+    assert_eq!(rig.depth(&[], &[]), ["cancel 1", "cancel 2", "snapshot"]);
+    assert!(rig.depth(&[], &[]).is_empty(), "one snapshot per gap");
+    rig.say(Canceled, 1);
+    rig.say(Canceled, 2);
+    assert_eq!(rig.pass_ms(5_000), ["snapshot"], "no answer: asked again");
+    assert_eq!(rig.snapshot(), ["new 3 buy 1000x5", "new 4 sell 1010x5"]);
+    assert_eq!((rig.status().counters.gaps, rig.status().counters.resyncs), (1, 1));
+}
+
+#[test]
+fn silence_and_a_lost_market_link_withdraw() {
+    let mut rig = Rig::quoting(Rig::config());
+    assert!(rig.pass_ms(3_000).is_empty());
+    assert_eq!(rig.pass_ms(1), ["cancel 1", "cancel 2"]);
+    assert!(rig.status().blocks.any(Blocks::STALE));
+    let mut rig = Rig::quoting(Rig::config());
+    assert_eq!(rig.link(Link::Market, LinkState::Stale), ["cancel 1", "cancel 2"]);
+    let mut rig = Rig::quoting(Rig::config());
+    assert_eq!(rig.link(Link::Market, LinkState::Down), ["cancel 1", "cancel 2"]);
+}
+
+#[test]
+fn a_crossed_or_empty_book_withdraws() {
+    let mut rig = Rig::quoting(Rig::config());
+    assert_eq!(rig.depth(&[(1015, 1)], &[]), ["cancel 1", "cancel 2"]);
+    let mut rig = Rig::quoting(Rig::config());
+    assert_eq!(rig.depth(&[], &[(1010, 0), (1020, 0)]), ["cancel 1", "cancel 2"]);
+}
+
+#[test]
+fn a_lost_private_stream_withdraws_and_reconciles_when_it_is_back() {
+    let mut rig = Rig::quoting(Rig::config());
+    assert_eq!(rig.link(Link::Private, LinkState::Down), ["cancel 1", "cancel 2"]);
+    rig.desire.borrow_mut().quotes.clear();
+    rig.now += Nanos(1);
+    assert_eq!(rig.link(Link::Private, LinkState::Up), ["reconcile"]);
+    // 1 was cancelled, 2 was filled while nobody listened: neither is open, the position says so.
+    assert_eq!(rig.reconciled(-5, &[]), ["query 1", "query 2"]);
+    assert_eq!(rig.status().position, Lots(-5));
+    let closed = |rig: &Rig, seq, filled| OrderEvent { filled: Lots(filled), qty: Lots(5), ..rig.order(Closed, seq) };
+    let event = closed(&rig, 1, 0);
+    rig.step(&Event::Order(event));
+    let event = closed(&rig, 2, 5);
+    rig.step(&Event::Order(event));
+    assert!(rig.maker.is_quiet());
+    // The execution is not told any more; after a while the venue is asked once more and agrees.
+    assert!(rig.status().blocks.is_empty());
+    assert_eq!(rig.pass_ms(2_000), ["reconcile"]);
+    rig.reconciled(-5, &[]);
+    assert_eq!((rig.status().position, rig.status().counters.corrections), (Lots(-5), 1));
+    assert_eq!(rig.told(), ["gone 1", "gone 2"]);
+}
+
+#[test]
+fn without_order_entry_cancels_wait_and_the_venue_is_asked_first() {
+    let mut rig = Rig::quoting(Rig::config());
+    assert!(rig.link(Link::OrderEntry, LinkState::Down).is_empty());
+    assert!(rig.pass_ms(10).is_empty());
+    assert_eq!(rig.link(Link::OrderEntry, LinkState::Up), ["cancel 1", "cancel 2", "reconcile"]);
+}
+
+#[test]
+fn a_disconnect_during_a_pending_order_asks_and_never_sends_again() {
+    let mut rig = Rig::ready(Rig::config());
+    assert_eq!(rig.want(&BOTH[..1]), ["new 1 buy 1000x5"]);
+    assert_eq!(rig.say(Unknown, 1), ["query 1"]);
+    // Too early to be believed, and a new order must be missed twice.
+    assert!(rig.say(NotFound, 1).is_empty());
+    assert!(rig.pass_ms(999).is_empty());
+    assert_eq!(rig.pass_ms(1), ["query 1"]);
+    rig.desire.borrow_mut().quotes.clear();
+    assert!(rig.say(NotFound, 1).is_empty());
+    assert_eq!((rig.told(), rig.maker.is_quiet()), (vec!["gone 1".to_owned()], true));
+    // It was there after all.
+    assert_eq!(rig.say(Accepted, 1), ["cancel 1"]);
+    rig.say(Canceled, 1);
+    assert_eq!(rig.told(), ["gone 1"]);
+}
+
+#[test]
+fn an_unknown_order_that_is_open_or_closed_is_settled_by_the_answer() {
+    let mut rig = Rig::ready(Rig::config());
+    rig.want(&BOTH[..1]);
+    assert_eq!(rig.say(Unknown, 1), ["query 1"]);
+    let open = OrderEvent { price: Ticks(1000), qty: Lots(5), ..rig.order(Open, 1) };
+    assert!(rig.step(&Event::Order(open)).is_empty());
+    assert_eq!(rig.status().own[0].unwrap().price, Ticks(1000));
+    assert_eq!(rig.want(&[]), ["cancel 1"]);
+    assert_eq!(rig.say(CancelRejected, 1), ["query 1"]);
+    let closed = OrderEvent { filled: Lots(3), qty: Lots(5), ..rig.order(Closed, 1) };
+    assert!(rig.step(&Event::Order(closed)).is_empty());
+    assert!(rig.maker.is_quiet());
+    // Three executed lots are not told of: after a while this is reconciled.
+    assert!(rig.pass_ms(1_999).is_empty());
+    assert_eq!(rig.pass_ms(1), ["reconcile"]);
+    rig.reconciled(3, &[]);
+    assert_eq!(rig.status().position, Lots(3));
+}
+
+#[test]
+fn a_request_without_an_answer_is_asked_about() {
+    let mut rig = Rig::ready(Rig::config());
+    rig.want(&BOTH[..1]);
+    rig.desire.borrow_mut().quotes.clear();
+    assert!(rig.pass_ms(2_999).is_empty());
+    assert_eq!(rig.pass_ms(1), ["query 1"]);
+    assert_eq!(rig.pass_ms(3_000), ["query 1"], "the query itself was lost");
+}
+
+#[test]
+fn fills_in_any_order_and_number_count_once() {
+    let scripts: [&[&str]; 4] = [
+        &["lite", "otu", "lite", "otu"],
+        &["otu", "lite", "ack"],
+        &["ack", "lite", "lite", "otu"],
+        &["lite", "ack", "otu", "otu"],
+    ];
+    for script in scripts {
+        let mut rig = Rig::ready(Rig::config());
+        rig.want(&BOTH[..1]);
+        rig.desire.borrow_mut().quotes.clear();
+        for word in script {
+            match *word {
+                "lite" => rig.lite_fill(1, 77, 1000, 5),
+                "otu" => rig.full_fill(1, 77, 1000, 5, 5, 5),
+                _ => rig.say(Accepted, 1),
+            };
+        }
+        let status = rig.status();
+        assert_eq!((status.position, status.live_orders), (Lots(5), 0), "{script:?}");
+        assert_eq!(status.pnl.fees, Money::parse(b"0.01").unwrap(), "{script:?}");
+        assert_eq!(rig.told(), ["filled 1 5 complete"], "{script:?}");
+    }
+}
+
+#[test]
+fn reordered_fills_add_up_and_complete_once() {
+    let mut rig = Rig::quoting(Rig::config());
+    rig.desire.borrow_mut().quotes.clear();
+    rig.full_fill(1, 2, 1000, 3, 5, 5);
+    assert_eq!(rig.status().counters.fills_buy, 1);
+    rig.full_fill(1, 1, 1000, 2, 2, 5);
+    assert_eq!((rig.status().position, rig.status().counters.fills_buy), (Lots(5), 2));
+    assert_eq!(rig.told(), ["filled 1 3", "filled 1 2 complete"]);
+}
+
+#[test]
+fn a_refused_post_only_order_is_no_storm() {
+    for (kind, told) in [(Rejected, "gone 1 rejected"), (Expired, "gone 1")] {
+        let mut rig = Rig::ready(Rig::config());
+        rig.want(&BOTH[..1]);
+        assert!(rig.say(kind, 1).is_empty());
+        assert_eq!(rig.told(), [told]);
+        assert!(rig.depth(&[], &[]).is_empty());
+        rig.now += Nanos::from_millis(50);
+        assert_eq!(rig.depth(&[], &[]), ["new 2 buy 1000x5"]);
+        assert!(rig.say(kind, 2).is_empty());
+        rig.now += Nanos::from_millis(99);
+        assert!(rig.depth(&[], &[]).is_empty(), "twice as long");
+        rig.now += Nanos::from_millis(1);
+        assert_eq!(rig.depth(&[], &[]), ["new 3 buy 1000x5"]);
+        rig.say(Accepted, 3);
+        assert_eq!(rig.maker.refusals()[Refusal::BackOff as usize], 4);
+    }
+}
+
+#[test]
+fn what_was_not_sent_is_wished_again_later() {
+    let mut rig = Rig::quoting(Rig::config());
+    assert_eq!(rig.want(&[(Sell, 1010, 5)]), ["cancel 1"]);
+    assert!(rig.say(NotSent, 1).is_empty());
+    assert!(rig.pass_ms(49).is_empty());
+    assert_eq!(rig.pass_ms(1), ["cancel 1"]);
+    let mut rig = Rig::quoting(Rig::config());
+    assert_eq!(rig.want(&[(Buy, 999, 5), (Sell, 1010, 5)]), ["amend 1 999x5"]);
+    rig.desire.borrow_mut().quotes = vec![quote(Buy, 1000, 5), quote(Sell, 1010, 5)];
+    assert!(rig.say(NotSent, 1).is_empty(), "nothing happened: the order is as it was");
+    assert_eq!(rig.status().own[0].unwrap().price, Ticks(1000));
+}
+
+#[test]
+fn a_position_that_keeps_differing_is_reconciled_and_the_venue_wins() {
+    let mut rig = Rig::quoting(Rig::config());
+    rig.position(4, false);
+    rig.depth(&[], &[]);
+    assert!(rig.pass_ms(1_999).is_empty());
+    assert_eq!(rig.pass_ms(1), ["cancel 1", "cancel 2", "reconcile"]);
+    rig.say(Canceled, 1);
+    rig.say(Canceled, 2);
+    rig.step(&Event::Account(AccountEvent::ReconcileBegin));
+    rig.position(4, true);
+    assert!(rig.noted().contains(&DecisionKind::Corrected));
+    rig.step(&Event::Account(AccountEvent::ReconcileEnd));
+    assert_eq!((rig.status().position, rig.status().counters.corrections), (Lots(4), 1));
+    assert!(rig.status().blocks.is_empty());
+}
+
+#[test]
+fn a_failed_or_silent_reconciliation_is_asked_for_again() {
+    let mut rig = Rig::new(Rig::config());
+    rig.link(Link::Private, LinkState::Up);
+    assert_eq!(rig.link(Link::OrderEntry, LinkState::Up), ["reconcile"]);
+    assert!(rig.step(&Event::Account(AccountEvent::ReconcileFailed)).is_empty());
+    assert!(rig.pass_ms(4_999).is_empty());
+    assert_eq!(rig.pass_ms(1), ["reconcile"]);
+    assert_eq!(rig.pass_ms(5_000), ["reconcile"]);
+}
+
+#[test]
+fn leftovers_are_cancelled_or_adopted_and_foreign_orders_left_alone() {
+    for (leftovers, commands, live) in [(Leftovers::Cancel, vec!["cancel 9"], 1), (Leftovers::Adopt, vec![], 1)] {
+        let mut rig = Rig::new(MakerConfig { leftovers, ..Rig::config() });
+        rig.link(Link::Private, LinkState::Up);
+        rig.link(Link::OrderEntry, LinkState::Up);
+        let open = OrderEvent { price: Ticks(990), qty: Lots(5), ..rig.order(Open, 9) };
+        let theirs = OrderEvent { client_id: ClientId::default(), venue_id: 5, ..open };
+        let old = OrderEvent { client_id: ClientId { run: 3, seq: 9 }, filled: Lots(1), ..open };
+        assert_eq!(rig.reconciled(1, &[theirs, old]), commands);
+        let status = rig.status();
+        assert_eq!((status.counters.foreign, status.counters.leftovers, status.live_orders), (1, 1, live));
+        assert_eq!((status.position, status.counters.corrections), (Lots(1), 1));
+    }
+}

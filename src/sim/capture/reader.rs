@@ -1,0 +1,210 @@
+//! Reads a recording line by line, in bounded memory. Checks the layout of lines, not what is in the frames.
+
+use super::CaptureError;
+use crate::unit::Nanos;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+/// The longest line that is read; a longer one is an error. The largest real one (a snapshot of 1,000 levels) has 45 kB.
+const LINE_MAX: u64 = 16 << 20;
+
+/// One line of a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line<'a> {
+    /// The recorder's clock.
+    pub received: Nanos,
+    /// The frame as it came.
+    pub json: &'a [u8],
+    /// Counted from 1.
+    pub number: u64,
+}
+
+/// An open recording.
+pub struct CaptureReader {
+    input: Box<dyn BufRead + Send>,
+    path: PathBuf,
+    line: u64,
+    text: Vec<u8>,
+}
+
+impl CaptureReader {
+    /// Opens a recording.
+    ///
+    /// # Errors
+    /// The file cannot be opened or its first bytes not read.
+    pub fn open(path: &Path) -> Result<Self, CaptureError> {
+        let failed = |source| CaptureError::Open { path: path.to_owned(), source };
+        let mut file = BufReader::with_capacity(1 << 16, File::open(path).map_err(failed)?);
+        let start = file.fill_buf().map_err(failed)?;
+        let input: Box<dyn BufRead + Send> = if start.starts_with(&[0x1f, 0x8b]) {
+            Box::new(BufReader::with_capacity(1 << 16, flate2::bufread::MultiGzDecoder::new(file)))
+        } else if start.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+            Box::new(BufReader::with_capacity(1 << 16, zstd::Decoder::with_buffer(file).map_err(failed)?))
+        } else {
+            Box::new(file)
+        };
+        Ok(Self { input, path: path.to_owned(), line: 0, text: Vec::with_capacity(1 << 16) })
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The number of the line read last.
+    #[must_use]
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// The line read last: its frame.
+    #[must_use]
+    pub(super) fn json(&self) -> &[u8] {
+        let start = self.text.iter().position(|&byte| byte == b' ').map_or(self.text.len(), |at| at + 1);
+        &self.text[start..]
+    }
+
+    /// The next line; `None` at the end. Empty lines are passed over.
+    ///
+    /// # Errors
+    /// The file is damaged at this line. Everything before it was good; calling again after an error is an error again or the end.
+    pub fn next_line(&mut self) -> Result<Option<Line<'_>>, CaptureError> {
+        loop {
+            self.text.clear();
+            self.line += 1;
+            let read = self.input.by_ref().take(LINE_MAX).read_until(b'\n', &mut self.text);
+            if let Err(source) = read {
+                let (path, line) = (self.path.clone(), self.line);
+                return Err(match source.kind() {
+                    io::ErrorKind::UnexpectedEof => CaptureError::Truncated { path, line },
+                    _ => CaptureError::Io { path, line, source },
+                });
+            }
+            if self.text.is_empty() {
+                return Ok(None);
+            }
+            let ended = self.text.ends_with(b"\n");
+            while self.text.last().is_some_and(u8::is_ascii_whitespace) {
+                self.text.pop();
+            }
+            if self.text.is_empty() {
+                continue;
+            }
+            if !ended && self.text.last() != Some(&b'}') {
+                let (path, line, bytes) = (self.path.clone(), self.line, self.text.len());
+                return Err(CaptureError::CutLine { path, line, bytes });
+            }
+            let received = received(&self.text).map_err(|why| self.layout(why))?;
+            if self.json().first() != Some(&b'{') {
+                return Err(self.layout("there is no JSON object behind the time"));
+            }
+            return Ok(Some(Line { received, json: self.json(), number: self.line }));
+        }
+    }
+
+    fn layout(&self, why: &'static str) -> CaptureError {
+        CaptureError::Layout { path: self.path.clone(), line: self.line, why }
+    }
+}
+
+/// The receive time in front of the first space.
+fn received(text: &[u8]) -> Result<Nanos, &'static str> {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    if digits == 0 || text.get(digits) != Some(&b' ') {
+        return Err("it does not start with a time and a space");
+    }
+    // Magnitudes of the years 2001 to 2286.
+    let unit = match digits {
+        13 => 1_000_000,
+        16 => 1_000,
+        19 => 1,
+        _ => return Err("its time has neither 13 (ms) nor 16 (us) nor 19 (ns) digits"),
+    };
+    let value = text[..digits].iter().fold(0_i64, |value, digit| value.wrapping_mul(10) + i64::from(digit - b'0'));
+    if value < 0 { Err("its time is too large") } else { Ok(Nanos(value * unit)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    const LINES: &str = "1723161255030314667 {\"a\":1}\n1680652800005184 {\"b\":2}\n\n1680652800005 {\"c\":3}\n";
+
+    fn file(bytes: &[u8]) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(bytes).unwrap();
+        file
+    }
+
+    fn gz(text: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn read(bytes: &[u8]) -> (Vec<(i64, String, u64)>, Option<CaptureError>) {
+        let file = file(bytes);
+        let mut reader = CaptureReader::open(file.path()).unwrap();
+        let mut lines = Vec::new();
+        loop {
+            match reader.next_line() {
+                Ok(Some(line)) => {
+                    let json = String::from_utf8(line.json.to_vec()).unwrap();
+                    lines.push((line.received.0, json, line.number));
+                }
+                Ok(None) => return (lines, None),
+                Err(error) => return (lines, Some(error)),
+            }
+        }
+    }
+
+    #[test]
+    fn plain_gz_and_zst_read_the_same_with_times_in_ns() {
+        let (lines, error) = read(LINES.as_bytes());
+        assert!(error.is_none());
+        assert_eq!(
+            lines,
+            [
+                (1_723_161_255_030_314_667, "{\"a\":1}".to_owned(), 1),
+                (1_680_652_800_005_184_000, "{\"b\":2}".to_owned(), 2),
+                (1_680_652_800_005_000_000, "{\"c\":3}".to_owned(), 4),
+            ]
+        );
+        assert_eq!(read(&gz(LINES.as_bytes())).0, lines);
+        assert_eq!(read(&zstd::encode_all(LINES.as_bytes(), 1).unwrap()).0, lines);
+        assert!(read(b"").0.is_empty());
+    }
+
+    #[test]
+    fn a_cut_recording_names_the_line_and_gives_all_before_it() {
+        let (lines, error) = read(&LINES.as_bytes()[..LINES.len() - 4]);
+        assert_eq!(lines.len(), 2);
+        let error = error.unwrap();
+        assert!(matches!(error, CaptureError::CutLine { line: 4, bytes: 18, .. }), "{error}");
+
+        let many: String =
+            (0..5_000).map(|n: u64| format!("1723161255030314667 {{\"n\":{}}}\n", n * n * 7919)).collect();
+        let packed = gz(many.as_bytes());
+        let (lines, error) = read(&packed[..packed.len() / 2]);
+        let error = error.unwrap();
+        assert!(lines.len() > 500, "{}", lines.len());
+        assert!(matches!(error, CaptureError::Truncated { line, .. } if line == lines.len() as u64 + 1), "{error}");
+    }
+
+    #[test]
+    fn a_line_that_is_none_is_an_error_with_its_number() {
+        for (text, why) in [
+            ("{\"a\":1}\n", "start with a time"),
+            ("17231612550303 {\"a\":1}\n", "13 (ms)"),
+            ("1723161255030314667 []\n", "no JSON object"),
+            ("9999999999999999999 {}\n", "too large"),
+        ] {
+            let (_, error) = read(format!("1723161255030314667 {{}}\n{text}").as_bytes());
+            let text = error.unwrap().to_string();
+            assert!(text.contains("line 2") && text.contains(why), "{text}");
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Binance's languages, a folder per product.
+
+pub mod usdm;

@@ -1,0 +1,228 @@
+//! What the venue's answers mean for an order, whichever way they came: order objects and error codes. Guesses nothing: an answer
+//! that leaves the outcome open says [`OrderEventKind::Unknown`].
+
+use super::client_id::Prefix;
+use crate::event::ClientId;
+use crate::event::{CommandKind, Fill, OrderEvent, OrderEventKind, OrderSource, PositionSide, Side, TimeInForce};
+use crate::instrument::{Instrument, InstrumentId};
+use crate::unit::{Lots, Nanos, Ticks};
+use serde::Deserialize;
+use std::borrow::Cow;
+
+/// The order object of REST and WebSocket API answers (notes section 4).
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderObject<'a> {
+    /// The venue's id.
+    #[serde(default)]
+    pub order_id: u64,
+    /// Symbol.
+    #[serde(borrow, default)]
+    pub symbol: Cow<'a, str>,
+    /// NEW, PARTIALLY_FILLED, FILLED, CANCELED, EXPIRED, EXPIRED_IN_MATCH, REJECTED.
+    #[serde(borrow)]
+    pub status: Cow<'a, str>,
+    /// Ours, or another client's.
+    #[serde(borrow)]
+    pub client_order_id: Cow<'a, str>,
+    /// Limit price.
+    #[serde(borrow, default)]
+    pub price: Cow<'a, str>,
+    /// Total quantity.
+    #[serde(borrow, default)]
+    pub orig_qty: Cow<'a, str>,
+    /// Executed quantity.
+    #[serde(borrow, default)]
+    pub executed_qty: Cow<'a, str>,
+    /// BUY or SELL.
+    #[serde(borrow, default)]
+    pub side: Cow<'a, str>,
+    /// BOTH, LONG or SHORT.
+    #[serde(borrow, default)]
+    pub position_side: Cow<'a, str>,
+    /// GTC, GTX, IOC, ...
+    #[serde(borrow, default)]
+    pub time_in_force: Cow<'a, str>,
+    /// Only shrinks the position.
+    #[serde(default)]
+    pub reduce_only: bool,
+    /// The venue's time, ms.
+    #[serde(default)]
+    pub update_time: i64,
+}
+
+/// An event with nothing in it but its identity.
+#[must_use]
+pub fn bare(
+    kind: OrderEventKind,
+    source: OrderSource,
+    instrument: InstrumentId,
+    id: ClientId,
+    generation: u32,
+) -> OrderEvent {
+    OrderEvent {
+        kind,
+        source,
+        side: Side::Buy,
+        position_side: PositionSide::Net,
+        tif: TimeInForce::PostOnly,
+        reduce_only: false,
+        instrument,
+        generation,
+        code: 0,
+        client_id: id,
+        venue_id: 0,
+        price: Ticks::ZERO,
+        qty: Lots::ZERO,
+        filled: Lots::ZERO,
+        fill: Fill::default(),
+        venue_time: Nanos::ZERO,
+    }
+}
+
+/// BUY or SELL.
+#[must_use]
+pub fn side(text: &str) -> Option<Side> {
+    match text {
+        "BUY" => Some(Side::Buy),
+        "SELL" => Some(Side::Sell),
+        _ => None,
+    }
+}
+
+/// BOTH, LONG or SHORT.
+#[must_use]
+pub fn position_side(text: &str) -> PositionSide {
+    match text {
+        "LONG" => PositionSide::Long,
+        "SHORT" => PositionSide::Short,
+        _ => PositionSide::Net,
+    }
+}
+
+/// Time in force; what we never send counts as good till cancelled.
+#[must_use]
+pub fn time_in_force(text: &str) -> TimeInForce {
+    match text {
+        "GTX" => TimeInForce::PostOnly,
+        "IOC" | "FOK" => TimeInForce::Ioc,
+        _ => TimeInForce::Gtc,
+    }
+}
+
+impl OrderObject<'_> {
+    /// The facts of the object as an event of the given kind. `None` when a number is not on the instrument's grid: such an
+    /// object is not believed at all.
+    #[must_use]
+    pub fn event(
+        &self,
+        kind: OrderEventKind,
+        source: OrderSource,
+        instrument: InstrumentId,
+        terms: &Instrument,
+        prefix: &Prefix,
+        generation: u32,
+    ) -> Option<OrderEvent> {
+        let count = |step: crate::unit::Step, text: &str| {
+            if text.is_empty() { Some(0) } else { step.parse_count(text.as_bytes()).ok() }
+        };
+        let id = prefix.parse(&self.client_order_id).unwrap_or_default();
+        Some(OrderEvent {
+            side: side(&self.side).unwrap_or(Side::Buy),
+            position_side: position_side(&self.position_side),
+            tif: time_in_force(&self.time_in_force),
+            reduce_only: self.reduce_only,
+            venue_id: self.order_id,
+            price: Ticks(count(terms.tick, &self.price)?),
+            qty: Lots(count(terms.lot, &self.orig_qty)?),
+            filled: Lots(count(terms.lot, &self.executed_qty)?),
+            venue_time: Nanos::from_millis(self.update_time),
+            ..bare(kind, source, instrument, id, generation)
+        })
+    }
+
+    /// What a successful answer to `asked` says.
+    #[must_use]
+    pub fn outcome(&self, asked: CommandKind) -> OrderEventKind {
+        let live = matches!(&*self.status, "NEW" | "PARTIALLY_FILLED");
+        match (asked, live) {
+            (CommandKind::Query, true) => OrderEventKind::Open,
+            (CommandKind::Query, false) => OrderEventKind::Closed,
+            (CommandKind::Cancel, _) => OrderEventKind::Canceled,
+            // An amend to no more than what is executed cancels the rest.
+            (CommandKind::Amend, _) if &*self.status == "CANCELED" => OrderEventKind::Canceled,
+            (CommandKind::Amend, _) => OrderEventKind::Amended,
+            _ if matches!(&*self.status, "EXPIRED" | "EXPIRED_IN_MATCH") => OrderEventKind::Expired,
+            _ => OrderEventKind::Accepted,
+        }
+    }
+}
+
+/// What else an answer asks of the sender.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Hint {
+    /// Nothing.
+    #[default]
+    None,
+    /// Send nothing for this long.
+    BackOff(Nanos),
+    /// Our time stamps are off.
+    SyncTime,
+}
+
+/// What an error answer says. `status` is HTTP's, `code` the venue's (0 if there was none), `retry_after` in seconds.
+/// Sources: notes section 6; <https://developers.binance.com/docs/derivatives/usds-margined-futures/error-code>.
+#[must_use]
+pub fn refusal(asked: CommandKind, status: u16, code: i32, retry_after: Option<u32>) -> (OrderEventKind, Hint) {
+    let wait = |seconds: u32| Hint::BackOff(Nanos::from_secs(i64::from(retry_after.unwrap_or(seconds))));
+    match (status, code) {
+        (418, _) => return (OrderEventKind::NotSent, wait(120)),
+        (429, _) | (_, -1003) => return (OrderEventKind::NotSent, wait(10)),
+        (_, -1015) => return (OrderEventKind::NotSent, wait(1)),
+        // Overload: "Service Unavailable." (and -1008) means that nothing was done.
+        (_, -1008 | -1001) => return (OrderEventKind::NotSent, Hint::None),
+        (_, -1021 | -5028) => return (OrderEventKind::NotSent, Hint::SyncTime),
+        (_, -1000 | -1006 | -1007) => return (OrderEventKind::Unknown, Hint::None),
+        (500.., 0) => return (OrderEventKind::Unknown, Hint::None),
+        _ => {}
+    }
+    let kind = match asked {
+        CommandKind::New | CommandKind::Market => OrderEventKind::Rejected,
+        // "No need to modify": it already is as asked.
+        CommandKind::Amend if code == -5027 => OrderEventKind::Amended,
+        CommandKind::Amend => OrderEventKind::AmendRejected,
+        CommandKind::Query if matches!(code, -2013 | -2011) => OrderEventKind::NotFound,
+        CommandKind::Cancel => OrderEventKind::CancelRejected,
+        _ => OrderEventKind::NotSent,
+    };
+    (kind, Hint::None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_has_one_meaning() {
+        use CommandKind::{Amend, Cancel, New, Query};
+        use OrderEventKind as Kind;
+        let seconds = |n| Hint::BackOff(Nanos::from_secs(n));
+        for (asked, status, code, retry, kind, hint) in [
+            (New, 400, -5022, None, Kind::Rejected, Hint::None),
+            (New, 400, -2019, None, Kind::Rejected, Hint::None),
+            (New, 400, -1021, None, Kind::NotSent, Hint::SyncTime),
+            (New, 429, -1003, Some(7), Kind::NotSent, seconds(7)),
+            (New, 429, -1015, None, Kind::NotSent, seconds(10)),
+            (Cancel, 418, -1003, None, Kind::NotSent, seconds(120)),
+            (New, 503, 0, None, Kind::Unknown, Hint::None),
+            (New, 503, -1008, None, Kind::NotSent, Hint::None),
+            (New, 408, -1007, None, Kind::Unknown, Hint::None),
+            (Amend, 400, -5027, None, Kind::Amended, Hint::None),
+            (Amend, 400, -2013, None, Kind::AmendRejected, Hint::None),
+            (Cancel, 400, -2011, None, Kind::CancelRejected, Hint::None),
+            (Query, 400, -2013, None, Kind::NotFound, Hint::None),
+        ] {
+            assert_eq!(refusal(asked, status, code, retry), (kind, hint), "{asked:?} {status} {code}");
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Binance USD-M futures: its addresses, frames, requests and signatures. Pure; source: the venue's documents of 2026.
+
+pub mod account;
+pub mod answer;
+pub mod client_id;
+mod fields;
+pub mod instrument;
+pub mod limits;
+pub mod market;
+pub mod order;
+pub mod rest;
+pub mod sign;
+mod symbols;
+
+pub use symbols::Symbols;
+
+/// Path and query of the public market streams (depth, best quote, trades) of some symbols, combined form.
+/// `depth` is the update speed, such as `0ms` or `100ms`.
+#[must_use]
+pub fn public_path(symbols: &[&str], depth: &str) -> String {
+    let streams: Vec<String> = symbols
+        .iter()
+        .map(|symbol| symbol.to_ascii_lowercase())
+        .map(|symbol| format!("{symbol}@depth@{depth}/{symbol}@bookTicker/{symbol}@trade"))
+        .collect();
+    format!("/public/stream?streams={}", streams.join("/"))
+}
+
+/// Path and query of the mark price streams of some symbols.
+#[must_use]
+pub fn market_path(symbols: &[&str]) -> String {
+    let streams: Vec<String> =
+        symbols.iter().map(|symbol| format!("{}@markPrice@1s", symbol.to_ascii_lowercase())).collect();
+    format!("/market/stream?streams={}", streams.join("/"))
+}
+
+/// Path and query of the private stream of a listen key.
+#[must_use]
+pub fn private_path(listen_key: &str) -> String {
+    format!("/private/ws?listenKey={listen_key}")
+}

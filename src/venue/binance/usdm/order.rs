@@ -1,0 +1,432 @@
+//! Order entry by the WebSocket API: commands to signed requests, answers to events. Keeps no table: a request's id says which
+//! order, intent and instrument it is about, and the answer brings it back. Pure; time stamps come in.
+
+use super::answer::{Hint, OrderObject, bare, refusal};
+use super::client_id::Prefix;
+use super::sign::{KeyKind, SIGNATURE_MAX, Signer};
+use crate::event::{ClientId, Command, CommandKind, OrderEvent, OrderSource, PositionSide, Side, TimeInForce};
+use crate::instrument::{Instrument, InstrumentId};
+use crate::unit::Step;
+use arrayvec::{ArrayString, ArrayVec};
+use serde::Deserialize;
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// Room for one request.
+pub const REQUEST_MAX: usize = 1024;
+/// How long a request may be under way before the venue refuses it, ms. Short: a late order is a wrong order.
+pub const RECV_WINDOW_MS: u32 = 5_000;
+
+/// A parameter: its name, its text, and whether JSON writes it without quotes.
+type Param = (&'static str, ArrayString<64>, bool);
+
+/// Builds requests into fixed memory.
+pub struct OrderEncoder {
+    prefix: Prefix,
+    hedge: bool,
+    signer: Signer,
+    /// The connection has logged on: requests need neither key nor signature.
+    pub logged_on: bool,
+    params: ArrayVec<Param, 20>,
+    payload: ArrayString<REQUEST_MAX>,
+}
+
+impl OrderEncoder {
+    /// For one account.
+    #[must_use]
+    pub fn new(prefix: Prefix, hedge: bool, signer: Signer) -> Self {
+        let (params, payload) = (ArrayVec::new(), ArrayString::new());
+        Self { prefix, hedge, signer, logged_on: false, params, payload }
+    }
+
+    /// True when the connection should log on first (Ed25519 keys only).
+    #[must_use]
+    pub fn wants_log_on(&self) -> bool {
+        self.signer.kind() == KeyKind::Ed25519
+    }
+
+    /// `session.logon`.
+    pub fn log_on<'a>(&mut self, timestamp_ms: i64, out: &'a mut ArrayString<REQUEST_MAX>) -> &'a str {
+        self.params.clear();
+        self.logged_on = false;
+        self.finish("logon", "session.logon", timestamp_ms, out)
+    }
+
+    /// One command. `None` for kinds that the WebSocket API has no request for (they go by REST).
+    pub fn encode<'a>(
+        &mut self,
+        command: &Command,
+        terms: &Instrument,
+        timestamp_ms: i64,
+        out: &'a mut ArrayString<REQUEST_MAX>,
+    ) -> Option<&'a str> {
+        let (letter, method) = match command.kind {
+            CommandKind::New => ('n', "order.place"),
+            CommandKind::Market => ('m', "order.place"),
+            CommandKind::Amend => ('a', "order.modify"),
+            CommandKind::Cancel => ('c', "order.cancel"),
+            CommandKind::Query => ('q', "order.status"),
+            CommandKind::CancelAll | CommandKind::Reconcile | CommandKind::Snapshot => return None,
+        };
+        self.params.clear();
+        for (name, value) in order_params(command, terms, &self.prefix, self.hedge) {
+            self.params.push((name, value, false));
+        }
+        let id = request_id(letter, command);
+        Some(self.finish(&id, method, timestamp_ms, out))
+    }
+
+    /// Sorts, signs and writes. Parameters must be in alphabetical order for the signature.
+    fn finish<'a>(
+        &mut self,
+        id: &str,
+        method: &str,
+        timestamp_ms: i64,
+        out: &'a mut ArrayString<REQUEST_MAX>,
+    ) -> &'a str {
+        let mut number = |name, value: i64| {
+            let mut text = ArrayString::new();
+            write!(text, "{value}").expect("an i64 has at most 20 digits");
+            self.params.push((name, text, true));
+        };
+        number("timestamp", timestamp_ms);
+        number("recvWindow", i64::from(RECV_WINDOW_MS));
+        let sign = !self.logged_on;
+        if sign {
+            let key = ArrayString::from(self.signer.api_key()).unwrap_or_default();
+            self.params.push(("apiKey", key, false));
+        }
+        self.params.sort_unstable_by_key(|(name, ..)| *name);
+        if sign {
+            self.payload.clear();
+            for (at, (name, value, _)) in self.params.iter().enumerate() {
+                let joint = if at == 0 { "" } else { "&" };
+                write!(self.payload, "{joint}{name}={value}").expect("requests are far below the limit");
+            }
+        }
+        out.clear();
+        let fits = "requests are far below the limit";
+        write!(out, r#"{{"id":"{id}","method":"{method}","params":{{"#).expect(fits);
+        for (at, (name, value, bare)) in self.params.iter().enumerate() {
+            let (joint, quote) = (if at == 0 { "" } else { "," }, if *bare { "" } else { "\"" });
+            write!(out, r#"{joint}"{name}":{quote}{value}{quote}"#).expect(fits);
+        }
+        if sign {
+            let mut signature = [0_u8; SIGNATURE_MAX];
+            let len = self.signer.sign(self.payload.as_bytes(), &mut signature);
+            let text = std::str::from_utf8(&signature[..len]).expect("hex or base64");
+            write!(out, r#","signature":"{text}""#).expect(fits);
+        }
+        out.push_str("}}");
+        out.as_str()
+    }
+}
+
+/// The parameters of an order command, without time stamp and signature; the same for REST and WebSocket.
+pub fn order_params(
+    command: &Command,
+    terms: &Instrument,
+    prefix: &Prefix,
+    hedge: bool,
+) -> ArrayVec<(&'static str, ArrayString<64>), 12> {
+    let mut params = ArrayVec::new();
+    let mut add = |name: &'static str, value: &str| {
+        params.push((name, ArrayString::from(value).expect("values are shorter than 64 bytes")));
+    };
+    let id = prefix.text(command.client_id);
+    let side = if command.side == Side::Buy { "BUY" } else { "SELL" };
+    add("symbol", &terms.symbol);
+    match command.kind {
+        CommandKind::Cancel | CommandKind::Query => add("origClientOrderId", &id),
+        CommandKind::Amend => {
+            add("origClientOrderId", &id);
+            add("side", side);
+            add("quantity", &decimal(terms.lot, command.qty.0));
+            add("price", &decimal(terms.tick, command.price.0));
+        }
+        _ => {
+            add("newClientOrderId", &id);
+            add("side", side);
+            add("quantity", &decimal(terms.lot, command.qty.0));
+            add("newOrderRespType", "ACK");
+            // Of two orders of the same account that would trade with each other the newer one goes.
+            add("selfTradePreventionMode", "EXPIRE_TAKER");
+            if command.kind == CommandKind::Market {
+                add("type", "MARKET");
+            } else {
+                add("type", "LIMIT");
+                add("price", &decimal(terms.tick, command.price.0));
+                add(
+                    "timeInForce",
+                    match command.tif {
+                        TimeInForce::PostOnly => "GTX",
+                        TimeInForce::Gtc => "GTC",
+                        TimeInForce::Ioc => "IOC",
+                    },
+                );
+            }
+            if hedge {
+                add(
+                    "positionSide",
+                    match command.position_side {
+                        PositionSide::Short => "SHORT",
+                        PositionSide::Long | PositionSide::Net => "LONG",
+                    },
+                );
+            } else if command.reduce_only {
+                // Refused by the venue in hedge mode, where the position side says the same.
+                add("reduceOnly", "true");
+            }
+        }
+    }
+    params
+}
+
+fn decimal(step: Step, count: i64) -> ArrayString<64> {
+    let mut bytes = [0_u8; 64];
+    let len = step.format(count, &mut bytes);
+    ArrayString::from(std::str::from_utf8(&bytes[..len]).expect("digits")).expect("at most 64 bytes")
+}
+
+fn request_id(letter: char, command: &Command) -> ArrayString<40> {
+    let mut id = ArrayString::new();
+    let ClientId { run, seq } = command.client_id;
+    write!(id, "{letter}{:04x}-{run:08x}-{seq:08x}-{:08x}", command.instrument.0, command.generation)
+        .expect("32 characters");
+    id
+}
+
+/// What a request id says.
+fn parse_request_id(id: &str) -> Option<(CommandKind, InstrumentId, ClientId, u32)> {
+    let kind = match id.as_bytes().first()? {
+        b'n' => CommandKind::New,
+        b'm' => CommandKind::Market,
+        b'a' => CommandKind::Amend,
+        b'c' => CommandKind::Cancel,
+        b'q' => CommandKind::Query,
+        _ => return None,
+    };
+    let mut parts = id.get(1..)?.split('-').map(|part| u32::from_str_radix(part, 16).ok());
+    let instrument = InstrumentId(u16::try_from(parts.next()??).ok()?);
+    let client_id = ClientId { run: parts.next()??, seq: parts.next()?? };
+    Some((kind, instrument, client_id, parts.next()??))
+}
+
+#[derive(Deserialize)]
+struct Answer<'a> {
+    #[serde(borrow, default)]
+    id: Option<Cow<'a, str>>,
+    #[serde(default)]
+    status: u16,
+    #[serde(borrow)]
+    result: Option<AnswerResult<'a>>,
+    #[serde(borrow)]
+    error: Option<AnswerError<'a>>,
+    #[serde(borrow, default, rename = "rateLimits")]
+    rate_limits: Vec<RateLimit<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum AnswerResult<'a> {
+    #[serde(borrow)]
+    Order(Box<OrderObject<'a>>),
+    Other(serde::de::IgnoredAny),
+}
+
+#[derive(Deserialize)]
+struct AnswerError<'a> {
+    code: i32,
+    #[serde(borrow, default)]
+    msg: Cow<'a, str>,
+    #[serde(default)]
+    data: Option<RetryData>,
+}
+
+#[derive(Deserialize)]
+struct RetryData {
+    #[serde(default, rename = "retryAfter")]
+    retry_after_ms: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct RateLimit<'a> {
+    #[serde(borrow, rename = "rateLimitType")]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    interval: Cow<'a, str>,
+    #[serde(default)]
+    count: u32,
+}
+
+/// An answer of the WebSocket API.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Response {
+    /// What it means for an order; `None` for a log-on.
+    pub event: Option<OrderEvent>,
+    /// The log-on went through (`Some(true)`) or was refused.
+    pub logged_on: Option<bool>,
+    /// What else to do.
+    pub hint: Hint,
+    /// The venue's order count of the last 10 s.
+    pub orders_10s: Option<u32>,
+    /// The venue's order count of the last minute.
+    pub orders_1m: Option<u32>,
+    /// The venue's words for a refusal, for people.
+    pub message: String,
+}
+
+/// The bytes are not an answer of the WebSocket API.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not an answer of the WebSocket API: {0}")]
+pub struct NotAnAnswer(pub String);
+
+/// Reads one answer. Runs on the I/O thread; allocates only for refusals.
+///
+/// # Errors
+/// Not JSON, an id that is not ours, or numbers off the instrument's grid.
+pub fn decode(text: &[u8], instruments: &[Instrument], prefix: &Prefix) -> Result<Response, NotAnAnswer> {
+    let answer: Answer<'_> = serde_json::from_slice(text).map_err(|error| NotAnAnswer(error.to_string()))?;
+    let id = answer.id.as_deref().unwrap_or("");
+    let count = |interval: &str| {
+        let wanted = answer.rate_limits.iter().find(|limit| limit.kind == "ORDERS" && limit.interval == interval);
+        wanted.map(|limit| limit.count)
+    };
+    let mut response = Response {
+        event: None,
+        logged_on: None,
+        hint: Hint::None,
+        orders_10s: count("SECOND"),
+        orders_1m: count("MINUTE"),
+        message: String::new(),
+    };
+    if let Some(error) = &answer.error {
+        response.message = format!("{} {}: {}", answer.status, error.code, error.msg);
+    }
+    if id == "logon" {
+        response.logged_on = Some(answer.status == 200);
+        return Ok(response);
+    }
+    let Some((asked, instrument, client_id, generation)) = parse_request_id(id) else {
+        return Err(NotAnAnswer(format!("id {id:?} is not one of our requests' ({})", response.message)));
+    };
+    let terms =
+        instruments.get(usize::from(instrument.0)).ok_or_else(|| NotAnAnswer(format!("instrument of id {id:?}")))?;
+    if answer.status == 200 {
+        let Some(AnswerResult::Order(order)) = &answer.result else {
+            return Err(NotAnAnswer(format!("id {id:?} has no order in its result")));
+        };
+        let kind = order.outcome(asked);
+        let event = order.event(kind, OrderSource::Response, instrument, terms, prefix, generation);
+        let mut event = event.ok_or_else(|| NotAnAnswer(format!("id {id:?} has numbers off the grid")))?;
+        event.client_id = client_id;
+        response.event = Some(event);
+        return Ok(response);
+    }
+    let (code, retry) =
+        answer.error.map_or((0, None), |error| (error.code, error.data.and_then(|data| data.retry_after_ms)));
+    let (kind, hint) = refusal(asked, answer.status, code, None);
+    response.hint = match (hint, retry) {
+        // `retryAfter` is a point in time; the caller knows the clock, so only a longer default is offered here.
+        (Hint::BackOff(span), Some(_)) => Hint::BackOff(span),
+        (hint, _) => hint,
+    };
+    response.event = Some(OrderEvent { code, ..bare(kind, OrderSource::Response, instrument, client_id, generation) });
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sign::Credentials;
+    use super::*;
+    use crate::event::OrderEventKind;
+    use crate::unit::{Lots, Nanos, Ticks};
+
+    fn encoder() -> OrderEncoder {
+        let credentials = Credentials { api_key: "K".into(), secret: "S".into(), kind: KeyKind::Hmac };
+        OrderEncoder::new(Prefix::new("sq").unwrap(), false, Signer::new(&credentials).unwrap())
+    }
+
+    fn command(kind: CommandKind) -> Command {
+        Command {
+            kind,
+            side: Side::Sell,
+            tif: TimeInForce::PostOnly,
+            position_side: PositionSide::Net,
+            reduce_only: false,
+            instrument: InstrumentId(0),
+            generation: 3,
+            client_id: ClientId { run: 0x10, seq: 2 },
+            price: Ticks(618_002),
+            qty: Lots(5),
+            decided_at: Nanos::ZERO,
+        }
+    }
+
+    #[test]
+    fn a_request_is_signed_over_its_sorted_parameters() {
+        let terms = Instrument::synthetic("BTCUSDT", "0.1", "0.001");
+        let mut out = ArrayString::new();
+        let text = encoder().encode(&command(CommandKind::New), &terms, 1_700_000_000_000, &mut out).unwrap();
+        let json: serde_json::Value = serde_json::from_str(text).unwrap();
+        assert_eq!(json["id"], "n0000-00000010-00000002-00000003");
+        assert_eq!(json["method"], "order.place");
+        let params = json["params"].as_object().unwrap();
+        assert_eq!((params["price"].as_str(), params["quantity"].as_str()), (Some("61800.2"), Some("0.005")));
+        assert_eq!((params["timeInForce"].as_str(), params["side"].as_str()), (Some("GTX"), Some("SELL")));
+        assert_eq!(params["selfTradePreventionMode"], "EXPIRE_TAKER");
+        let names: Vec<_> = params.keys().filter(|name| *name != "signature").cloned().collect();
+        assert!(names.is_sorted(), "{names:?}");
+        let payload: Vec<_> = names
+            .iter()
+            .map(|name| format!("{name}={}", params[name].as_str().map_or(params[name].to_string(), str::to_owned)))
+            .collect();
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"S");
+        let tag = ring::hmac::sign(&key, payload.join("&").as_bytes());
+        let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(params["signature"].as_str(), Some(hex.as_str()));
+    }
+
+    #[test]
+    fn hedge_mode_names_the_position_and_not_reduce_only() {
+        let terms = Instrument::synthetic("BTCUSDT", "0.1", "0.001");
+        let order = Command { reduce_only: true, position_side: PositionSide::Short, ..command(CommandKind::New) };
+        let names = |hedge| -> Vec<&str> {
+            order_params(&order, &terms, &Prefix::new("sq").unwrap(), hedge).iter().map(|(name, _)| *name).collect()
+        };
+        assert!(names(true).contains(&"positionSide") && !names(true).contains(&"reduceOnly"));
+        assert!(!names(false).contains(&"positionSide") && names(false).contains(&"reduceOnly"));
+    }
+
+    #[test]
+    fn answers_come_back_to_their_order_and_intent() {
+        let terms = [Instrument::synthetic("BTCUSDT", "0.1", "0.001")];
+        let prefix = Prefix::new("sq").unwrap();
+        let good = r#"{"id":"a0000-00000010-00000002-00000003","status":200,"result":{"orderId":77,"symbol":"BTCUSDT","status":"NEW",
+            "clientOrderId":"sq00000010-00000002","price":"61800.20","avgPrice":"0.00","origQty":"0.005","executedQty":"0.001","side":"SELL",
+            "positionSide":"BOTH","timeInForce":"GTX","reduceOnly":false,"updateTime":1700000000123},
+            "rateLimits":[{"rateLimitType":"ORDERS","interval":"SECOND","intervalNum":10,"limit":300,"count":12}]}"#;
+        let response = decode(good.as_bytes(), &terms, &prefix).unwrap();
+        let event = response.event.unwrap();
+        assert_eq!((event.kind, event.generation), (OrderEventKind::Amended, 3));
+        assert_eq!((event.client_id, event.venue_id), (ClientId { run: 0x10, seq: 2 }, 77));
+        assert_eq!((event.price, event.qty, event.filled), (Ticks(618_002), Lots(5), Lots(1)));
+        assert_eq!(response.orders_10s, Some(12));
+
+        let bad = r#"{"id":"n0000-00000010-00000002-00000001","status":400,"error":{"code":-5022,"msg":"post only"}}"#;
+        let response = decode(bad.as_bytes(), &terms, &prefix).unwrap();
+        let event = response.event.unwrap();
+        assert_eq!((event.kind, event.code), (OrderEventKind::Rejected, -5022));
+        assert_eq!(response.message, "400 -5022: post only");
+        assert!(decode(br#"{"id":"x","status":200,"result":{}}"#, &terms, &prefix).is_err());
+        assert!(decode(b"{", &terms, &prefix).is_err());
+    }
+
+    #[test]
+    fn a_log_on_is_no_order() {
+        let response =
+            decode(br#"{"id":"logon","status":200,"result":{"apiKey":"K"}}"#, &[], &Prefix::new("sq").unwrap())
+                .unwrap();
+        assert_eq!((response.event, response.logged_on), (None, Some(true)));
+    }
+}

@@ -1,0 +1,142 @@
+//! Every recorded outcome of the documented strategies against this engine's: the same orders and cancels in the same order.
+//!
+//! Runs the vectors beside this file, or those under `SPINQUOTE_GOLDEN_DIR` (plain files in the same format, one folder per
+//! strategy, or one strategy's files directly). Prints per strategy how many cases ran, were equal, and were not.
+
+#[path = "golden/perpetual.rs"]
+mod perpetual;
+
+use flate2::read::GzDecoder;
+use serde_json::Value;
+use std::fs;
+use std::io::{Read, Write};
+use std::path::Path;
+
+/// What became of one case.
+enum Outcome {
+    /// Equal everywhere. Each note names a documented difference that the comparison had to take into account.
+    Equal(Vec<String>),
+    /// Equal but for binary floating point in the originals, recognised by the driver's rule, which the text names.
+    Artifact(String),
+    /// Not equal: where, what was expected, what came.
+    Different(String),
+}
+
+struct Family {
+    name: &'static str,
+    vectors: &'static [u8],
+    run: fn(&Value) -> Outcome,
+}
+
+const FAMILIES: &[Family] = &[Family {
+    name: "perpetual_market_making",
+    vectors: include_bytes!("golden/perpetual_market_making/vectors.jsonl.gz"),
+    run: perpetual::run,
+}];
+
+/// Cases that are not run, by file name, each with its reason. None.
+const SKIPPED: &[(&str, &str)] = &[];
+
+type Case = (String, Value);
+
+fn bundled(family: &Family) -> Vec<Case> {
+    let mut text = String::new();
+    GzDecoder::new(family.vectors).read_to_string(&mut text).expect("the bundled vectors unpack");
+    text.lines()
+        .map(|line| {
+            let mut case: Value = serde_json::from_str(line).expect("a bundled case is JSON");
+            (case["file"].as_str().expect("a file name").to_owned(), case["case"].take())
+        })
+        .collect()
+}
+
+fn folder(path: &Path) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for entry in fs::read_dir(path).unwrap_or_else(|e| panic!("{}: {e}", path.display())) {
+        let path = entry.expect("a directory entry").path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.ends_with(".json") && name != "INDEX.json" {
+            let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            cases.push((name, serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))));
+        }
+    }
+    cases.sort_by(|a, b| a.0.cmp(&b.0));
+    cases
+}
+
+/// Runs the cases; true when none differs. Writes past the test harness, so that the counts are seen without a flag.
+fn judge(family: &Family, cases: &[Case]) -> bool {
+    let (mut equal, mut notes, mut artifacts, mut different, mut skipped) = (0, vec![], vec![], vec![], vec![]);
+    for (file, case) in cases {
+        if let Some((_, reason)) = SKIPPED.iter().find(|(name, _)| name == file) {
+            skipped.push(format!("{file}: {reason}"));
+            continue;
+        }
+        match (family.run)(case) {
+            Outcome::Equal(taken) => {
+                equal += 1;
+                notes.extend(taken.into_iter().map(|note| format!("{file}: {note}")));
+            }
+            Outcome::Artifact(why) => artifacts.push(format!("{file}: {why}")),
+            Outcome::Different(what) => different.push(format!("{file}: {what}")),
+        }
+    }
+    let mut out = std::io::stderr().lock();
+    let run = cases.len() - skipped.len();
+    writeln!(
+        out,
+        "golden {}: {run} run, {equal} equal, {} float artifacts, {} different, {} skipped",
+        family.name,
+        artifacts.len(),
+        different.len(),
+        skipped.len()
+    )
+    .expect("stderr");
+    let lists =
+        [("documented", &notes), ("float artifact", &artifacts), ("skipped", &skipped), ("DIFFERENT", &different)];
+    for (title, lines) in lists {
+        for line in lines {
+            writeln!(out, "  {title}: {line}").expect("stderr");
+        }
+    }
+    different.is_empty()
+}
+
+#[test]
+fn every_vector_is_equal() {
+    let mut good = true;
+    match std::env::var_os("SPINQUOTE_GOLDEN_DIR") {
+        None => {
+            for family in FAMILIES {
+                good &= judge(family, &bundled(family));
+            }
+        }
+        Some(dir) => {
+            let dir = Path::new(&dir);
+            let mut ran = 0;
+            for family in FAMILIES {
+                let path = dir.join(family.name);
+                let own = dir.file_name().is_some_and(|name| name == family.name);
+                let mut cases = if path.is_dir() { folder(&path) } else { Vec::new() };
+                if own || (!path.is_dir() && FAMILIES.iter().all(|other| !dir.join(other.name).is_dir())) {
+                    // Files directly in the folder: those that name this strategy, or all where the folder's name does.
+                    cases.extend(folder(dir).into_iter().filter(|(_, case)| own || names(case, family.name)));
+                }
+                if !cases.is_empty() {
+                    ran += cases.len();
+                    good &= judge(family, &cases);
+                }
+            }
+            assert!(ran > 0, "no vector of a known strategy under {}", dir.display());
+        }
+    }
+    assert!(good, "some vectors differ, see above");
+}
+
+/// A case states its strategy in its settings; a validation file is recognised by its parameters.
+fn names(case: &Value, strategy: &str) -> bool {
+    match case["config"]["strategy"].as_str() {
+        Some(name) => name == strategy,
+        None => strategy == "perpetual_market_making" && case["defaults"]["derivative"].is_object(),
+    }
+}
