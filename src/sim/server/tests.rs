@@ -319,3 +319,36 @@ fn a_skewed_clock_refuses_the_right_time() {
     let (_, body, _) = exchange_on(&mut connect(&server), "GET", "/fapi/v1/time", "").unwrap();
     assert!(body["serverTime"].as_i64().unwrap() > run::clock().as_millis() + 9_000);
 }
+
+#[test]
+fn a_recording_is_played_with_its_own_frames_at_the_times_of_now() {
+    use crate::sim::capture::CaptureMarket;
+    let folder =
+        std::env::var("SPINQUOTE_DATA").unwrap_or_else(|_| format!("{}/../shared/data", env!("CARGO_MANIFEST_DIR")));
+    let file = std::path::Path::new(&folder).join("binance_usdm/btcusdt_20240808.gz");
+    if !file.exists() {
+        eprintln!("left out: no recording at {}", file.display());
+        return;
+    }
+    let market = CaptureMarket::open(&file, None).unwrap();
+    let accounts = vec![AccountConfig::new("key", "secret")];
+    let server =
+        Server::start(ServerConfig { tls: false, ..ServerConfig::new(vec![Box::new(market)], accounts) }).unwrap();
+    let mut socket = Socket::open(&server, "/stream?streams=btcusdt@depth@0ms/btcusdt@bookTicker/btcusdt@trade");
+    let (mut last, mut frames) = (None, 0);
+    let mut kinds = std::collections::BTreeSet::new();
+    while frames < 20 || kinds.len() < 3 {
+        let value = socket.next().unwrap();
+        let frame = &value["data"];
+        kinds.insert(frame["e"].as_str().unwrap().to_owned());
+        let age = run::clock().as_millis() - frame["E"].as_i64().unwrap();
+        assert!((-2000..2000).contains(&age), "{age} ms");
+        if frame["e"] == "depthUpdate" {
+            assert!(last.is_none_or(|l| l == id(frame, "pu")));
+            last = Some(id(frame, "u"));
+            frames += 1;
+        }
+    }
+    let touch = server.with(|e, _| [Side::Buy, Side::Sell].map(|s| e.matching(InstrumentId(0)).best(s).unwrap().price));
+    assert!(touch[0] < touch[1], "{touch:?}");
+}
