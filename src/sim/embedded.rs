@@ -13,7 +13,7 @@ use crate::sim::order::{
     AccountId, AccountReason, Execution, NewOrder, Notice, Order, OrderRef, OrderType, PrivateEvent, Reject, Request,
     Response, Status, Tif,
 };
-use crate::unit::{Lots, Nanos, Seq, Ticks};
+use crate::unit::{Lots, Nanos};
 use crate::venue::binance::usdm::client_id::Prefix;
 use std::collections::VecDeque;
 
@@ -324,7 +324,7 @@ mod tests {
     use crate::event::{DepthUpdate, Level, Side, Trade};
     use crate::instrument::Instrument;
     use crate::sim::queue::QueueModel;
-    use crate::unit::Money;
+    use crate::unit::{Money, Seq, Ticks};
 
     const BTC: InstrumentId = InstrumentId(0);
 
