@@ -236,7 +236,7 @@ impl Embedded {
             instrument: order.instrument,
             generation: 0,
             code: 0,
-            client_id: self.prefix.parse(&order.client_id).unwrap_or(ClientId::default()),
+            client_id: self.prefix.parse(&order.client_id).unwrap_or_default(),
             venue_id: order.id,
             price: order.price,
             qty: order.qty,
