@@ -391,6 +391,15 @@ fn a_cut_journal_is_identical_up_to_the_cut_and_says_so() {
 }
 
 #[test]
+fn a_run_whose_first_segment_was_removed_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    run_with(dir.path(), Cadence::EveryEvent, Fault::None);
+    std::fs::remove_file(RunDir::new(dir.path()).segment(0)).unwrap();
+    assert!(matches!(replayed(dir.path()), Err(ReplayError::StartRemoved(1))));
+    assert_eq!(spinquote(dir.path(), &[]).0, Some(2));
+}
+
+#[test]
 fn a_run_without_a_usable_description_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     run_with(dir.path(), Cadence::EveryEvent, Fault::None);
