@@ -110,7 +110,7 @@ fn touch(source: &dyn MarketSource) -> i64 {
     source.book().best(Side::Buy).map_or(0, |level| level.price.0)
 }
 
-/// A strategy that shows something within a minute: three near levels a side, refreshed twice a second.
+/// A strategy that shows something within a minute: five near levels a side, refreshed three times a second.
 fn built_in(terms: &Instrument, bid_ticks: i64) -> Result<(StrategyText, Strategy)> {
     let lot_worth = terms.notional(spinquote::unit::Ticks(bid_ticks.max(1)), spinquote::unit::Lots(1));
     let worth = i128::from(QUOTE_WORTH) * 10_i128.pow(18);
@@ -118,10 +118,10 @@ fn built_in(terms: &Instrument, bid_ticks: i64) -> Result<(StrategyText, Strateg
     let text = format!(
         "# The demo's strategy: `spinquote init perpetual_market_making` explains every key.\n\
          strategy: perpetual_market_making\nderivative: binance_perpetual\nmarket: {}-{}\nleverage: 10\n\
-         position_mode: One-way\nbid_spread: 0.004\nask_spread: 0.004\norder_levels: 3\norder_level_spread: 0.004\n\
-         order_amount: {}\norder_refresh_time: 0.5\nfilled_order_delay: 0.5\nlong_profit_taking_spread: 0.004\n\
-         short_profit_taking_spread: 0.004\nstop_loss_spread: 0.03\ntime_between_stop_loss_orders: 2\n\
-         stop_loss_slippage_buffer: 0.05\n",
+         position_mode: One-way\nbid_spread: 0.005\nask_spread: 0.005\norder_levels: 5\norder_level_spread: 0.002\n\
+         order_amount: {}\norder_refresh_time: 0.3\nfilled_order_delay: 0.3\nlong_profit_taking_spread: 0.002\n\
+         short_profit_taking_spread: 0.002\nstop_loss_spread: 0.008\ntime_between_stop_loss_orders: 1\n\
+         stop_loss_slippage_buffer: 0.02\n",
         terms.base,
         terms.quote,
         terms.lot.text(lots)

@@ -175,6 +175,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         answers: answers_out,
         control: control_out,
         used: used_in,
+        run,
     };
     let sender = Sender {
         clock: clock.clone(),
