@@ -4,9 +4,10 @@ use super::{market, trade};
 use crate::cli::DemoArgs;
 use crate::diagnose;
 use anyhow::{Context, Result, bail};
-use spinquote::config::engine::EngineSettings;
+use spinquote::config::engine::{EngineSettings, Wait};
 use spinquote::config::load::{self, Strategy, Target};
 use spinquote::engine::clock::wall;
+use spinquote::engine::pin;
 use spinquote::engine::wiring::{Launch, new_run_dir};
 use spinquote::event::Side;
 use spinquote::instrument::Instrument;
@@ -20,6 +21,8 @@ use std::process::ExitCode;
 /// The account at the embedded exchange; loopback only, so no secret.
 const KEY: &str = "demo-key";
 const SECRET: &str = "demo-secret";
+/// The demo has four busy threads; on fewer cores than this they take turns best by sleeping.
+const CORES_TO_YIELD: usize = 5;
 /// What one quote of the built-in strategy is worth, in quote currency.
 const QUOTE_WORTH: i64 = 250;
 
@@ -46,6 +49,9 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode> {
     trade::say(&format!("embedded exchange at {} plays {}", exchange.rest_url(), terms.symbol));
 
     let mut settings = EngineSettings::demo();
+    if pin::cores_available() < CORES_TO_YIELD {
+        settings.threads.wait = Wait::Park;
+    }
     let (rest, ws) = (exchange.rest_url(), exchange.ws_url());
     settings.venue.rest_url = rest;
     settings.venue.public_ws_url = format!("{ws}/public");
