@@ -27,6 +27,7 @@ const CORES_TO_YIELD: usize = 5;
 const QUOTE_WORTH: i64 = 250;
 
 pub fn run(args: &DemoArgs) -> Result<ExitCode> {
+    trade::log("error");
     let interrupted = trade::interrupted()?;
     let text = args.strategy.as_deref().map(read).transpose()?;
     let named = text.as_ref().map(|(_, strategy)| symbol_of(strategy));

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 pub fn run(args: &RunArgs) -> Result<ExitCode> {
     let interrupted = trade::interrupted()?;
     let settings = engine(&args.engine)?;
-    crate::log(&settings.log.level);
+    trade::log(&settings.log.level);
     let text = load::read_text(&args.strategy).map_err(|problem| anyhow::anyhow!("{problem}"))?;
     let (text, strategy) = demo::parse(&args.strategy.display().to_string(), text, Target::Venue)?;
     let Strategy::Perpetual(perpetual) = &strategy;

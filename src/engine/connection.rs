@@ -243,7 +243,7 @@ impl Connection {
     /// # Errors
     /// The connection is dead.
     #[inline]
-    pub fn next(&mut self) -> Result<Option<Range<usize>>, LinkFault> {
+    pub fn next_message(&mut self) -> Result<Option<Range<usize>>, LinkFault> {
         while let Some(message) = self.reader.next(&mut self.inbound)? {
             match message.kind {
                 Kind::Text | Kind::Binary => return Ok(Some(message.range)),

@@ -143,7 +143,7 @@ impl Turn {
         let Feed { origin, place, .. } = &mut feeds[number];
         let pass = place.pass(which, poller.registry(), |link| {
             let received_at = clock.now();
-            while let Some(range) = link.next()? {
+            while let Some(range) = link.next_message()? {
                 let len = range.len();
                 core.frame(decoder, *origin, link.inbound.with_spare(range), len, received_at, clock);
             }

@@ -301,10 +301,11 @@ impl Running {
                 }
             }
             // Only with nothing of ours open: the switch is our last safety.
-            if self.dead_man && open_orders == Some(0) {
-                if let Err(error) = caller.json(&rest::dead_man(&terms.symbol, Nanos::ZERO)) {
-                    problems.push(format!("the dead-man switch is still armed: {error}"));
-                }
+            if self.dead_man
+                && open_orders == Some(0)
+                && let Err(error) = caller.json(&rest::dead_man(&terms.symbol, Nanos::ZERO))
+            {
+                problems.push(format!("the dead-man switch is still armed: {error}"));
             }
         }
         if let Err(error) = segments.finish() {
