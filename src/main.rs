@@ -36,7 +36,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Init(args) => commands::init::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Sim(args) => commands::sim::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Replay(args) => commands::replay::run(&args),
-        Command::Capture(_) => anyhow::bail!("not in this build"),
+        Command::Capture(args) => commands::capture::run(&args).map(|()| ExitCode::SUCCESS),
     }
 }
 
@@ -44,5 +44,6 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 fn log(level: &str) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("SPINQUOTE_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).try_init();
+    let _ =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).try_init();
 }
