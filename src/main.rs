@@ -32,6 +32,6 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Init(args) => commands::init::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Sim(args) => commands::sim::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Replay(args) => commands::replay::run(&args),
-        Command::Capture(_) => anyhow::bail!("not in this build"),
+        Command::Capture(args) => commands::capture::run(&args).map(|()| ExitCode::SUCCESS),
     }
 }

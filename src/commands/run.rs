@@ -45,7 +45,8 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
     trade::run(launch, args.run_for, args.json, &interrupted)
 }
 
-fn engine(path: &std::path::Path) -> Result<EngineSettings> {
+/// An engine file; its faults are shown with their places.
+pub fn engine(path: &std::path::Path) -> Result<EngineSettings> {
     match load::engine(path) {
         Ok(loaded) => {
             diagnose::warnings(&loaded.warnings);

@@ -149,13 +149,7 @@ pub struct Caller {
 impl Caller {
     /// Without a signer only unsigned calls can be made.
     #[must_use]
-    pub fn new(
-        rest: Rest,
-        signer: Option<Signer>,
-        clock: Clock,
-        offset: Arc<AtomicI64>,
-        recv_window: Nanos,
-    ) -> Self {
+    pub fn new(rest: Rest, signer: Option<Signer>, clock: Clock, offset: Arc<AtomicI64>, recv_window: Nanos) -> Self {
         Self { rest, signer, clock, offset, recv_window }
     }
 

@@ -191,7 +191,12 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         deliveries: deliveries_out,
         errands: errands_in,
         rest_orders: rest_in,
-        encoder: OrderEncoder::new(prefix, launch.hedge, settings.orders.recv_window, Signer::new(&launch.credentials)?),
+        encoder: OrderEncoder::new(
+            prefix,
+            launch.hedge,
+            settings.orders.recv_window,
+            Signer::new(&launch.credentials)?,
+        ),
         decoder: PrivateDecoder::new(&instruments, prefix),
         limits: Limits::new(Quotas {
             orders_10s: quotas.orders_10s.min(settings.risk.orders_per_10s),
@@ -290,7 +295,10 @@ impl Running {
             match cancelled.and_then(|count| leftovers(&caller, id, terms, &self.prefix).map(|left| (count, left))) {
                 Ok((count, (open, net))) => {
                     if count > 0 {
-                        problems.push(format!("{count} orders of {} were still open and were cancelled by REST", terms.symbol));
+                        problems.push(format!(
+                            "{count} orders of {} were still open and were cancelled by REST",
+                            terms.symbol
+                        ));
                     }
                     open_orders = open_orders.map(|sum| sum + open);
                     position = position.map(|sum| sum + net);
@@ -361,7 +369,9 @@ fn prepare_account(caller: &Caller, terms: &Instrument, leverage: u32, hedge: bo
         Err(CallError::Venue { error, .. }) if error.code == -4059 => {}
         Err(error) => {
             let mode = if hedge { "hedge" } else { "one-way" };
-            return Err(error).with_context(|| format!("setting {mode} position mode (it cannot change while orders or positions are open)"));
+            return Err(error).with_context(|| {
+                format!("setting {mode} position mode (it cannot change while orders or positions are open)")
+            });
         }
     }
     caller.json(&rest::leverage(&terms.symbol, leverage)).with_context(|| format!("setting leverage {leverage}"))?;
@@ -407,7 +417,8 @@ fn recipe(launch: &Launch, instruments: &[Instrument], run: u32) -> Result<Recip
         ..MakerConfig::new(run, limits)
     };
     let cadence = launch.settings.market.tick_interval.map_or(Cadence::EveryEvent, Cadence::Interval);
-    let strategy = InstrumentRecipe { instrument: terms.clone(), strategy: launch.strategy.clone(), cadence, source: None };
+    let strategy =
+        InstrumentRecipe { instrument: terms.clone(), strategy: launch.strategy.clone(), cadence, source: None };
     Ok(Recipe { config, instruments: vec![strategy] })
 }
 
@@ -432,7 +443,9 @@ fn make_run_dir(launch: &Launch, recipe: &Recipe) -> Result<RunDir> {
 /// What tells whether two runs' latencies can be compared.
 fn host() -> serde_json::Value {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let model = read("/proc/cpuinfo").lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1).map(str::to_owned));
+    let model = read("/proc/cpuinfo")
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1).map(str::to_owned));
     serde_json::json!({
         "cpu": model,
         "cores": pin::cores_available(),
@@ -538,5 +551,8 @@ pub fn run_name(now: Nanos) -> String {
 pub fn new_run_dir(dir: &Path, now: Nanos) -> PathBuf {
     let name = run_name(now);
     let with = |suffix: String| dir.join(format!("{name}{suffix}"));
-    std::iter::once(with(String::new())).chain((2..).map(|n| with(format!("-{n}")))).find(|path| !path.exists()).expect("endless")
+    std::iter::once(with(String::new()))
+        .chain((2..).map(|n| with(format!("-{n}"))))
+        .find(|path| !path.exists())
+        .expect("endless")
 }
