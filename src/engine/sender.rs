@@ -293,9 +293,10 @@ impl Sender {
 
     /// A request got its answer.
     fn landed(&mut self, state: &mut State, id: ClientId, generation: u32, now: Nanos) {
-        let found = state.flights.iter().position(|flight| {
-            flight.command.client_id == id && flight.command.generation == generation
-        });
+        let found = state
+            .flights
+            .iter()
+            .position(|flight| flight.command.client_id == id && flight.command.generation == generation);
         if let Some(at) = found {
             let flight = state.flights.swap_remove(at);
             self.measured.round_trip.record((now - flight.sent_at).0);
