@@ -5,6 +5,7 @@ use super::{FundingAware, Inputs};
 use crate::config::funding_aware::FundingAwareSettings;
 use crate::event::Side;
 use crate::instrument::Instrument;
+use crate::maker::strategy::FundingView;
 use crate::unit::{Lots, Money, Price, Rate, Ticks};
 
 /// A closing side that moves nearer stays this far from the skewed mid: 1 bp.
@@ -54,6 +55,14 @@ impl Targets {
 }
 
 impl FundingAware {
+    /// The mark price less both skews, and the two skews; `None` where a figure does not fit. `usd` is the signed position.
+    #[must_use]
+    pub fn skewed_mid(&self, mark: Price, usd: Money, funding: &FundingView) -> Option<(Price, [Fraction; 2])> {
+        let inventory = inventory_skew(&self.settings, usd)?;
+        let funding = funding_skew(&self.settings, funding.rate, funding.interval_hours);
+        Some((funding.below(inventory.below(mark)?)?, [inventory, funding]))
+    }
+
     /// What is wanted at `mark` with a position worth `usd` (signed); `None` where a figure does not fit.
     pub(super) fn wanted(
         &self,
@@ -64,9 +73,7 @@ impl FundingAware {
         unrealized: Money,
     ) -> Option<Targets> {
         let (s, instrument) = (&self.settings, inputs.instrument);
-        let inventory_skew = inventory_skew(s, usd)?;
-        let funding_skew = funding_skew(s, inputs.funding.rate, inputs.funding.interval_hours);
-        let skewed_mid = funding_skew.below(inventory_skew.below(mark)?)?;
+        let (skewed_mid, [inventory_skew, funding_skew]) = self.skewed_mid(mark, usd, &inputs.funding)?;
         let half = halves(s, inputs.widen, usd, unrealized)?;
         let mut price = [
             half[Side::Buy.index()].below(skewed_mid).and_then(|price| on_tick(instrument, price)),
