@@ -11,7 +11,7 @@ use spinquote::config::funding_aware::FundingAwareSettings;
 use spinquote::config::load::{self, Strategy as Loaded, Target};
 use spinquote::event::{ClientId, Side, TimeInForce};
 use spinquote::instrument::Instrument;
-use spinquote::maker::strategy::funding_aware::{FundingAware, Holding, Inputs, Resting, Targets};
+use spinquote::maker::strategy::funding_aware::{FundingAware, Holding, Inputs, Resting};
 use spinquote::maker::strategy::{FundingView, Plan};
 use spinquote::unit::{Amount, Money, Nanos, Price, Rate, decimal_text};
 
@@ -324,45 +324,66 @@ fn update(case: &Value, expected: &Value, settings: FundingAwareSettings) -> Res
         return Err(format!("the kill switch is {killed}"));
     }
     let theirs: Vec<String> = expected["calls"].as_array().into_iter().flatten().filter_map(recorded).collect();
-    compare(&theirs, &calls(&plan, &venue.instrument), strategy.targets(), &venue.instrument)
+    compare(&theirs, &calls(&plan, &venue.instrument), &strategy, &venue, plan.reference)
 }
 
-/// Equal, equal but for rounding (with its place), or different.
+/// Equal, equal but for rounding (with its place), or different. `mark` is what the orders were priced around.
 pub fn compare(
     theirs: &[String],
     ours: &[String],
-    targets: Option<&Targets>,
-    instrument: &Instrument,
+    strategy: &FundingAware,
+    venue: &Venue,
+    mark: Price,
 ) -> Result<Option<String>, String> {
     if theirs == ours {
         return Ok(None);
     }
     let what = format!("expected {theirs:?}, came {ours:?}");
+    let exact = Exact::of(strategy, venue, mark);
     let same = theirs.len() == ours.len()
-        && theirs.iter().zip(ours).all(|(theirs, ours)| theirs == ours || on_a_boundary(theirs, ours, targets, instrument));
+        && theirs.iter().zip(ours).all(|(theirs, ours)| theirs == ours || exact.lies_between(theirs, ours, venue));
     if same { Ok(Some(what)) } else { Err(what) }
 }
 
-/// The two orders are one tick or one lot apart, and the exact value lies on the boundary between them.
-fn on_a_boundary(theirs: &str, ours: &str, targets: Option<&Targets>, instrument: &Instrument) -> bool {
-    let words = |order: &str| order.split(' ').map(str::to_owned).collect::<Vec<_>>();
-    let (theirs, ours) = (words(theirs), words(ours));
-    let (Some(targets), 5, 5) = (targets, theirs.len(), ours.len()) else { return false };
-    if (&theirs[0], &theirs[4]) != (&ours[0], &ours[4]) {
-        return false;
-    }
-    let number = |text: &String| atto(&Value::from(text.as_str())).expect("a number");
-    let half = targets.half[usize::from(ours[0] == "sell")].0 as f64 / 1e18;
-    let half = if ours[0] == "sell" { half } else { -half };
-    let (skewed, mark) = (targets.skewed_mid.0 as f64 / 1e18, targets.mark.0 as f64 / 1e18);
-    let price = skewed * (1.0 + half);
-    let at = |value: f64, step: i128, theirs: &String, ours: &String| {
-        let (theirs, ours) = (number(theirs), number(ours));
-        let middle = (theirs + ours) as f64 / 2e18;
-        theirs == ours || ((theirs - ours).abs() == step && (value - middle).abs() < 1e-9 * value)
-    };
-    let usd = number(&ours[1]) as f64 / 1e18 * mark;
-    let size = (usd / mark * 1e12).round() / 1e12;
-    at(price, instrument.tick.atto(), &theirs[3], &ours[3]) && at(size, instrument.lot.atto(), &theirs[1], &ours[1])
+/// Every value before rounding that a price or a size of an update can come from.
+struct Exact {
+    prices: Vec<f64>,
+    sizes: Vec<f64>,
 }
 
+impl Exact {
+    fn of(strategy: &FundingAware, venue: &Venue, mark: Price) -> Self {
+        let real = |atto: i128| atto as f64 / 1e18;
+        let s = strategy.settings();
+        let mark = real(mark.0);
+        let half = s.base_spread.0 as f64 / 2e12;
+        let (mut prices, mut sizes) = (vec![mark * 0.95, mark * 1.05, mark * (1.0 - half), mark * (1.0 + half)], vec![]);
+        if let Some(targets) = strategy.targets() {
+            let skewed = real(targets.skewed_mid.0);
+            prices.extend([skewed * (1.0 - real(targets.half[0].0)), skewed * (1.0 + real(targets.half[1].0))]);
+        }
+        let held = real(venue.position.map_or(0, |position| position.usd.0.abs()));
+        let leverage = f64::from(s.leverage);
+        let free = real(venue.account_value.0) - held / leverage;
+        sizes.extend([real(s.base_order_usd.0), held - real(s.max_position_usd.0) + 50.0, held / 2.0, free * 0.8 * leverage]);
+        Self { prices, sizes: sizes.iter().map(|usd| usd / mark).collect() }
+    }
+
+    /// The two orders are one tick or one lot apart, and an exact value lies on the boundary between them.
+    fn lies_between(&self, theirs: &str, ours: &str, venue: &Venue) -> bool {
+        let words = |order: &str| order.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let (theirs, ours) = (words(theirs), words(ours));
+        if theirs.len() < 5 || theirs[0] != ours[0] || theirs[4..] != ours[4..] {
+            return false;
+        }
+        let number = |text: &String| atto(&Value::from(text.as_str())).expect("a number");
+        let fits = |at: usize, step: i128, exact: &[f64]| {
+            let (theirs, ours) = (number(&theirs[at]), number(&ours[at]));
+            let boundary = (theirs + ours) as f64 / 2e18;
+            theirs == ours
+                || ((theirs - ours).abs() == step && exact.iter().any(|exact| (exact - boundary).abs() < 1e-9 * boundary))
+        };
+        let (tick, lot) = (venue.instrument.tick.atto(), venue.instrument.lot.atto());
+        fits(1, lot, &self.sizes) && fits(3, tick, &self.prices)
+    }
+}
