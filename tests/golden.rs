@@ -3,12 +3,12 @@
 //! Runs the vectors beside this file, or those under `SPINQUOTE_GOLDEN_DIR` (plain files in the same format, one folder per
 //! strategy, or one strategy's files directly). Prints per strategy how many cases ran, were equal, and were not.
 
-#[path = "golden/perpetual.rs"]
-mod perpetual;
-#[path = "golden/funding_loop.rs"]
-mod funding_loop;
 #[path = "golden/funding_aware.rs"]
 mod funding_aware;
+#[path = "golden/funding_loop.rs"]
+mod funding_loop;
+#[path = "golden/perpetual.rs"]
+mod perpetual;
 
 use flate2::read::GzDecoder;
 use serde_json::Value;

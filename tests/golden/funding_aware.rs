@@ -54,7 +54,8 @@ pub fn atto(value: &Value) -> Option<i128> {
     let text = text(value);
     let (front, exponent) = text.split_once(['e', 'E']).unwrap_or((&text, "0"));
     let negative = front.starts_with('-');
-    let (whole, fraction) = front.trim_start_matches('-').split_once('.').unwrap_or((front.trim_start_matches('-'), ""));
+    let (whole, fraction) =
+        front.trim_start_matches('-').split_once('.').unwrap_or((front.trim_start_matches('-'), ""));
     let digits: i128 = format!("{whole}{fraction}").parse().ok()?;
     let shift = 18 + exponent.parse::<i32>().ok()? - i32::try_from(fraction.len()).ok()?;
     let scale = 10_i128.checked_pow(shift.unsigned_abs())?;
@@ -149,7 +150,11 @@ fn skewed_mid(case: &Value, expected: &Value, settings: FundingAwareSettings) ->
 
 /// Percent per 8 hours as funding terms.
 fn per_8h(percent: i128) -> FundingView {
-    FundingView { rate: Rate(i64::try_from(percent / 10_i128.pow(8)).expect("a rate")), next: Nanos::ZERO, interval_hours: 8 }
+    FundingView {
+        rate: Rate(i64::try_from(percent / 10_i128.pow(8)).expect("a rate")),
+        next: Nanos::ZERO,
+        interval_hours: 8,
+    }
 }
 
 /// Equal to 1e-9, of the value where that is above one.
@@ -159,7 +164,11 @@ pub fn near(name: &str, ours: i128, theirs: &Value) -> Result<(), String> {
     }
     let value = atto(theirs).ok_or_else(|| format!("{name}: {theirs} is no number"))?;
     let allowed = 10_i128.pow(9).max(value.abs() / 10_i128.pow(9));
-    if (ours - value).abs() <= allowed { Ok(()) } else { Err(format!("{name} is {}, expected {theirs}", decimal_text(ours, 18))) }
+    if (ours - value).abs() <= allowed {
+        Ok(())
+    } else {
+        Err(format!("{name} is {}, expected {theirs}", decimal_text(ours, 18)))
+    }
 }
 
 /// What the venue replied, as the strategy's inputs.
@@ -180,9 +189,11 @@ impl Venue {
             replies["venue_rules"][name].as_str().map_or_else(|| decimals(places), str::to_owned)
         };
         let (tick, lot) = (rule("price_tick", settings.price_decimals), rule("size_step", settings.size_decimals));
-        let failed = |name: &str| replies["api_failures"].as_array().is_some_and(|list| list.iter().any(|one| one == name));
+        let failed =
+            |name: &str| replies["api_failures"].as_array().is_some_and(|list| list.iter().any(|one| one == name));
         let streamed = &replies["ws_book"];
-        let touch = streamed.is_object().then(|| ["best_bid", "best_ask"].map(|name| Price(atto(&streamed[name]).unwrap())));
+        let touch =
+            streamed.is_object().then(|| ["best_bid", "best_ask"].map(|name| Price(atto(&streamed[name]).unwrap())));
         let polled = || {
             let [bid, ask] = [0, 1].map(|side| atto(&replies["rest_l2"]["levels"][side][0]["px"]));
             Some(Price((bid? + ask?) / 2)).filter(|_| !failed("l2"))
@@ -199,7 +210,8 @@ impl Venue {
             }
         });
         let cross = &state["crossMarginSummary"];
-        let summary = if cross.as_object().is_some_and(|map| !map.is_empty()) { cross } else { &state["marginSummary"] };
+        let summary =
+            if cross.as_object().is_some_and(|map| !map.is_empty()) { cross } else { &state["marginSummary"] };
         let mut account_value = atto(&summary["accountValue"]).unwrap_or(0);
         if account_value == 0 {
             let history = &replies["portfolio"][0][1]["accountValueHistory"];
@@ -256,10 +268,7 @@ impl Info {
         }
         let universe = replies["meta_universe"].as_array()?;
         let own = universe.iter().find(|entry| bare(&entry["name"]) == bare(&market.into()))?;
-        Some(Self {
-            mark: atto(&own["markPx"]).map(Price),
-            funding: per_8h(atto(&own["funding"]).unwrap_or(0)),
-        })
+        Some(Self { mark: atto(&own["markPx"]).map(Price), funding: per_8h(atto(&own["funding"]).unwrap_or(0)) })
     }
 }
 
@@ -304,7 +313,12 @@ fn update(case: &Value, expected: &Value, settings: FundingAwareSettings) -> Res
     if input["emergency_stop"] == true {
         // Latched in an earlier update.
         let loss = Holding { unrealized: Money(-(10_i128.pow(30))), ..Holding::default() };
-        let earlier = Inputs { position: Some(loss), account_value: Money(1), mid: Some(Price(10_i128.pow(18))), ..venue.inputs(Nanos::ZERO, &info) };
+        let earlier = Inputs {
+            position: Some(loss),
+            account_value: Money(1),
+            mid: Some(Price(10_i128.pow(18))),
+            ..venue.inputs(Nanos::ZERO, &info)
+        };
         strategy.update(&earlier, Some(&[]), &mut plan);
         assert!(plan.cancel.is_empty() && plan.place.is_empty());
     }
@@ -357,7 +371,8 @@ impl Exact {
         let s = strategy.settings();
         let mark = real(mark.0);
         let half = s.base_spread.0 as f64 / 2e12;
-        let (mut prices, mut sizes) = (vec![mark * 0.95, mark * 1.05, mark * (1.0 - half), mark * (1.0 + half)], vec![]);
+        let (mut prices, mut sizes) =
+            (vec![mark * 0.95, mark * 1.05, mark * (1.0 - half), mark * (1.0 + half)], vec![]);
         if let Some(targets) = strategy.targets() {
             let skewed = real(targets.skewed_mid.0);
             prices.extend([skewed * (1.0 - real(targets.half[0].0)), skewed * (1.0 + real(targets.half[1].0))]);
@@ -365,7 +380,12 @@ impl Exact {
         let held = real(venue.position.map_or(0, |position| position.usd.0.abs()));
         let leverage = f64::from(s.leverage);
         let free = real(venue.account_value.0) - held / leverage;
-        sizes.extend([real(s.base_order_usd.0), held - real(s.max_position_usd.0) + 50.0, held / 2.0, free * 0.8 * leverage]);
+        sizes.extend([
+            real(s.base_order_usd.0),
+            held - real(s.max_position_usd.0) + 50.0,
+            held / 2.0,
+            free * 0.8 * leverage,
+        ]);
         Self { prices, sizes: sizes.iter().map(|usd| usd / mark).collect() }
     }
 
@@ -381,7 +401,8 @@ impl Exact {
             let (theirs, ours) = (number(&theirs[at]), number(&ours[at]));
             let boundary = (theirs + ours) as f64 / 2e18;
             theirs == ours
-                || ((theirs - ours).abs() == step && exact.iter().any(|exact| (exact - boundary).abs() < 1e-9 * boundary))
+                || ((theirs - ours).abs() == step
+                    && exact.iter().any(|exact| (exact - boundary).abs() < 1e-9 * boundary))
         };
         let (tick, lot) = (venue.instrument.tick.atto(), venue.instrument.lot.atto());
         fits(1, lot, &self.sizes) && fits(3, tick, &self.prices)

@@ -62,14 +62,20 @@ pub fn wake_ups(case: &Value, expected: &Value) -> Result<(), String> {
             Some("fill") => {
                 // "Fills wake when their coin is the market, its bare name or the pair name."
                 let name = text(&step["fill_coin"]);
-                if name == coin || name == bare || name.split(['-', '/']).next() == Some(bare) && name.contains(['-', '/']) {
+                if name == coin
+                    || name == bare
+                    || name.split(['-', '/']).next() == Some(bare) && name.contains(['-', '/'])
+                {
                     wake.on_fill();
                     fills += 1;
                 }
             }
             Some("poll") => {
                 let (book, fill) = wake.flags();
-                if step["updates"]["orderbook"] != book || step["updates"]["fills"] != fill || step["woken"] != wake.is_due() {
+                if step["updates"]["orderbook"] != book
+                    || step["updates"]["fills"] != fill
+                    || step["woken"] != wake.is_due()
+                {
                     return Err(at(&format!("book {book}, fill {fill}, expected {}", step["updates"])));
                 }
                 if step["new_fills"].as_u64().is_some_and(|count| count != fills) {
@@ -100,7 +106,8 @@ pub fn run(case: &Value, expected: &Value, settings: FundingAwareSettings) -> Re
         AccountRequest::Leverage(leverage) => Some(u64::from(*leverage)),
         AccountRequest::PositionMode(_) => None,
     });
-    let recorded_leverage = log.iter().find(|call| call["fn"] == "update_leverage").and_then(|call| call["leverage"].as_u64());
+    let recorded_leverage =
+        log.iter().find(|call| call["fn"] == "update_leverage").and_then(|call| call["leverage"].as_u64());
     if recorded_leverage.is_some() && asked != recorded_leverage {
         return Err(format!("leverage {asked:?}, expected {recorded_leverage:?}"));
     }
@@ -135,7 +142,9 @@ pub fn run(case: &Value, expected: &Value, settings: FundingAwareSettings) -> Re
             let known = info.map(|(_, info)| info).unwrap_or_default();
             strategy.act(&venue.inputs(now, &known), venue.orders.as_deref(), &mut plan);
             if healthy {
-                completed = Some(now);
+                // Simple mode waited half a second between its cancels and its placements.
+                let waited = !settings.smart_order_mgmt && strategy.targets().is_some() && venue.orders.is_some();
+                completed = Some(now + Nanos::from_millis(if waited { 500 } else { 0 }));
             }
         }
         let verdict = compare(&theirs, &calls(&plan, &venue.instrument), &strategy, &venue, plan.reference);
