@@ -263,7 +263,7 @@ impl Session {
                 self.fill(place as u64);
             }
             if place % 50 == 0 {
-                self.remember(record::STAMPS, &[&[1; 20]]);
+                self.remember(record::SENT, &[&[1; 20]]);
             }
         }
     }
@@ -388,6 +388,15 @@ fn a_cut_journal_is_identical_up_to_the_cut_and_says_so() {
         }
     }
     assert!(cuts > 0);
+}
+
+#[test]
+fn a_run_whose_first_segment_was_removed_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    run_with(dir.path(), Cadence::EveryEvent, Fault::None);
+    std::fs::remove_file(RunDir::new(dir.path()).segment(0)).unwrap();
+    assert!(matches!(replayed(dir.path()), Err(ReplayError::StartRemoved(1))));
+    assert_eq!(spinquote(dir.path(), &[]).0, Some(2));
 }
 
 #[test]

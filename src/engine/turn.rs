@@ -48,6 +48,8 @@ pub struct Turn {
     pub control: rtrb::Consumer<Control>,
     /// To the housekeeper.
     pub used: rtrb::Producer<Used>,
+    /// The run's number.
+    pub run: u32,
 }
 
 impl Turn {
@@ -58,6 +60,7 @@ impl Turn {
         let mut timer_due = Nanos::ZERO;
         let mut stop_by: Option<Nanos> = None;
         let mut baseline = None;
+        self.core.begin(self.run, self.feeds.len(), self.clock.now());
         while self.core.fault().is_none() {
             idle = !self.once(idle);
             let now = self.clock.now();
@@ -84,8 +87,9 @@ impl Turn {
                 }
             }
         }
-        self.core.publish(self.clock.now());
-        self.core.finish()
+        let now = self.clock.now();
+        self.core.publish(now);
+        self.core.finish(now)
     }
 
     /// One pass over sockets and rings; true if there was anything.

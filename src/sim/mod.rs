@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod capture;
+pub mod embedded;
 pub mod exchange;
 pub mod fault;
 pub mod frames;
@@ -12,5 +13,6 @@ pub mod order;
 pub mod orders;
 pub mod protocol;
 pub mod queue;
+pub mod reject;
 pub mod server;
 pub mod tape;

@@ -7,7 +7,7 @@ use Side::{Buy, Sell};
 #[test]
 fn nothing_is_quoted_before_links_reconciliation_and_book() {
     let mut rig = Rig::new(Rig::config());
-    rig.desire.borrow_mut().quotes = vec![quote(Buy, 1000, 5)];
+    rig.desire.lock().unwrap().quotes = vec![quote(Buy, 1000, 5)];
     assert!(rig.link(Link::Private, LinkState::Up).is_empty());
     assert_eq!(rig.link(Link::OrderEntry, LinkState::Up), ["reconcile"]);
     rig.link(Link::Market, LinkState::Up);
@@ -60,11 +60,11 @@ fn a_cancel_waits_for_the_ack_of_a_new_order_but_not_for_an_amends() {
 #[test]
 fn an_amend_of_a_partly_filled_order_asks_for_the_wanted_rest() {
     let mut rig = Rig::quoting(Rig::config());
-    rig.desire.borrow_mut().quotes = vec![quote(Buy, 999, 5), quote(Sell, 1010, 5)];
+    rig.desire.lock().unwrap().quotes = vec![quote(Buy, 999, 5), quote(Sell, 1010, 5)];
     assert_eq!(rig.full_fill(1, 1, 1000, 2, 2, 5), ["amend 1 999x7"]);
     rig.amended(1, 999, 7);
     assert_eq!(rig.status().own[0], Some(Level { price: Ticks(999), qty: Lots(5) }));
-    rig.desire.borrow_mut().quotes.clear();
+    rig.desire.lock().unwrap().quotes.clear();
     rig.full_fill(1, 2, 999, 5, 7, 7);
     assert_eq!(rig.told(), ["filled 1 2", "filled 1 5 complete"]);
     assert_eq!(rig.status().position, Lots(7));
@@ -74,7 +74,7 @@ fn an_amend_of_a_partly_filled_order_asks_for_the_wanted_rest() {
 fn a_refused_amend_is_asked_about_and_the_side_waits() {
     let mut rig = Rig::quoting(Rig::config());
     assert_eq!(rig.want(&[(Buy, 999, 5), (Sell, 1010, 5)]), ["amend 1 999x5"]);
-    rig.desire.borrow_mut().quotes = vec![quote(Buy, 1000, 5), quote(Sell, 1010, 5)];
+    rig.desire.lock().unwrap().quotes = vec![quote(Buy, 1000, 5), quote(Sell, 1010, 5)];
     assert_eq!(rig.say(AmendRejected, 1), ["query 1"]);
     let open = OrderEvent { generation: 3, price: Ticks(1000), qty: Lots(5), ..rig.order(Open, 1) };
     assert!(rig.step(&Event::Order(open)).is_empty());
@@ -90,11 +90,11 @@ fn an_interval_strategy_decides_on_whole_ticks() {
     rig.sync_book();
     rig.now = Nanos::from_millis(2_000_400);
     rig.step(&Event::Timer);
-    let before = rig.desire.borrow().decided;
+    let before = rig.desire.lock().unwrap().decided;
     for (at, decided) in [(500, 0), (1_000, 1), (1_600, 1), (2_100, 2), (4_900, 3), (5_000, 4)] {
         rig.now = Nanos::from_millis(2_000_000 + at);
         rig.depth(&[], &[]);
-        assert_eq!(rig.desire.borrow().decided - before, decided, "at {at}");
+        assert_eq!(rig.desire.lock().unwrap().decided - before, decided, "at {at}");
     }
 }
 
@@ -133,8 +133,8 @@ fn the_worst_case_counts_unconfirmed_orders_and_the_larger_leg() {
 }
 
 /// A rig of two instruments and what each wants.
-fn two() -> (Maker, Output, [Rc<RefCell<Desire>>; 2]) {
-    let desires = [Rc::new(RefCell::new(Desire::default())), Rc::new(RefCell::new(Desire::default()))];
+fn two() -> (Maker, Output, [Arc<Mutex<Desire>>; 2]) {
+    let desires = [Arc::new(Mutex::new(Desire::default())), Arc::new(Mutex::new(Desire::default()))];
     let setups = desires.iter().zip(["BTCUSDT", "ETHUSDT"]).map(|(desire, symbol)| InstrumentSetup {
         instrument: Instrument { notional_min: Money::ZERO, ..Instrument::synthetic(symbol, "0.10", "0.001") },
         strategy: Box::new(Wanting(desire.clone())),
@@ -164,7 +164,7 @@ fn instruments_are_apart_but_share_ids_links_and_the_kill() {
         let (first, last, prev) = (Seq(1), Seq(1), Seq(0));
         let diff = DepthUpdate { instrument, first, last, prev, venue_time, bids: &[], asks: &[] };
         assert_eq!(step(Event::Depth(diff)), [(CommandKind::Snapshot, id, 0)]);
-        desires[usize::from(id)].borrow_mut().quotes = vec![quote(Buy, 1000, 5)];
+        desires[usize::from(id)].lock().unwrap().quotes = vec![quote(Buy, 1000, 5)];
         let (bids, asks) = (level(1000), level(1010));
         let snapshot = DepthSnapshot { instrument, last, venue_time, bids: &bids, asks: &asks };
         assert_eq!(step(Event::Snapshot(snapshot)), [(CommandKind::New, id, u32::from(id) + 1)]);
@@ -200,7 +200,7 @@ fn a_hedge_leg_is_limited_by_itself_and_closing_adds_nothing() {
     let config = MakerConfig::new(RUN, RiskLimits { position_max: Lots(10), ..limits() });
     let mut rig = Rig::ready(config);
     let leg = |side, position_side, price, qty| Quote { position_side, ..quote(side, price, qty) };
-    rig.desire.borrow_mut().quotes = vec![
+    rig.desire.lock().unwrap().quotes = vec![
         leg(Buy, PositionSide::Long, 1000, 10),
         leg(Sell, PositionSide::Short, 1010, 10),
         leg(Buy, PositionSide::Long, 999, 1),
@@ -209,7 +209,7 @@ fn a_hedge_leg_is_limited_by_itself_and_closing_adds_nothing() {
     ];
     let commands = ["new 1 buy 1000x10", "new 2 sell 1010x10", "new 3 sell 1012x10", "new 4 buy 998x10"];
     assert_eq!(rig.depth(&[], &[]), commands);
-    rig.desire.borrow_mut().quotes.clear();
+    rig.desire.lock().unwrap().quotes.clear();
     for (seq, position_side, trade_id) in [(1, PositionSide::Long, 1), (2, PositionSide::Short, 2)] {
         let price = Ticks(if seq == 1 { 1000 } else { 1010 });
         let fill = Fill { trade_id, price, qty: Lots(10), ..Fill::default() };

@@ -412,7 +412,7 @@ impl Venue {
                 quote(side, price, 1 + self.dice.roll(12) as i64)
             })
             .collect();
-        self.rig.desire.borrow_mut().quotes = quotes;
+        self.rig.desire.lock().unwrap().quotes = quotes;
     }
 
     fn turn(&mut self) {
@@ -459,7 +459,7 @@ impl Venue {
         // Calm: nothing is lost or refused any more, nothing executes, and nothing new is wished.
         self.calm = true;
         self.feed(&Event::Operator(Operator::Resume));
-        self.rig.desire.borrow_mut().quotes = vec![quote(Side::Buy, 1000, 1), quote(Side::Sell, 1010, 1)];
+        self.rig.desire.lock().unwrap().quotes = vec![quote(Side::Buy, 1000, 1), quote(Side::Sell, 1010, 1)];
         self.pass(20_000, None);
         let status = self.rig.status();
         assert!(status.blocks.is_empty(), "{:?}", status.blocks);
