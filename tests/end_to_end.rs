@@ -23,7 +23,10 @@ fn calm_run(plan: Plan, seconds: u64) {
     end.is_whole();
     end.earned_what_the_venue_booked();
     let counters = &end.status.counters;
-    eprintln!("{} sent, {}+{} fills, {} allocations, {} page faults, {}", end.sent, counters.fills_buy, counters.fills_sell, end.allocations, end.page_faults, end.describe);
+    eprintln!(
+        "{} sent, {}+{} fills, {} allocations, {} page faults, {}",
+        end.sent, counters.fills_buy, counters.fills_sell, end.allocations, end.page_faults, end.describe
+    );
     assert!(counters.fills_buy > 0 && counters.fills_sell > 0, "fills on one side only: {}", end.describe);
     assert!(end.sent >= 60, "only {} order messages; {}", end.sent, end.describe);
     assert_eq!((counters.gaps, counters.crossed, counters.corrections), (0, 0, 0), "{}", end.describe);

@@ -43,7 +43,10 @@ pub fn recording(name: &str) -> Option<PathBuf> {
     if path.is_file() {
         return Some(path);
     }
-    eprintln!("no recording at {} (SPINQUOTE_DATA names the folder): the synthetic market is played instead", path.display());
+    eprintln!(
+        "no recording at {} (SPINQUOTE_DATA names the folder): the synthetic market is played instead",
+        path.display()
+    );
     None
 }
 
@@ -219,7 +222,13 @@ impl Session {
     pub fn describe(&self) -> String {
         let words = self.page.words().iter().map(|word| (word, self.page.value(word))).filter(|(_, value)| *value != 0);
         let words: Vec<String> = words.map(|(word, value)| format!("{}={value}", word.name)).collect();
-        format!("at {:?}, venue {:?}, {} open there: {}", self.started.elapsed(), self.server.counts(), self.venue_orders().len(), words.join(" "))
+        format!(
+            "at {:?}, venue {:?}, {} open there: {}",
+            self.started.elapsed(),
+            self.server.counts(),
+            self.venue_orders().len(),
+            words.join(" ")
+        )
     }
 
     /// Ends the run in order and gathers what both sides say of it.
