@@ -44,5 +44,6 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 fn log(level: &str) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("SPINQUOTE_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).try_init();
+    let _ =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).try_init();
 }

@@ -189,7 +189,8 @@ impl Core {
 
     /// Any input that is not bytes of the market.
     pub fn step(&mut self, event: &Event<'_>, now: Nanos, clock: &Clock) {
-        let (kind, payload) = record::encode_event(event).expect("market events come as frames, which are journalled as such");
+        let (kind, payload) =
+            record::encode_event(event).expect("market events come as frames, which are journalled as such");
         self.remember(kind, now, &[&payload]);
         self.maker.step(now, event, &mut self.out);
         self.emit(Stamps::at(now), clock);

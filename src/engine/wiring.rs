@@ -287,7 +287,10 @@ impl Running {
             match cancelled.and_then(|count| leftovers(&caller, id, terms, &self.prefix).map(|left| (count, left))) {
                 Ok((count, (open, net))) => {
                     if count > 0 {
-                        problems.push(format!("{count} orders of {} were still open and were cancelled by REST", terms.symbol));
+                        problems.push(format!(
+                            "{count} orders of {} were still open and were cancelled by REST",
+                            terms.symbol
+                        ));
                     }
                     open_orders = open_orders.map(|sum| sum + open);
                     position = position.map(|sum| sum + net);
@@ -357,7 +360,9 @@ fn prepare_account(caller: &Caller, terms: &Instrument, leverage: u32, hedge: bo
         Err(CallError::Venue { error, .. }) if error.code == -4059 => {}
         Err(error) => {
             let mode = if hedge { "hedge" } else { "one-way" };
-            return Err(error).with_context(|| format!("setting {mode} position mode (it cannot change while orders or positions are open)"));
+            return Err(error).with_context(|| {
+                format!("setting {mode} position mode (it cannot change while orders or positions are open)")
+            });
         }
     }
     caller.json(&rest::leverage(&terms.symbol, leverage)).with_context(|| format!("setting leverage {leverage}"))?;
@@ -402,7 +407,8 @@ fn recipe(launch: &Launch, instruments: &[Instrument], run: u32) -> Result<Recip
         ..MakerConfig::new(run, limits)
     };
     let cadence = launch.settings.market.tick_interval.map_or(Cadence::EveryEvent, Cadence::Interval);
-    let strategy = InstrumentRecipe { instrument: terms.clone(), strategy: launch.strategy.clone(), cadence, source: None };
+    let strategy =
+        InstrumentRecipe { instrument: terms.clone(), strategy: launch.strategy.clone(), cadence, source: None };
     Ok(Recipe { config, instruments: vec![strategy] })
 }
 
@@ -427,7 +433,9 @@ fn make_run_dir(launch: &Launch, recipe: &Recipe) -> Result<RunDir> {
 /// What tells whether two runs' latencies can be compared.
 fn host() -> serde_json::Value {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let model = read("/proc/cpuinfo").lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1).map(str::to_owned));
+    let model = read("/proc/cpuinfo")
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1).map(str::to_owned));
     serde_json::json!({
         "cpu": model,
         "cores": pin::cores_available(),
@@ -533,5 +541,8 @@ pub fn run_name(now: Nanos) -> String {
 pub fn new_run_dir(dir: &Path, now: Nanos) -> PathBuf {
     let name = run_name(now);
     let with = |suffix: String| dir.join(format!("{name}{suffix}"));
-    std::iter::once(with(String::new())).chain((2..).map(|n| with(format!("-{n}")))).find(|path| !path.exists()).expect("endless")
+    std::iter::once(with(String::new()))
+        .chain((2..).map(|n| with(format!("-{n}"))))
+        .find(|path| !path.exists())
+        .expect("endless")
 }
