@@ -78,6 +78,7 @@ pub struct Core {
     counters: CounterWriter,
     measured: Measured,
     watch: CommandWatch,
+    stamps: bool,
     tally: Tally,
     stopping: bool,
     kill_seen: bool,
@@ -102,13 +103,15 @@ pub struct CoreParts<'a> {
     pub stages: &'a mut StageWriters,
     /// Kill flag and operators' commands.
     pub watch: CommandWatch,
+    /// A time stamp per stage of each frame.
+    pub stamps: bool,
 }
 
 impl Core {
     /// Takes the parts; every buffer of its own has its final size.
     #[must_use]
     pub fn new(parts: CoreParts<'_>) -> Self {
-        let CoreParts { maker, instruments, journal, orders, io_wake, counters, stages, watch } = parts;
+        let CoreParts { maker, instruments, journal, orders, io_wake, counters, stages, watch, stamps } = parts;
         let measured = Measured {
             decode: stages.take(Stage::Decode),
             decide: stages.take(Stage::Decide),
@@ -126,6 +129,7 @@ impl Core {
             counters,
             measured,
             watch,
+            stamps,
             tally: Tally::default(),
             stopping: false,
             kill_seen: false,
@@ -150,16 +154,18 @@ impl Core {
         self.remember(record::FRAME, now, &[&origin.encode(), &document[..len]]);
         match decoder.decode(document, len) {
             Ok(MarketMessage::Event(event)) => {
-                let decoded_at = clock.now();
-                self.measured.decode.record((decoded_at - now).0);
-                if let Some(venue_time) = venue_time(&event) {
-                    self.measured.feed_age.record((received_at - venue_time).0);
-                }
+                let decoded_at = if self.stamps { clock.now() } else { now };
                 self.maker.step(now, &event, &mut self.out);
-                let decided_at = clock.now();
-                self.measured.decide.record((decided_at - decoded_at).0);
+                if self.stamps {
+                    let decided_at = clock.now();
+                    self.measured.decode.record((decoded_at - now).0);
+                    self.measured.decide.record((decided_at - decoded_at).0);
+                    self.measured.frame.record((decided_at - received_at).0);
+                    if let Some(venue_time) = venue_time(&event) {
+                        self.measured.feed_age.record((received_at - venue_time).0);
+                    }
+                }
                 self.emit(Stamps { received_at, now }, clock);
-                self.measured.frame.record((decided_at - received_at).0);
             }
             Ok(_) => {}
             Err(_) => self.tally.decode_errors += 1,

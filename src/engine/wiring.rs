@@ -107,7 +107,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         let signer = Signer::new(&launch.credentials)?;
         let rest = Rest::new(&settings.venue.rest_url, launch.ca_pem.as_deref(), Some(signer.api_key()), CALL_TIMEOUT)
             .map_err(anyhow::Error::msg)?;
-        Ok(Caller::new(rest, Some(signer), clock.clone(), Arc::clone(&offset)))
+        Ok(Caller::new(rest, Some(signer), clock.clone(), Arc::clone(&offset), settings.orders.recv_window))
     };
     let desk = caller()?;
 
@@ -160,6 +160,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         counters: engine_counters,
         stages: &mut stages,
         watch: engine_watch,
+        stamps: settings.journal.stamps,
     });
     let feed = |number: usize| Feed {
         origin: Origin { feed: number as u16, instrument: InstrumentId(0) },
@@ -176,6 +177,8 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         control: control_out,
         used: used_in,
         run,
+        direct: settings.market.poll == settings::Poll::Direct,
+        passes: 0,
     };
     let sender = Sender {
         clock: clock.clone(),
@@ -188,7 +191,12 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         deliveries: deliveries_out,
         errands: errands_in,
         rest_orders: rest_in,
-        encoder: OrderEncoder::new(prefix, launch.hedge, Signer::new(&launch.credentials)?),
+        encoder: OrderEncoder::new(
+            prefix,
+            launch.hedge,
+            settings.orders.recv_window,
+            Signer::new(&launch.credentials)?,
+        ),
         decoder: PrivateDecoder::new(&instruments, prefix),
         limits: Limits::new(Quotas {
             orders_10s: quotas.orders_10s.min(settings.risk.orders_per_10s),
@@ -301,10 +309,11 @@ impl Running {
                 }
             }
             // Only with nothing of ours open: the switch is our last safety.
-            if self.dead_man && open_orders == Some(0) {
-                if let Err(error) = caller.json(&rest::dead_man(&terms.symbol, Nanos::ZERO)) {
-                    problems.push(format!("the dead-man switch is still armed: {error}"));
-                }
+            if self.dead_man
+                && open_orders == Some(0)
+                && let Err(error) = caller.json(&rest::dead_man(&terms.symbol, Nanos::ZERO))
+            {
+                problems.push(format!("the dead-man switch is still armed: {error}"));
             }
         }
         if let Err(error) = segments.finish() {
@@ -393,8 +402,9 @@ fn recipe(launch: &Launch, instruments: &[Instrument], run: u32) -> Result<Recip
         cancel_headroom: risk.cancel_headroom,
         interval,
         loss_max: risk.loss_max,
-        data_age_max: Nanos::ZERO,
-        skew_max: Nanos::ZERO,
+        // The venue's time is read by our clock, so a difference of the clocks is no age.
+        data_age_max: if risk.stale_after.is_zero() { Nanos::ZERO } else { risk.stale_after + risk.clock_skew_max },
+        skew_max: risk.clock_skew_max,
     };
     let config = MakerConfig {
         amend: risk.amend,
