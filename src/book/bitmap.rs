@@ -13,7 +13,7 @@ pub(super) const SLOTS_MAX: usize = 64 * 64 * 64;
 
 impl Bitmap {
     pub(super) fn new(slots: usize) -> Self {
-        assert!(slots >= 64 && slots <= SLOTS_MAX && slots.is_power_of_two());
+        assert!((64..=SLOTS_MAX).contains(&slots) && slots.is_power_of_two());
         let words = slots / 64;
         Self { slots: vec![0; words].into(), words: vec![0; words.div_ceil(64)].into(), blocks: 0 }
     }

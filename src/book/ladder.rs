@@ -245,7 +245,7 @@ impl Half {
     /// The best level was deleted: finds the next one and keeps most of the window behind it.
     #[inline]
     fn best_gone(&mut self) -> u64 {
-        self.best = match self.after_in_window(self.best) {
+        self.best = match self.window_after(self.best) {
             Some((key, _)) if key - self.lo <= self.size() / 2 => {
                 self.best = key;
                 return 0;
@@ -268,7 +268,7 @@ impl Half {
         if new < old {
             // The tail leaves. Nothing enters: the overflow holds only keys behind the old window.
             let mut from = (new + self.size()).max(old);
-            while let Some((key, qty)) = self.from_in_window(from) {
+            while let Some((key, qty)) = self.window_from(from) {
                 let slot = self.slot(key);
                 self.window[slot] = 0;
                 self.bitmap.remove(slot);
@@ -294,7 +294,7 @@ impl Half {
 
     /// First level at or behind `from`, which must lie in the window or at its end.
     #[inline]
-    fn from_in_window(&self, from: i64) -> Option<(i64, i64)> {
+    fn window_from(&self, from: i64) -> Option<(i64, i64)> {
         if !self.inside(from) {
             return None;
         }
@@ -305,15 +305,15 @@ impl Half {
     }
 
     #[inline]
-    fn after_in_window(&self, key: i64) -> Option<(i64, i64)> {
-        self.from_in_window((key + 1).max(self.lo))
+    fn window_after(&self, key: i64) -> Option<(i64, i64)> {
+        self.window_from((key + 1).max(self.lo))
     }
 
     fn after(&self, key: i64) -> Option<(i64, i64)> {
         if self.best == EMPTY {
             return None;
         }
-        self.after_in_window(key).or_else(|| self.overflow.after(key))
+        self.window_after(key).or_else(|| self.overflow.after(key))
     }
 
     fn clear(&mut self) {

@@ -4,7 +4,7 @@
 use crate::unit::Nanos;
 use crate::wire::buf::{RecvBuf, SendBuf};
 use crate::wire::tls::{self, Records};
-use crate::wire::ws::{self, MessageKind, Role, WsReader};
+use crate::wire::ws::{self, Kind, Role, WsReader};
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::ops::Range;
@@ -143,6 +143,18 @@ fn without_query(url: &str) -> &str {
     url.split('?').next().unwrap_or(url)
 }
 
+impl LinkFault {
+    /// The peer broke a protocol; false for ends that every connection can have.
+    #[must_use]
+    pub const fn is_protocol(&self) -> bool {
+        match self {
+            Self::Eof | Self::Closed { .. } | Self::Socket(_) | Self::Send(_) => false,
+            Self::Tls(error) => !matches!(error, tls::TlsError::Closed),
+            Self::Ws(_) | Self::Recv(_) => true,
+        }
+    }
+}
+
 impl Connection {
     /// Connects, does the handshakes, and returns with the socket in non-blocking mode. Blocks for at most a few times the
     /// endpoint's timeout: never call it on the engine or I/O thread.
@@ -155,7 +167,6 @@ impl Connection {
         let tcp = |source| ConnectError::Tcp { url: url.clone(), source };
         let mut stream = dial(at.host, at.port, endpoint.timeout).map_err(tcp)?;
         let mut inbound = RecvBuf::new(INBOUND_BYTES);
-        let host = if at.port == 443 { at.host.to_owned() } else { format!("{}:{}", at.host, at.port) };
         let records = if at.secure {
             let name = rustls_pki_types::ServerName::try_from(at.host.to_owned())
                 .map_err(|_| ConnectError::Url { url: url.clone(), reason: "the host is not a valid server name" })?;
@@ -164,29 +175,31 @@ impl Connection {
         } else {
             Records::Plain
         };
-        let mut link = Self {
-            socket: mio::net::TcpStream::from_std(stream.try_clone().map_err(tcp)?),
+        let mut random = [0_u8; 24];
+        ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut random).expect("the system's random source");
+        let nonce: [u8; 16] = random[..16].try_into().expect("sixteen bytes");
+        let mask = u64::from_le_bytes(random[16..].try_into().expect("eight bytes")) | 1;
+        let mut upgrading = tls::Stream::new(stream, records, inbound, SendBuf::new(OUTBOUND_BYTES));
+        let host = if matches!(at.port, 80 | 443) { at.host.to_owned() } else { format!("{}:{}", at.host, at.port) };
+        ws::client_handshake(&mut upgrading, &host, at.path, nonce, &[])
+            .map_err(|source| ConnectError::Upgrade { url: url.clone(), source })?;
+        let (stream, records, mut inbound, outbound) = upgrading.into_parts();
+        stream.set_nonblocking(true).map_err(tcp)?;
+        // Written once so that the engine thread meets no page fault in it.
+        if let Ok(space) = inbound.space() {
+            space.fill(0);
+        }
+        Ok(Self {
+            socket: mio::net::TcpStream::from_std(stream),
             records,
             reader: WsReader::new(Role::Client, MESSAGE_MAX),
             inbound,
             framed: SendBuf::new(OUTBOUND_BYTES / 2),
-            outbound: SendBuf::new(OUTBOUND_BYTES),
-            mask: 0,
-            name: url.clone(),
+            outbound,
+            mask,
+            name: url,
             heard_at: Nanos::ZERO,
-        };
-        link.upgrade(&mut stream, &host, at.path).map_err(|source| ConnectError::Upgrade { url: url.clone(), source })?;
-        stream.set_nonblocking(true).map_err(tcp)?;
-        Ok(link)
-    }
-
-    fn upgrade(&mut self, stream: &mut TcpStream, host: &str, path: &str) -> Result<(), ws::WsError> {
-        let mut seed = [0_u8; 24];
-        ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut seed).expect("the system's random source");
-        self.mask = u64::from_le_bytes(seed[16..].try_into().expect("eight bytes")) | 1;
-        let mut secure = Upgrading { stream, link: self };
-        let nonce: [u8; 16] = seed[..16].try_into().expect("sixteen bytes");
-        ws::client_handshake(&mut secure, host, path, nonce, &[])
+        })
     }
 
     /// Puts the socket into the poll set.
@@ -202,22 +215,23 @@ impl Connection {
         let _ = registry.deregister(&mut self.socket);
     }
 
-    /// One socket read and the opening of its records. Returns the bytes read, 0 when nothing was there.
+    /// One socket read and the opening of its records. True if the socket may hold more: a short read has emptied it.
     ///
     /// # Errors
-    /// The connection is dead.
+    /// The connection is dead; what was opened before is still there to be handled.
     #[inline]
-    pub fn receive(&mut self) -> Result<usize, LinkFault> {
+    pub fn receive(&mut self) -> Result<bool, LinkFault> {
         let space = self.inbound.space()?;
+        let room = space.len();
         match self.socket.read(space) {
             Ok(0) => Err(LinkFault::Eof),
             Ok(n) => {
                 self.inbound.filled(n);
                 self.records.open(&mut self.inbound, &mut self.outbound)?;
-                Ok(n)
+                Ok(n == room)
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(true),
             Err(error) => Err(error.into()),
         }
     }
@@ -230,10 +244,10 @@ impl Connection {
     pub fn next(&mut self) -> Result<Option<Range<usize>>, LinkFault> {
         while let Some(message) = self.reader.next(&mut self.inbound)? {
             match message.kind {
-                MessageKind::Text | MessageKind::Binary => return Ok(Some(message.range)),
-                MessageKind::Ping => self.pong(message.range)?,
-                MessageKind::Pong => {}
-                MessageKind::Close { code } => return Err(LinkFault::Closed { code }),
+                Kind::Text | Kind::Binary => return Ok(Some(message.range)),
+                Kind::Ping => self.pong(message.range)?,
+                Kind::Pong => {}
+                Kind::Close(code) => return Err(LinkFault::Closed { code: code.unwrap_or(1005) }),
             }
         }
         Ok(None)
@@ -317,45 +331,6 @@ fn dial(host: &str, port: u16, timeout: Duration) -> io::Result<TcpStream> {
         }
     }
     Err(last)
-}
-
-/// The blocking stream of an upgrade, through the record layer; keeps every byte behind the blank line in `inbound`.
-struct Upgrading<'a> {
-    stream: &'a mut TcpStream,
-    link: &'a mut Connection,
-}
-
-impl Read for Upgrading<'_> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        while self.link.inbound.plain().is_empty() {
-            let space = self.link.inbound.space().map_err(io::Error::other)?;
-            let n = self.stream.read(space)?;
-            if n == 0 {
-                return Ok(0);
-            }
-            self.link.inbound.filled(n);
-            let link = &mut *self.link;
-            link.records.open(&mut link.inbound, &mut link.outbound).map_err(io::Error::other)?;
-        }
-        let n = out.len().min(self.link.inbound.plain().len());
-        out[..n].copy_from_slice(&self.link.inbound.plain()[..n]);
-        self.link.inbound.consume(n);
-        Ok(n)
-    }
-}
-
-impl Write for Upgrading<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.link.records.seal(bytes, &mut self.link.outbound).map_err(io::Error::other)?;
-        self.stream.write_all(self.link.outbound.pending())?;
-        let n = self.link.outbound.pending().len();
-        self.link.outbound.consume(n);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
-    }
 }
 
 #[cfg(test)]

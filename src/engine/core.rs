@@ -5,10 +5,14 @@ use super::connection::LinkFault;
 use super::ring::{OrderSink, Outgoing};
 use super::wait::WakeHandle;
 use crate::event::{ClientId, Event, Operator};
-use crate::instrument::InstrumentId;
-use crate::journal::{CommandPage, Counter, Counters, JournalError, Stage, Stages, Writer, record};
-use crate::maker::{Maker, Output};
-use crate::unit::Nanos;
+use crate::instrument::{Instrument, InstrumentId};
+use crate::journal::command_page::CommandWatch;
+use crate::journal::counters::{CounterWriter, InstrumentSlot, Slot};
+use crate::journal::histogram::{Stage, StageWriter, StageWriters};
+use crate::journal::record::{self, Origin};
+use crate::journal::{AppendError, Writer};
+use crate::maker::{Blocks, Ladder, Maker, Output, Status};
+use crate::unit::{Nanos, Ticks};
 use crate::venue::binance::usdm::market::{MarketDecoder, MarketMessage};
 
 /// Why the engine thread cannot go on as it is.
@@ -16,7 +20,7 @@ use crate::venue::binance::usdm::market::{MarketDecoder, MarketMessage};
 pub enum EngineFault {
     /// The journal takes nothing more: what cannot be remembered must not be traded.
     #[error("the journal takes no more records: {0}")]
-    Journal(JournalError),
+    Journal(AppendError),
     /// The I/O thread does not take orders.
     #[error(transparent)]
     Orders(#[from] super::ring::OrdersFull),
@@ -25,15 +29,7 @@ pub enum EngineFault {
     Poll(std::io::Error),
 }
 
-impl EngineFault {
-    /// Without a journal or a poll nothing can go on, not even the orderly end: the I/O thread cancels what rests.
-    #[must_use]
-    pub const fn is_final(&self) -> bool {
-        matches!(self, Self::Journal(_) | Self::Poll(_))
-    }
-}
-
-/// When the bytes behind an input arrived.
+/// When the bytes behind an input arrived, and the time of its step.
 #[derive(Clone, Copy)]
 pub struct Stamps {
     received_at: Nanos,
@@ -53,26 +49,34 @@ impl Stamps {
 struct Tally {
     frames: u64,
     bytes: u64,
-    ignored: u64,
+    commands: u64,
+    decisions: u64,
+    decode_errors: u64,
     protocol_errors: u64,
-    link_faults: u64,
-    allocations: u64,
-    faults: u64,
-    warm: bool,
+    links_lost: u64,
+}
+
+/// The stages that this thread measures.
+struct Measured {
+    decode: StageWriter,
+    decide: StageWriter,
+    frame: StageWriter,
+    tick_to_order: StageWriter,
+    feed_age: StageWriter,
 }
 
 /// Decision, journal and hand-over.
 pub struct Core {
     /// The decision.
     pub maker: Maker,
+    instruments: Vec<Instrument>,
     out: Output,
     journal: Writer,
     orders: OrderSink,
     io_wake: WakeHandle,
-    counters: Counters,
-    stages: Stages,
-    page: CommandPage,
-    page_seen: u64,
+    counters: CounterWriter,
+    measured: Measured,
+    watch: CommandWatch,
     tally: Tally,
     stopping: bool,
     kill_seen: bool,
@@ -80,9 +84,11 @@ pub struct Core {
 }
 
 /// The parts that [`Core::new`] puts together.
-pub struct CoreParts {
+pub struct CoreParts<'a> {
     /// The decision.
     pub maker: Maker,
+    /// What it trades.
+    pub instruments: Vec<Instrument>,
     /// Where everything is remembered.
     pub journal: Writer,
     /// Orders out.
@@ -90,28 +96,35 @@ pub struct CoreParts {
     /// Wakes the I/O thread.
     pub io_wake: WakeHandle,
     /// What observers see.
-    pub counters: Counters,
-    /// Latency per stage.
-    pub stages: Stages,
+    pub counters: CounterWriter,
+    /// Latency per stage; the engine's are taken.
+    pub stages: &'a mut StageWriters,
     /// Kill flag and operators' commands.
-    pub page: CommandPage,
+    pub watch: CommandWatch,
 }
 
 impl Core {
     /// Takes the parts; every buffer of its own has its final size.
     #[must_use]
-    pub fn new(parts: CoreParts) -> Self {
-        let CoreParts { maker, journal, orders, io_wake, counters, stages, page } = parts;
+    pub fn new(parts: CoreParts<'_>) -> Self {
+        let CoreParts { maker, instruments, journal, orders, io_wake, counters, stages, watch } = parts;
+        let measured = Measured {
+            decode: stages.take(Stage::Decode),
+            decide: stages.take(Stage::Decide),
+            frame: stages.take(Stage::Frame),
+            tick_to_order: stages.take(Stage::TickToOrder),
+            feed_age: stages.take(Stage::FeedAge),
+        };
         Self {
             maker,
+            instruments,
             out: Output::default(),
             journal,
             orders,
             io_wake,
             counters,
-            stages,
-            page_seen: page.latest_seq(),
-            page,
+            measured,
+            watch,
             tally: Tally::default(),
             stopping: false,
             kill_seen: false,
@@ -124,7 +137,7 @@ impl Core {
     pub fn frame(
         &mut self,
         decoder: &mut MarketDecoder,
-        feed: usize,
+        origin: Origin,
         document: &mut [u8],
         len: usize,
         received_at: Nanos,
@@ -133,17 +146,22 @@ impl Core {
         let now = clock.now();
         self.tally.frames += 1;
         self.tally.bytes += len as u64;
-        self.remember(record::FRAME, now, &[&(feed as u32).to_le_bytes(), &document[..len]]);
+        self.remember(record::FRAME, now, &[&origin.encode(), &document[..len]]);
         match decoder.decode(document, len) {
             Ok(MarketMessage::Event(event)) => {
                 let decoded_at = clock.now();
-                self.stages.record(Stage::Decode, decoded_at - now);
+                self.measured.decode.record((decoded_at - now).0);
+                if let Some(venue_time) = venue_time(&event) {
+                    self.measured.feed_age.record((received_at - venue_time).0);
+                }
                 self.maker.step(now, &event, &mut self.out);
-                self.stages.record(Stage::Step, clock.now() - decoded_at);
+                let decided_at = clock.now();
+                self.measured.decide.record((decided_at - decoded_at).0);
                 self.emit(Stamps { received_at, now }, clock);
+                self.measured.frame.record((decided_at - received_at).0);
             }
-            Ok(_) => self.tally.ignored += 1,
-            Err(_) => self.tally.protocol_errors += 1,
+            Ok(_) => {}
+            Err(_) => self.tally.decode_errors += 1,
         }
     }
 
@@ -157,23 +175,24 @@ impl Core {
         clock: &Clock,
     ) {
         let now = clock.now();
-        self.remember(record::SNAPSHOT, now, &[&u32::from(instrument.0).to_le_bytes(), &body[..len]]);
+        let origin = Origin { feed: u16::MAX, instrument };
+        self.remember(record::SNAPSHOT, now, &[&origin.encode(), &body[..len]]);
         match decoder.decode_snapshot(instrument, body, len) {
             Ok(snapshot) => {
                 self.maker.step(now, &Event::Snapshot(snapshot), &mut self.out);
                 self.emit(Stamps::at(now), clock);
             }
-            Err(_) => self.tally.protocol_errors += 1,
+            Err(_) => self.tally.decode_errors += 1,
         }
     }
 
     /// Any input that is not bytes of the market.
-    pub fn step(&mut self, event: &Event<'_>, stamps: Stamps, clock: &Clock) {
-        let mut bytes = [0_u8; record::EVENT_MAX];
-        let (kind, len) = record::encode_event(event, &mut bytes);
-        self.remember(kind, stamps.now, &[&bytes[..len]]);
-        self.maker.step(stamps.now, event, &mut self.out);
-        self.emit(stamps, clock);
+    pub fn step(&mut self, event: &Event<'_>, now: Nanos, clock: &Clock) {
+        if let Some((kind, payload)) = record::encode_event(event) {
+            self.remember(kind, now, &[&payload]);
+        }
+        self.maker.step(now, event, &mut self.out);
+        self.emit(Stamps::at(now), clock);
     }
 
     /// Journals what the step decided and hands its commands to the I/O thread.
@@ -183,40 +202,41 @@ impl Core {
             let bytes = self.out.decisions[at].to_bytes();
             self.remember(record::DECISION, stamps.now, &[&bytes]);
         }
+        self.tally.decisions += self.out.decisions.len() as u64;
         if self.out.commands.is_empty() {
             return;
         }
         for at in 0..self.out.commands.len() {
             let command = self.out.commands[at];
-            let bytes = record::encode_command(&command);
-            self.remember(record::COMMAND, stamps.now, &[&bytes]);
+            self.remember(record::COMMAND, stamps.now, &[&record::encode_command(&command)]);
             let pushed_at = clock.now();
             if let Err(full) = self.orders.push(Outgoing { command, received_at: stamps.received_at, pushed_at }) {
-                self.fail(full.into());
+                self.fail(full.into(), stamps.now);
                 break;
             }
-            self.stages.record(Stage::TickToOrder, pushed_at - stamps.received_at);
+            self.measured.tick_to_order.record((pushed_at - stamps.received_at).0);
         }
+        self.tally.commands += self.out.commands.len() as u64;
         self.io_wake.wake();
     }
 
     /// A command's bytes were handed to the kernel; only remembered.
     pub fn sent(&mut self, client_id: ClientId, generation: u32, at: Nanos, now: Nanos) {
-        let bytes = record::encode_sent(client_id, generation, at);
-        self.remember(record::SENT, now, &[&bytes]);
+        let parts = [client_id.run.to_le_bytes(), client_id.seq.to_le_bytes(), generation.to_le_bytes()];
+        self.remember(record::STAMPS, now, &[&parts[0], &parts[1], &parts[2], &at.0.to_le_bytes()]);
     }
 
     #[inline]
     fn remember(&mut self, kind: u16, now: Nanos, parts: &[&[u8]]) {
         if let Err(error) = self.journal.append(kind, now, parts) {
-            self.fail(EngineFault::Journal(error));
+            self.fail(EngineFault::Journal(error), now);
         }
     }
 
     /// The first fault counts; it raises the kill flag, which the I/O thread obeys whatever this thread does.
-    pub fn fail(&mut self, fault: EngineFault) {
+    pub fn fail(&mut self, fault: EngineFault, now: Nanos) {
         if self.fault.is_none() {
-            self.page.raise_kill();
+            self.watch.kill(now);
             self.fault = Some(fault);
         }
     }
@@ -229,23 +249,20 @@ impl Core {
 
     /// Obeys the kill flag and the operators' page.
     pub fn commands_from_page(&mut self, now: Nanos, clock: &Clock) {
-        if self.page.is_killed() != self.kill_seen {
-            self.kill_seen = self.page.is_killed();
-            if self.kill_seen {
-                self.step(&Event::Kill, Stamps::at(now), clock);
-            }
+        let killed = self.watch.killed();
+        if killed && !self.kill_seen {
+            self.step(&Event::Kill, now, clock);
         }
-        while let Some((seq, verb)) = self.page.next_after(self.page_seen) {
-            self.page_seen = seq;
+        self.kill_seen = killed;
+        if let Some(verb) = self.watch.poll() {
             self.operator(verb, now, clock);
-            self.page.acknowledge(seq);
         }
     }
 
     /// A human's command.
     pub fn operator(&mut self, verb: Operator, now: Nanos, clock: &Clock) {
         self.stopping |= verb == Operator::Stop;
-        self.step(&Event::Operator(verb), Stamps::at(now), clock);
+        self.step(&Event::Operator(verb), now, clock);
     }
 
     /// The run was asked to end.
@@ -260,27 +277,113 @@ impl Core {
         self.tally.frames
     }
 
-    /// A connection ended; only counted here.
-    pub fn link_fault(&mut self, fault: &LinkFault) {
-        self.tally.link_faults += 1;
-        if fault.is_protocol() {
-            self.tally.protocol_errors += 1;
-        }
+    /// A connection ended; only counted here. A peer that closes or vanishes breaks no protocol.
+    pub fn link_lost(&mut self, fault: &LinkFault) {
+        self.tally.links_lost += 1;
+        self.tally.protocol_errors += u64::from(fault.is_protocol());
     }
 
     /// Allocator calls and page faults of this thread since the warm-up ended.
     pub fn warm(&mut self, allocations: u64, faults: u64) {
-        self.tally.warm = true;
-        self.tally.allocations = allocations;
-        self.tally.faults = faults;
+        self.counters.set(Slot::Allocations, allocations.cast_signed());
+        self.counters.set(Slot::PageFaults, faults.cast_signed());
     }
 
     /// Copies the state that observers see to the counters page.
     pub fn publish(&mut self, now: Nanos) {
-        let status = self.maker.status(InstrumentId(0));
-        let page = &mut self.counters;
-        let tally = self.tally;
-        page.set(Counter::Frames, tally.frames as i64);
-        let _ = (now, status);
+        let page = &self.counters;
+        let Tally { frames, bytes, commands, decisions, decode_errors, protocol_errors, links_lost } = self.tally;
+        for (slot, count) in [
+            (Slot::Frames, frames),
+            (Slot::FrameBytes, bytes),
+            (Slot::Commands, commands),
+            (Slot::Decisions, decisions),
+            (Slot::DecodeErrors, decode_errors),
+            (Slot::ProtocolErrors, protocol_errors),
+            (Slot::Reconnects, links_lost),
+            (Slot::JournalSeq, self.journal.last_seq()),
+            (Slot::JournalLost, self.journal.lost_total()),
+            (Slot::RingFree, self.orders.free() as u64),
+        ] {
+            page.set(slot, count.cast_signed());
+        }
+        page.set(Slot::EngineHeartbeat, now.0);
+        for at in 0..self.instruments.len() {
+            let status = self.maker.status(InstrumentId(at as u16));
+            publish_instrument(page, at, &status);
+            page.set(Slot::Refusals, status.counters.refused.cast_signed());
+            page.set(Slot::Killed, i64::from(matches!(status.ladder, Ladder::Killed(_))));
+            page.set(Slot::Paused, i64::from(!status.blocks.is_empty()));
+        }
     }
+
+    /// Ends the journal in order and gives back what the summary needs.
+    #[must_use]
+    pub fn finish(self) -> Finished {
+        let statuses = (0..self.instruments.len()).map(|at| self.maker.status(InstrumentId(at as u16))).collect();
+        let quiet = self.maker.is_quiet();
+        self.journal.close();
+        Finished { statuses, quiet, fault: self.fault, frames: self.tally.frames, decode_errors: self.tally.decode_errors }
+    }
+}
+
+/// The core's last state.
+pub struct Finished {
+    /// Per instrument.
+    pub statuses: Vec<Status>,
+    /// No order of ours was live or in doubt.
+    pub quiet: bool,
+    /// Why it ended, if it could not go on.
+    pub fault: Option<EngineFault>,
+    /// Frames handled.
+    pub frames: u64,
+    /// Frames that were not understood.
+    pub decode_errors: u64,
+}
+
+fn publish_instrument(page: &CounterWriter, at: usize, status: &Status) {
+    let level = |level: Option<crate::event::Level>| level.unwrap_or_default();
+    // The page's money has eight decimals.
+    let money = |value: i128| i64::try_from(value / 10_i128.pow(10)).unwrap_or(i64::MAX);
+    let tick = |price: Ticks| price.0;
+    let [bid, ask] = status.best.map(level);
+    let [own_bid, own_ask] = status.own.map(level);
+    let counters = &status.counters;
+    for (slot, value) in [
+        (InstrumentSlot::Mid, money(status.mid.0)),
+        (InstrumentSlot::Bid, tick(bid.price)),
+        (InstrumentSlot::Ask, tick(ask.price)),
+        (InstrumentSlot::InSync, i64::from(!status.blocks.any(Blocks::BOOK))),
+        (InstrumentSlot::BookGaps, counters.gaps.cast_signed()),
+        (InstrumentSlot::BookResyncs, counters.resyncs.cast_signed()),
+        (InstrumentSlot::BookCrossed, counters.crossed.cast_signed()),
+        (InstrumentSlot::MarketTime, status.now.0),
+        (InstrumentSlot::Position, status.position.0),
+        (InstrumentSlot::Entry, money(status.entry.0)),
+        (InstrumentSlot::OwnBid, tick(own_bid.price)),
+        (InstrumentSlot::OwnBidQty, own_bid.qty.0),
+        (InstrumentSlot::OwnAsk, tick(own_ask.price)),
+        (InstrumentSlot::OwnAskQty, own_ask.qty.0),
+        (InstrumentSlot::OrdersLive, i64::from(status.live_orders)),
+        (InstrumentSlot::FillsBuy, counters.fills_buy.cast_signed()),
+        (InstrumentSlot::FillsSell, counters.fills_sell.cast_signed()),
+        (InstrumentSlot::PnlSpread, money(status.pnl.spread.0)),
+        (InstrumentSlot::PnlInventory, money(status.pnl.inventory.0)),
+        (InstrumentSlot::PnlFees, -money(status.pnl.fees.0)),
+        (InstrumentSlot::PnlFunding, money(status.pnl.funding.0)),
+        (InstrumentSlot::PnlTotal, money(status.pnl.total().0)),
+    ] {
+        page.set_of(at, slot, value);
+    }
+}
+
+/// The venue's time of a market event.
+const fn venue_time(event: &Event<'_>) -> Option<Nanos> {
+    Some(match event {
+        Event::Depth(update) => update.venue_time,
+        Event::Quote(quote) => quote.venue_time,
+        Event::Trade(trade) => trade.venue_time,
+        Event::Mark(mark) => mark.venue_time,
+        _ => return None,
+    })
 }

@@ -1,7 +1,19 @@
 //! The threads that run the decision live: sockets, rings, clocks, cores. The only place besides `sim::server` that touches the world.
+//!
+//! | thread | file | it never |
+//! |---|---|---|
+//! | engine | `turn`, `core` | allocates, waits or sends |
+//! | I/O | `sender` | decides |
+//! | housekeeper | `housekeeper` | is waited for |
 
 pub mod clock;
+pub mod connection;
+pub mod core;
+pub mod errand;
 pub mod memory;
 pub mod pin;
+pub mod place;
 pub mod rest;
+pub mod ring;
+pub mod turn;
 pub mod wait;

@@ -68,16 +68,12 @@ pub enum Control {
         /// Length of the document.
         len: usize,
     },
-    /// A snapshot could not be had; the core asks again.
-    SnapshotFailed(InstrumentId),
     /// A fact about the account or an order from REST.
     Account(AccountEvent),
     /// An order found by REST.
     Order(OrderEvent),
     /// A human's command.
     Operator(Operator),
-    /// The kill flag was seen by the housekeeper.
-    Kill,
     /// A polled reference price.
     External(InstrumentId, crate::unit::Price),
 }
@@ -123,14 +119,17 @@ impl OrderSink {
         self.ring.push(outgoing).map_err(|_| OrdersFull)
     }
 
-    /// Commands that wait now.
+    /// Free places.
     #[must_use]
-    pub fn waiting(&self) -> usize {
-        ORDERS_CAPACITY - self.ring.slots()
+    pub fn free(&self) -> usize {
+        self.ring.slots()
     }
 }
 
 /// Pushes and waits while the ring is full: for producers that may wait but must not lose.
+///
+/// # Errors
+/// The other thread has ended.
 pub fn push_waiting<T>(ring: &mut rtrb::Producer<T>, mut item: T) -> Result<(), Gone> {
     loop {
         match ring.push(item) {

@@ -1,42 +1,33 @@
-//! The engine thread's loop: sockets -> frames -> journal -> decode -> step -> gate-checked commands -> ring.
-//! Never allocates after warm-up, never waits for another thread, never sends.
+//! The engine thread's loop: sockets and rings in, one step after the other. Never allocates after warm-up, never waits for another
+//! thread, never sends.
 
 use super::clock::Clock;
-use super::connection::{Connection, LinkFault};
-use super::core::{Core, Stamps};
+use super::core::{Core, EngineFault, Finished};
 use super::memory;
+use super::place::{Pass, Place, at_token};
 use super::ring::{Answer, Control, Used};
 use super::wait::Poller;
-use crate::event::{Event, Link, LinkState, Operator};
+use crate::event::{Event, Link, LinkState};
 use crate::instrument::InstrumentId;
+use crate::journal::record::Origin;
 use crate::unit::Nanos;
 use crate::venue::binance::usdm::market::MarketDecoder;
 
 /// Longest time between two timer events of the core.
 const TIMER_INTERVAL: Nanos = Nanos::from_millis(5);
-/// How long a successor connection runs beside the old one before the old one is given back (make before break).
-const OVERLAP: Nanos = Nanos::from_secs(2);
 /// Frames after which the warm-up is over: buffers, windows and caches have seen what a session looks like.
 pub const WARM_UP_FRAMES: u64 = 2_000;
 /// How long the last cancels may take at the end of a run.
 const STOP_DEADLINE: Nanos = Nanos::from_secs(5);
 
-/// One market-data connection's place. Two connections only during a planned reconnect.
+/// One market-data connection's place.
 pub struct Feed {
-    instrument: InstrumentId,
+    /// Number and instrument, as they stand before each journalled frame.
+    pub origin: Origin,
     /// Depth comes here: its loss means that the book is stale at once.
-    carries_book: bool,
-    current: Option<Box<Connection>>,
-    retiring: Option<(Box<Connection>, Nanos)>,
-    ready: [bool; 2],
-}
-
-impl Feed {
-    /// An empty place.
-    #[must_use]
-    pub fn new(instrument: InstrumentId, carries_book: bool) -> Self {
-        Self { instrument, carries_book, current: None, retiring: None, ready: [false; 2] }
-    }
+    pub carries_book: bool,
+    /// The connection.
+    pub place: Place,
 }
 
 /// The engine thread's state. Built by `wiring`, run by one thread.
@@ -45,7 +36,7 @@ pub struct Turn {
     pub clock: Clock,
     /// The sockets.
     pub poller: Poller,
-    /// One place per market-data connection.
+    /// One per market-data connection.
     pub feeds: Vec<Feed>,
     /// Frames to events.
     pub decoder: MarketDecoder,
@@ -59,33 +50,32 @@ pub struct Turn {
     pub used: rtrb::Producer<Used>,
 }
 
-/// A token of the poll set: which feed, and whether it is the connection that retires.
-const fn token(feed: usize, retiring: bool) -> mio::Token {
-    mio::Token(feed * 2 + retiring as usize)
-}
-
 impl Turn {
-    /// Runs until the core says that nothing is left to do, or cannot go on. Returns the core with its final state.
-    pub fn run(mut self) -> Core {
+    /// Runs until nothing is left to do after a stop, or until it cannot go on.
+    #[must_use]
+    pub fn run(mut self) -> Finished {
         let mut idle = false;
         let mut timer_due = Nanos::ZERO;
         let mut stop_by: Option<Nanos> = None;
         let mut baseline = None;
-        loop {
+        while self.core.fault().is_none() {
             idle = !self.once(idle);
             let now = self.clock.now();
             if now >= timer_due {
                 timer_due = now + TIMER_INTERVAL;
-                self.core.commands_from_page(now);
-                self.core.step(&Event::Timer, Stamps::at(now));
+                self.core.commands_from_page(now, &self.clock);
+                self.core.step(&Event::Timer, now, &self.clock);
                 self.retire(now);
                 self.core.publish(now);
-            }
-            if baseline.is_none() && self.core.frames() >= WARM_UP_FRAMES && self.core.maker.is_reconciled() {
-                baseline = Some((memory::allocator_calls(), memory::page_faults()));
-            }
-            if let Some((calls, faults)) = baseline {
-                self.core.warm(memory::allocator_calls() - calls, || memory::page_faults() - faults);
+                match baseline {
+                    None if self.core.frames() >= WARM_UP_FRAMES => {
+                        baseline = Some((memory::allocator_calls(), memory::page_faults()));
+                    }
+                    None => {}
+                    Some((calls, faults)) => {
+                        self.core.warm(memory::allocator_calls() - calls, memory::page_faults() - faults);
+                    }
+                }
             }
             if self.core.is_stopping() {
                 let deadline = *stop_by.get_or_insert(now + STOP_DEADLINE);
@@ -93,33 +83,27 @@ impl Turn {
                     break;
                 }
             }
-            if self.core.fault().is_some_and(super::core::EngineFault::is_final) {
-                break;
-            }
         }
         self.core.publish(self.clock.now());
-        self.core
+        self.core.finish()
     }
 
     /// One pass over sockets and rings; true if there was anything.
     fn once(&mut self, idle: bool) -> bool {
         let feeds = &mut self.feeds;
         let polled = self.poller.turn(idle, |token| {
-            if let Some(feed) = feeds.get_mut(token.0 / 2) {
-                feed.ready[token.0 % 2] = true;
+            let (feed, which) = at_token(token);
+            if let Some(feed) = feeds.get_mut(feed) {
+                feed.place.mark_ready(which);
             }
         });
         if let Err(error) = polled {
-            self.core.fail(super::core::EngineFault::Poll(error));
+            self.core.fail(EngineFault::Poll(error), self.clock.now());
             return false;
         }
         let mut busy = false;
         for feed in 0..self.feeds.len() {
-            for retiring in [false, true] {
-                if self.feeds[feed].ready[usize::from(retiring)] {
-                    busy |= self.read(feed, retiring);
-                }
-            }
+            busy |= self.read(feed, 0) | self.read(feed, 1);
         }
         while let Ok(answer) = self.answers.pop() {
             busy = true;
@@ -132,43 +116,42 @@ impl Turn {
         busy
     }
 
-    /// Reads a feed until its socket is dry. After a short read the socket is dry: the next byte makes a new edge.
-    fn read(&mut self, feed: usize, retiring: bool) -> bool {
-        let Self { clock, feeds, decoder, core, .. } = self;
-        let place = &mut feeds[feed];
-        let link = if retiring { place.retiring.as_mut().map(|(link, _)| link) } else { place.current.as_mut() };
-        let Some(link) = link else {
-            place.ready[usize::from(retiring)] = false;
-            return false;
-        };
-        let result = read_link(link, clock, decoder, core, feed);
-        match result {
-            Ok(more) => place.ready[usize::from(retiring)] = more,
-            Err(fault) => {
-                place.ready[usize::from(retiring)] = false;
-                self.lost(feed, retiring, &fault);
+    /// Reads one connection of a feed and handles every whole frame.
+    fn read(&mut self, number: usize, which: usize) -> bool {
+        let Self { clock, poller, feeds, decoder, core, .. } = self;
+        let Feed { origin, place, .. } = &mut feeds[number];
+        let pass = place.pass(which, poller.registry(), |link| {
+            let received_at = clock.now();
+            while let Some(range) = link.next()? {
+                let len = range.len();
+                core.frame(decoder, *origin, link.inbound.with_spare(range), len, received_at, clock);
+            }
+            Ok(())
+        });
+        match pass {
+            Pass::Idle => false,
+            Pass::Busy => true,
+            Pass::Dead { connection, fault, in_use } => {
+                self.core.link_lost(&fault);
+                if in_use {
+                    self.down(number);
+                }
+                self.give_back(Used::Connection { feed: number, connection, reconnect: in_use });
+                true
             }
         }
-        true
     }
 
-    /// A market connection is dead: the book is no longer provable, so the core hears it before anything is repaired.
-    fn lost(&mut self, feed: usize, retiring: bool, fault: &LinkFault) {
-        core_note(&mut self.core, fault);
-        let place = &mut self.feeds[feed];
-        let gone = if retiring { place.retiring.take().map(|(link, _)| link) } else { place.current.take() };
-        let Some(mut connection) = gone else { return };
-        connection.deregister(self.poller.registry());
-        if !retiring {
-            // A successor that is already there simply goes on: `retiring` is the older one, so nothing is lost with it.
-            let now = self.clock.now();
-            let event =
-                Event::Link { instrument: place.instrument, link: Link::Market, state: LinkState::Down };
-            if place.carries_book {
-                self.core.step(&event, Stamps::at(now));
-            }
+    /// A feed in use is dead: the core hears it before anything is repaired, because its book is no longer provable.
+    fn down(&mut self, number: usize) {
+        if self.feeds[number].carries_book {
+            self.link(self.feeds[number].origin.instrument, Link::Market, LinkState::Down);
         }
-        self.give_back(Used::Connection { feed, connection, reconnect: !retiring });
+    }
+
+    fn link(&mut self, instrument: InstrumentId, link: Link, state: LinkState) {
+        let now = self.clock.now();
+        self.core.step(&Event::Link { instrument, link, state }, now, &self.clock);
     }
 
     /// Hands a box to the housekeeper to be freed there. The ring is far larger than what can be under way; should it be full
@@ -179,9 +162,7 @@ impl Turn {
 
     fn retire(&mut self, now: Nanos) {
         for feed in 0..self.feeds.len() {
-            if self.feeds[feed].retiring.as_ref().is_some_and(|(_, since)| now > *since + OVERLAP) {
-                let Some((mut connection, _)) = self.feeds[feed].retiring.take() else { continue };
-                connection.deregister(self.poller.registry());
+            if let Some(connection) = self.feeds[feed].place.retired(self.poller.registry(), now) {
                 self.give_back(Used::Connection { feed, connection, reconnect: false });
             }
         }
@@ -190,11 +171,9 @@ impl Turn {
     fn answer(&mut self, answer: &Answer) {
         let now = self.clock.now();
         match *answer {
-            Answer::Order(event) => self.core.step(&Event::Order(event), Stamps::at(now)),
-            Answer::Account(event) => self.core.step(&Event::Account(event), Stamps::at(now)),
-            Answer::Link(link, state) => {
-                self.core.step(&Event::Link { instrument: InstrumentId(0), link, state }, Stamps::at(now));
-            }
+            Answer::Order(event) => self.core.step(&Event::Order(event), now, &self.clock),
+            Answer::Account(event) => self.core.step(&Event::Account(event), now, &self.clock),
+            Answer::Link(link, state) => self.link(InstrumentId(0), link, state),
             Answer::Sent { client_id, generation, at } => self.core.sent(client_id, generation, at, now),
         }
     }
@@ -204,78 +183,35 @@ impl Turn {
         match control {
             Control::Market { feed, connection } => self.adopt(feed, connection, now),
             Control::Snapshot { instrument, mut body, len } => {
-                self.core.snapshot(&mut self.decoder, instrument, &mut body, len, now);
+                self.core.snapshot(&mut self.decoder, instrument, &mut body, len, &self.clock);
                 self.give_back(Used::Body(body));
             }
-            Control::Account(event) => self.core.step(&Event::Account(event), Stamps::at(now)),
-            Control::Order(event) => self.core.step(&Event::Order(event), Stamps::at(now)),
-            Control::Operator(verb) => self.operator(verb, now),
+            Control::Account(event) => self.core.step(&Event::Account(event), now, &self.clock),
+            Control::Order(event) => self.core.step(&Event::Order(event), now, &self.clock),
+            Control::Operator(verb) => self.core.operator(verb, now, &self.clock),
             Control::External(instrument, price) => {
-                self.core.step(&Event::External { instrument, price }, Stamps::at(now));
+                self.core.step(&Event::External { instrument, price }, now, &self.clock);
             }
         }
     }
 
-    fn operator(&mut self, verb: Operator, now: Nanos) {
-        self.core.operator(verb, now);
-    }
-
-    fn adopt(&mut self, feed: usize, mut connection: Box<Connection>, now: Nanos) {
-        let place = &mut self.feeds[feed];
-        if let Some(mut old) = place.current.take() {
-            // Re-registered under its new token so that its readiness is still heard while both run.
-            old.deregister(self.poller.registry());
-            if old.register(self.poller.registry(), token(feed, true)).is_ok() {
-                place.retiring = Some((old, now));
-                place.ready[1] = true;
+    fn adopt(&mut self, number: usize, connection: Box<super::connection::Connection>, now: Nanos) {
+        let feed = &mut self.feeds[number];
+        let fresh = !feed.place.is_connected();
+        match feed.place.adopt(connection, number, self.poller.registry(), now) {
+            Ok(over) => {
+                if let Some(connection) = over {
+                    self.give_back(Used::Connection { feed: number, connection, reconnect: false });
+                }
+                let Feed { origin, carries_book, .. } = self.feeds[number];
+                if fresh && carries_book {
+                    self.link(origin.instrument, Link::Market, LinkState::Up);
+                }
+            }
+            Err((connection, error)) => {
+                self.core.link_lost(&error.into());
+                self.give_back(Used::Connection { feed: number, connection, reconnect: true });
             }
         }
-        let fresh = place.retiring.is_none();
-        if let Err(error) = connection.register(self.poller.registry(), token(feed, false)) {
-            self.lost_before_use(feed, connection, error);
-            return;
-        }
-        connection.heard_at = now;
-        place.current = Some(connection);
-        // Bytes may have come with the handshake: no edge will tell of them.
-        place.ready[0] = true;
-        if fresh && place.carries_book {
-            let event = Event::Link { instrument: place.instrument, link: Link::Market, state: LinkState::Up };
-            self.core.step(&event, Stamps::at(now));
-        }
     }
-
-    fn lost_before_use(&mut self, feed: usize, connection: Box<Connection>, error: std::io::Error) {
-        core_note(&mut self.core, &LinkFault::Socket(error));
-        self.give_back(Used::Connection { feed, connection, reconnect: true });
-    }
-}
-
-fn core_note(core: &mut Core, fault: &LinkFault) {
-    core.link_fault(fault);
-}
-
-/// Reads, opens and handles every whole frame; true if the socket may hold more.
-fn read_link(
-    link: &mut Connection,
-    clock: &Clock,
-    decoder: &mut MarketDecoder,
-    core: &mut Core,
-    feed: usize,
-) -> Result<bool, LinkFault> {
-    // Frames that were buffered before this read (behind a handshake) are handled first.
-    let (read, full) = link.receive()?;
-    let received_at = clock.now();
-    if read > 0 {
-        link.heard_at = received_at;
-    }
-    while let Some(range) = link.next()? {
-        let len = range.len();
-        let document = link.inbound.with_spare(range);
-        core.frame(decoder, feed, document, len, received_at, clock);
-    }
-    if link.unsent() {
-        link.flush()?;
-    }
-    Ok(full)
 }

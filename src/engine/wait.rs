@@ -1,19 +1,8 @@
 //! How a thread waits for its sockets and rings: `spin`, `yield` or `park`. Never decides what to do with what it finds.
 
+use crate::config::engine::Wait;
 use std::io;
 use std::time::Duration;
-
-/// How a thread spends the time in which nothing arrives.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Wait {
-    /// Polls without pause: for a core of its own.
-    Spin,
-    /// Polls and offers the core to others in between: for a shared machine with free cores.
-    Yield,
-    /// Sleeps in the poll until a socket or another thread wakes it: for one or two cores.
-    #[default]
-    Park,
-}
 
 /// Longest sleep of a parked thread: timers are at most this late.
 const PARK_MAX: Duration = Duration::from_millis(1);

@@ -33,7 +33,9 @@ pub enum JournalError {
         what: String,
     },
     /// The run's journal has reached its bound, and the setting says not to remove old segments.
-    #[error("the journal has {bytes} bytes and would pass its bound of {bytes_max}; raise the bound or let it drop the oldest segments")]
+    #[error(
+        "the journal has {bytes} bytes and would pass its bound of {bytes_max}; raise the bound or let it drop the oldest segments"
+    )]
     BytesMax {
         /// Bytes now.
         bytes: u64,

@@ -19,7 +19,7 @@
 //!     check = `checksum` of the bytes from 8 to the padded end, seeded with len
 //!     seq   counts up by one over all segments of a run, from 1
 //!     time  = engine clock, nanoseconds since the Unix epoch
-//!   The last record of a full segment has the kind SEAL and no payload; the next segment continues.
+//!   The last record of a full segment has the kind SEAL, no payload, and the seq of the record that follows in the next segment.
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -210,8 +210,9 @@ pub(super) fn u64_at(bytes: &[u8], at: usize) -> u64 {
 }
 
 /// Checksum of bytes whose number is a multiple of 8. Two folded 64x64 multiplications per 32 bytes, off the critical path of the
-/// accumulators: about a tenth of the time of a CRC-32C with the processor's instruction, at the same chance (2^-32) to miss damage.
-/// It guards against torn and rotten storage, not against an adversary.
+/// accumulators: 4 / 16 / 80 ns for 64 / 304 / 1,600 bytes on a virtual machine, half of what a CRC-32C with the processor's
+/// instruction takes on the long ones, at the same chance (2^-32) to miss damage. It guards against torn and rotten storage, not against
+/// an adversary.
 #[must_use]
 pub fn checksum(seed: u32, bytes: &[u8]) -> u32 {
     const K: [u64; 4] = [0x9E37_79B9_7F4A_7C15, 0xC2B2_AE3D_27D4_EB4F, 0x1656_67B1_9E37_79F9, 0x27D4_EB2F_1656_67C5];

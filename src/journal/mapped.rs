@@ -24,8 +24,7 @@ impl Mapped {
     /// Creates the file with all its storage allocated and zero, maps it, and takes every page fault now. The file must not exist.
     pub(super) fn create(path: &Path, bytes: usize) -> Result<(Self, File), JournalError> {
         let failed = |source: io::Error| JournalError::at(path, bytes, source);
-        let file =
-            OpenOptions::new().read(true).write(true).create_new(true).open(path).map_err(failed)?;
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path).map_err(failed)?;
         let mapped = allocate(&file, bytes).and_then(|()| {
             let raw = MmapOptions::new().len(bytes).map_raw(&file)?;
             let mapped = Self { raw, writable: true };

@@ -3,7 +3,10 @@
 //! The engine appends with a [`Writer`]; the housekeeper keeps segments ready with [`Segments`]; observers read with a [`Reader`] in
 //! their own processes and can neither slow nor stop the engine. `layout` draws the files.
 
+pub mod command_page;
+pub mod counters;
 mod error;
+pub mod histogram;
 pub mod layout;
 mod mapped;
 mod reader;

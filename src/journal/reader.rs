@@ -126,9 +126,9 @@ pub struct Report {
     pub first_segment: u64,
     /// Segments read.
     pub segments: u64,
-    /// Good records, seals included.
+    /// Good records.
     pub records: u64,
-    /// Their bytes, headers and padding included.
+    /// Their bytes, record headers and padding included.
     pub bytes: u64,
     /// Sequence number of the first record.
     pub first_seq: u64,
@@ -171,8 +171,8 @@ impl Reader {
     /// # Errors
     /// There is none, or it is not a segment.
     pub fn open(dir: RunDir) -> Result<Self, ReadError> {
-        let listing = fs::read_dir(dir.path())
-            .map_err(|source| ReadError::Io { path: dir.path().to_path_buf(), source })?;
+        let listing =
+            fs::read_dir(dir.path()).map_err(|source| ReadError::Io { path: dir.path().to_path_buf(), source })?;
         let first = listing
             .filter_map(|entry| segment_index(entry.ok()?.file_name().to_str()?))
             .min()
@@ -217,11 +217,11 @@ impl Reader {
             }
             let Step::Record { header, at, len } = self.step()? else { return Ok(None) };
             self.offset += padded(len) as u64;
-            self.next_seq = header.seq.wrapping_add(1);
             if header.kind == record::SEAL {
                 self.sealed = true;
                 continue;
             }
+            self.next_seq = header.seq.wrapping_add(1);
             let payload = &self.cache[at + RECORD_HEADER..at + len];
             let RecordHeader { kind, flags, seq, time } = header;
             return Ok(Some(Record { kind, flags, seq, time: Nanos(time), payload }));
@@ -253,12 +253,11 @@ impl Reader {
                 Err(error) => break End::Damaged(error),
             }
         };
-        let seals = reader.next_seq.wrapping_sub(first_seq).saturating_sub(records);
         Ok(Report {
             first_segment: reader.first_segment,
             segments: reader.header.index - reader.first_segment + 1,
-            records: records + seals,
-            bytes: bytes + seals * RECORD_HEADER as u64,
+            records,
+            bytes,
             first_seq,
             last_seq: reader.next_seq.saturating_sub(1),
             last_time,

@@ -82,6 +82,10 @@ trait Field: Sized {
     fn take(from: &mut &[u8]) -> Result<Self, RecordError>;
 }
 
+macro_rules! put {
+    ($out:ident: $($value:expr),*) => {{ $($value.put($out);)* }};
+}
+
 fn bytes<const N: usize>(from: &mut &[u8]) -> Result<[u8; N], RecordError> {
     let (first, rest) = from.split_first_chunk::<N>().ok_or(RecordError::Short)?;
     *from = rest;
@@ -187,7 +191,7 @@ payload! {
         instrument: InstrumentId,
     }
     /// A decision of the maker, in codes of the maker.
-    Decision[66] {
+    Decision[64] {
         /// The price that it was decided on, 0 if none.
         reference: Price,
         /// The order, zero if none.
@@ -319,18 +323,16 @@ impl Field for AccountEvent {
     fn put(&self, out: &mut Encoded) {
         match *self {
             Self::Position { instrument, side, qty, entry, snapshot, venue_time } => {
-                0_u8.put(out);
-                (instrument.put(out), side.put(out), qty.put(out));
-                (entry.put(out), snapshot.put(out), venue_time.put(out));
+                put!(out: 0_u8, instrument, side, qty, entry, snapshot, venue_time);
             }
-            Self::Balance { wallet, available } => (1_u8.put(out), wallet.put(out), available.put(out)).2,
-            Self::Funding { instrument, amount } => (2_u8.put(out), instrument.put(out), amount.put(out)).2,
-            Self::ReconcileBegin => 3_u8.put(out),
-            Self::ReconcileEnd => 4_u8.put(out),
-            Self::ReconcileFailed => 5_u8.put(out),
-            Self::Leverage { instrument, leverage } => (6_u8.put(out), instrument.put(out), leverage.put(out)).2,
-            Self::PositionMode { hedge } => (7_u8.put(out), hedge.put(out)).1,
-            Self::MarginCall => 8_u8.put(out),
+            Self::Balance { wallet, available } => put!(out: 1_u8, wallet, available),
+            Self::Funding { instrument, amount } => put!(out: 2_u8, instrument, amount),
+            Self::ReconcileBegin => put!(out: 3_u8),
+            Self::ReconcileEnd => put!(out: 4_u8),
+            Self::ReconcileFailed => put!(out: 5_u8),
+            Self::Leverage { instrument, leverage } => put!(out: 6_u8, instrument, leverage),
+            Self::PositionMode { hedge } => put!(out: 7_u8, hedge),
+            Self::MarginCall => put!(out: 8_u8),
         }
     }
 

@@ -2,9 +2,7 @@
 //! creates, copies, flushes or removes files.
 
 use super::error::JournalError;
-use super::layout::{
-    ClockSource, RunDir, SEGMENT_HEADER, SEGMENT_MAX, SEGMENT_MIN, SegmentHeader, segment_name,
-};
+use super::layout::{ClockSource, RunDir, SEGMENT_HEADER, SEGMENT_MAX, SEGMENT_MIN, SegmentHeader, segment_name};
 use super::mapped::Mapped;
 use super::writer::{Segment, Writer};
 use crate::unit::Nanos;
@@ -208,7 +206,9 @@ impl Segments {
             first_seq: 0,
         };
         mapped.write(0, &header.encode());
-        if self.settings.lock && let Err(refused) = mapped.lock() {
+        if self.settings.lock
+            && let Err(refused) = mapped.lock()
+        {
             // Said once; the next segments are not even tried.
             self.settings.lock = false;
             self.lock_refused = Some(refused);
@@ -277,4 +277,3 @@ fn remove(path: &Path) -> Result<(), JournalError> {
         _ => Ok(()),
     }
 }
-

@@ -24,6 +24,7 @@ pub struct Writer {
     next_seq: u64,
     ready: rtrb::Consumer<Segment>,
     sealed: rtrb::Producer<Segment>,
+    /// Records lost since the last one that got in, and the time of the first of them.
     lost: u64,
     lost_since: Nanos,
     lost_total: u64,
@@ -66,7 +67,7 @@ impl Writer {
 
     /// Records lost so far for want of a segment.
     #[must_use]
-    pub fn lost(&self) -> u64 {
+    pub fn lost_total(&self) -> u64 {
         self.lost_total
     }
 
@@ -119,7 +120,8 @@ impl Writer {
             self.lost_total += 1;
             return Err(if too_large { AppendError::TooLarge { bytes: payload, max } } else { AppendError::Full });
         };
-        self.put(record::SEAL, now, &[], RECORD_HEADER);
+        // The seal bears the number of the record behind it and uses none up.
+        self.next_seq = self.put(record::SEAL, now, &[], RECORD_HEADER);
         take_into_use(&mut next, self.next_seq);
         let full = std::mem::replace(&mut self.segment, next);
         assert!(self.sealed.push(full).is_ok(), "the place was seen free and nobody else pushes");

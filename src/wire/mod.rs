@@ -4,5 +4,6 @@ pub mod buf;
 pub mod decimal;
 pub mod http;
 pub mod json;
+pub mod simd;
 pub mod tls;
 pub mod ws;

@@ -3,11 +3,16 @@
 pub mod account;
 pub mod answer;
 pub mod client_id;
+mod fields;
 pub mod instrument;
 pub mod limits;
+pub mod market;
 pub mod order;
 pub mod rest;
 pub mod sign;
+mod symbols;
+
+pub use symbols::Symbols;
 
 /// Path and query of the public market streams (depth, best quote, trades) of some symbols, combined form.
 /// `depth` is the update speed, such as `0ms` or `100ms`.

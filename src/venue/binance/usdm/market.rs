@@ -1,0 +1,593 @@
+//! Market frames to events. The three frequent ones (depth, bookTicker, trade) are read by scanners bound to the venue's exact
+//! form; whatever they do not recognise, byte for byte, goes through the general JSON path, which also names the faults.
+//! Never keeps a book and never checks sequences.
+
+use super::fields::{Json, integer_u64, text, unsigned_millis};
+use super::symbols::Symbols;
+use crate::event::{BestQuote, DepthSnapshot, DepthUpdate, Event, Level, MarkPrice, Side, Trade};
+use crate::instrument::{Instrument, InstrumentId};
+use crate::unit::{Lots, Nanos, Price, Rate, Seq, Step, Ticks};
+use crate::venue::codec::{DecodeError, LevelBuf, MarketCodec, MarketMessage};
+use crate::wire::simd::{Column, Kernel, SPARE, Scanner, eight_digits};
+use simd_json::prelude::*;
+use simd_json::tape;
+
+/// Most levels in one message, both sides together. Largest recorded diff: 1,226; largest snapshot: 2,000.
+pub const LEVELS_MAX: usize = 8_192;
+/// Longest message. A level takes about 24 bytes.
+pub const FRAME_MAX: usize = 1 << 17;
+
+/// How messages were decoded since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// By the scanners.
+    pub scanned: u64,
+    /// By the general JSON path.
+    pub parsed: u64,
+    /// Of those, of no concern.
+    pub ignored: u64,
+    /// Not understood.
+    pub faults: u64,
+}
+
+/// What decoding one instrument's frames needs.
+#[derive(Debug)]
+struct Market {
+    tick: Step,
+    lot: Step,
+    price: Column,
+    qty: Column,
+}
+
+/// Decodes the market streams of a set of instruments. Takes its memory at construction.
+pub struct MarketDecoder {
+    symbols: Symbols,
+    markets: Vec<Market>,
+    scanner: Option<Scanner>,
+    levels: LevelBuf,
+    json: Json,
+    counts: Counts,
+}
+
+/// What a scanner found; levels are in the level buffer.
+enum Scanned {
+    Depth { instrument: InstrumentId, first: u64, last: u64, prev: u64, time: u64 },
+    Quote(BestQuote),
+    Trade(Trade),
+    OtherTrade,
+}
+
+impl MarketDecoder {
+    /// A decoder on the fastest scanner of this machine.
+    #[must_use]
+    pub fn new(instruments: &[Instrument]) -> Self {
+        Self::with_kernel(instruments, Some(Kernel::detect()))
+    }
+
+    /// A decoder on a named scanner, or without one (every message goes through the general path): for tests and benches.
+    #[must_use]
+    pub fn with_kernel(instruments: &[Instrument], kernel: Option<Kernel>) -> Self {
+        let market = |instrument: &Instrument| Market {
+            tick: instrument.tick,
+            lot: instrument.lot,
+            price: Column::new(instrument.tick, usize::from(instrument.price_places)),
+            qty: Column::new(instrument.lot, usize::from(instrument.qty_places)),
+        };
+        Self {
+            symbols: Symbols::new(instruments),
+            markets: instruments.iter().map(market).collect(),
+            scanner: kernel.map(Scanner::new),
+            levels: LevelBuf::new(LEVELS_MAX),
+            json: Json::new(FRAME_MAX),
+            counts: Counts::default(),
+        }
+    }
+
+    /// How messages were decoded so far.
+    #[must_use]
+    pub const fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// `buf[..len]` is one JSON document (combined envelope or bare); `buf.len() >= len + 64`. May change the document in place
+    /// (journal first), never bytes behind `len`.
+    ///
+    /// # Errors
+    /// Any fault of the message, precisely; see [`DecodeError`].
+    ///
+    /// # Panics
+    /// When the spare bytes are missing: a bug of the caller.
+    #[inline]
+    pub fn decode<'a>(&'a mut self, buf: &'a mut [u8], len: usize) -> Result<MarketMessage<'a>, DecodeError> {
+        assert!(buf.len() >= len + SPARE, "a document of {len} bytes in a buffer of {} has no spare bytes", buf.len());
+        if let Some(scanner) = self.scanner
+            && let Some(found) = scan(scanner, &self.symbols, &mut self.markets, &mut self.levels, buf, len)
+        {
+            self.counts.scanned += 1;
+            return Ok(match found {
+                Scanned::Depth { instrument, first, last, prev, time } => {
+                    MarketMessage::Event(Event::Depth(DepthUpdate {
+                        instrument,
+                        first: Seq(first),
+                        last: Seq(last),
+                        prev: Seq(prev),
+                        venue_time: millis(time),
+                        bids: self.levels.bids(),
+                        asks: self.levels.asks(),
+                    }))
+                }
+                Scanned::Quote(quote) => MarketMessage::Event(Event::Quote(quote)),
+                Scanned::Trade(trade) => MarketMessage::Event(Event::Trade(trade)),
+                Scanned::OtherTrade => {
+                    self.counts.ignored += 1;
+                    MarketMessage::Ignored
+                }
+            });
+        }
+        let (symbols, markets, levels) = (&self.symbols, &self.markets, &mut self.levels);
+        let result = self.json.with(buf, len, |root| general(symbols, markets, levels, root));
+        self.counts.parsed += 1;
+        match result {
+            Ok(Parsed::Depth { instrument, first, last, prev, time }) => {
+                Ok(MarketMessage::Event(Event::Depth(DepthUpdate {
+                    instrument,
+                    first: Seq(first),
+                    last: Seq(last),
+                    prev: Seq(prev),
+                    venue_time: time,
+                    bids: self.levels.bids(),
+                    asks: self.levels.asks(),
+                })))
+            }
+            Ok(Parsed::Event(event)) => Ok(MarketMessage::Event(event)),
+            Ok(Parsed::Response { id, code }) => Ok(MarketMessage::Response { id, code }),
+            Ok(Parsed::Ignored) => {
+                self.counts.ignored += 1;
+                Ok(MarketMessage::Ignored)
+            }
+            Err(fault) => {
+                self.counts.faults += 1;
+                Err(fault)
+            }
+        }
+    }
+
+    /// The body of `GET /fapi/v1/depth`. Same rules as [`MarketDecoder::decode`].
+    ///
+    /// # Errors
+    /// Any fault of the message, precisely.
+    ///
+    /// # Panics
+    /// When the instrument is not one of the decoder's.
+    pub fn decode_snapshot<'a>(
+        &'a mut self,
+        instrument: InstrumentId,
+        body: &'a mut [u8],
+        len: usize,
+    ) -> Result<DepthSnapshot<'a>, DecodeError> {
+        let (market, levels) = (&self.markets[usize::from(instrument.0)], &mut self.levels);
+        let (last, time) = self.json.with(body, len, |root| {
+            let last = integer_u64(root, "lastUpdateId")?;
+            // Old answers carry no times.
+            let time = if root.contains_key("T") { unsigned_millis(root, "T")? } else { Nanos::ZERO };
+            levels.clear();
+            general_levels(root, "bids", market, levels)?;
+            levels.end_bids();
+            general_levels(root, "asks", market, levels)?;
+            Ok((last, time))
+        })?;
+        Ok(DepthSnapshot {
+            instrument,
+            last: Seq(last),
+            venue_time: time,
+            bids: self.levels.bids(),
+            asks: self.levels.asks(),
+        })
+    }
+}
+
+impl MarketCodec for MarketDecoder {
+    fn decode<'a>(&'a mut self, buf: &'a mut [u8], len: usize) -> Result<MarketMessage<'a>, DecodeError> {
+        Self::decode(self, buf, len)
+    }
+    fn decode_snapshot<'a>(
+        &'a mut self,
+        instrument: InstrumentId,
+        body: &'a mut [u8],
+        len: usize,
+    ) -> Result<DepthSnapshot<'a>, DecodeError> {
+        Self::decode_snapshot(self, instrument, body, len)
+    }
+}
+
+const fn millis(time: u64) -> Nanos {
+    // `Cursor::number` takes at most 18 digits; times beyond i64 nanoseconds are refused before.
+    Nanos::from_millis(time as i64)
+}
+
+/// Largest time in ms that nanoseconds hold.
+const MILLIS_MAX: u64 = (i64::MAX / 1_000_000) as u64;
+
+/// Reads the exact form of a frame from left to right.
+struct Cursor<'a> {
+    buf: &'a [u8],
+    len: usize,
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    /// Takes `word` if it is next.
+    #[inline(always)]
+    fn take<const N: usize>(&mut self, word: &[u8; N]) -> Option<()> {
+        let next: &[u8; N] = self.buf.get(self.at..self.at + N)?.try_into().ok()?;
+        if next != word {
+            return None;
+        }
+        self.at += N;
+        Some(())
+    }
+
+    /// A JSON whole number of at most 18 digits.
+    #[inline(always)]
+    fn number(&mut self) -> Option<u64> {
+        let start = self.at;
+        let mut value = 0_u64;
+        if let Some(word) = self.buf.get(start..start + 8) {
+            let word = u64::from_le_bytes(word.try_into().ok()?) ^ 0x3030_3030_3030_3030;
+            if (word | word.wrapping_add(0x0606_0606_0606_0606)) & 0xf0f0_f0f0_f0f0_f0f0 == 0 {
+                value = eight_digits(word);
+                self.at += 8;
+            }
+        }
+        loop {
+            let digit = self.buf.get(self.at)?.wrapping_sub(b'0');
+            if digit > 9 {
+                break;
+            }
+            value = value * 10 + u64::from(digit);
+            self.at += 1;
+            if self.at - start > 18 {
+                return None;
+            }
+        }
+        let digits = self.at - start;
+        (digits > 0 && (digits == 1 || self.buf[start] != b'0')).then_some(value)
+    }
+
+    /// A time in ms that fits [`Nanos`].
+    #[inline(always)]
+    fn time(&mut self) -> Option<u64> {
+        self.number().filter(|time| *time <= MILLIS_MAX)
+    }
+
+    /// The rest of a string up to its quote, which is taken too. Only plain ASCII without escapes.
+    #[inline(always)]
+    fn string(&mut self) -> Option<&'a [u8]> {
+        let start = self.at;
+        loop {
+            match *self.buf.get(self.at)? {
+                b'"' => break,
+                b'\\' | 0..=0x1f | 0x7f.. => return None,
+                _ => self.at += 1,
+            }
+        }
+        let text = &self.buf[start..self.at];
+        self.at += 1;
+        Some(text)
+    }
+
+    /// A number text of a column up to its quote, which is taken too.
+    #[inline(always)]
+    fn count(&mut self, column: &mut Column) -> Option<i64> {
+        let start = self.at;
+        let text = self.string()?;
+        if let Some(count) = column.count(self.buf, start, start + text.len()) {
+            return Some(count);
+        }
+        column.learn(text);
+        column.count(self.buf, start, start + text.len())
+    }
+}
+
+/// The scanners. `None` is "not in the exact form": nothing was decided and nothing was changed but the level buffer.
+#[inline]
+fn scan(
+    scanner: Scanner,
+    symbols: &Symbols,
+    markets: &mut [Market],
+    levels: &mut LevelBuf,
+    buf: &[u8],
+    len: usize,
+) -> Option<Scanned> {
+    let mut cursor = Cursor { buf, len, at: 0 };
+    let combined = cursor.take(b"{\"stream\":\"").is_some();
+    if combined {
+        cursor.string()?;
+        cursor.take(b",\"data\":")?;
+    }
+    cursor.take(b"{\"e\":\"")?;
+    let found = match *buf.get(cursor.at)? {
+        b'b' => scan_quote(&mut cursor, symbols, markets)?,
+        b't' => scan_trade(&mut cursor, symbols, markets)?,
+        b'd' => scan_depth(&mut cursor, scanner, symbols, markets, levels)?,
+        _ => return None,
+    };
+    // Added in 2026: the contract type, last.
+    if buf.get(cursor.at) == Some(&b',') {
+        cursor.take(b",\"st\":")?;
+        cursor.number()?;
+    }
+    cursor.take(b"}")?;
+    if combined {
+        cursor.take(b"}")?;
+    }
+    (cursor.at == cursor.len).then_some(found)
+}
+
+/// `"s":"<symbol>"` behind its first quotes, and the pair that 2026 frames add.
+#[inline(always)]
+fn scan_symbol(cursor: &mut Cursor<'_>, symbols: &Symbols) -> Option<InstrumentId> {
+    let instrument = symbols.find(cursor.string()?)?;
+    if cursor.take(b",\"ps\":\"").is_some() {
+        cursor.string()?;
+    }
+    Some(instrument)
+}
+
+#[inline]
+fn scan_quote(cursor: &mut Cursor<'_>, symbols: &Symbols, markets: &mut [Market]) -> Option<Scanned> {
+    cursor.take(b"bookTicker\",\"u\":")?;
+    let seq = cursor.number()?;
+    cursor.take(b",\"s\":\"")?;
+    let instrument = scan_symbol(cursor, symbols)?;
+    let market = &mut markets[usize::from(instrument.0)];
+    cursor.take(b",\"b\":\"")?;
+    let bid = cursor.count(&mut market.price)?;
+    cursor.take(b",\"B\":\"")?;
+    let bid_qty = cursor.count(&mut market.qty)?;
+    cursor.take(b",\"a\":\"")?;
+    let ask = cursor.count(&mut market.price)?;
+    cursor.take(b",\"A\":\"")?;
+    let ask_qty = cursor.count(&mut market.qty)?;
+    cursor.take(b",\"T\":")?;
+    let time = cursor.time()?;
+    cursor.take(b",\"E\":")?;
+    cursor.number()?;
+    Some(Scanned::Quote(BestQuote {
+        instrument,
+        seq: Seq(seq),
+        bid: Level { price: Ticks(bid), qty: Lots(bid_qty) },
+        ask: Level { price: Ticks(ask), qty: Lots(ask_qty) },
+        venue_time: millis(time),
+    }))
+}
+
+#[inline]
+fn scan_trade(cursor: &mut Cursor<'_>, symbols: &Symbols, markets: &mut [Market]) -> Option<Scanned> {
+    cursor.take(b"trade\",\"E\":")?;
+    cursor.number()?;
+    cursor.take(b",\"T\":")?;
+    let time = cursor.time()?;
+    cursor.take(b",\"s\":\"")?;
+    let instrument = scan_symbol(cursor, symbols)?;
+    let market = &mut markets[usize::from(instrument.0)];
+    cursor.take(b",\"t\":")?;
+    let id = cursor.number()?;
+    cursor.take(b",\"p\":\"")?;
+    let price = cursor.count(&mut market.price)?;
+    cursor.take(b",\"q\":\"")?;
+    let qty = cursor.count(&mut market.qty)?;
+    cursor.take(b",\"X\":\"")?;
+    let of_market = cursor.string()? == b"MARKET";
+    cursor.take(b",\"m\":")?;
+    let taker = if cursor.take(b"true").is_some() {
+        Side::Sell
+    } else {
+        cursor.take(b"false")?;
+        Side::Buy
+    };
+    if !of_market {
+        return Some(Scanned::OtherTrade);
+    }
+    Some(Scanned::Trade(Trade {
+        instrument,
+        id,
+        price: Ticks(price),
+        qty: Lots(qty),
+        taker,
+        aggregate: false,
+        venue_time: millis(time),
+    }))
+}
+
+#[inline]
+fn scan_depth(
+    cursor: &mut Cursor<'_>,
+    scanner: Scanner,
+    symbols: &Symbols,
+    markets: &mut [Market],
+    levels: &mut LevelBuf,
+) -> Option<Scanned> {
+    cursor.take(b"depthUpdate\",\"E\":")?;
+    cursor.number()?;
+    cursor.take(b",\"T\":")?;
+    let time = cursor.time()?;
+    cursor.take(b",\"s\":\"")?;
+    let instrument = scan_symbol(cursor, symbols)?;
+    let market = &mut markets[usize::from(instrument.0)];
+    cursor.take(b",\"U\":")?;
+    let first = cursor.number()?;
+    cursor.take(b",\"u\":")?;
+    let last = cursor.number()?;
+    cursor.take(b",\"pu\":")?;
+    let prev = cursor.number()?;
+    levels.clear();
+    cursor.take(b",\"b\":")?;
+    scan_levels(cursor, scanner, market, levels)?;
+    levels.end_bids();
+    cursor.take(b",\"a\":")?;
+    scan_levels(cursor, scanner, market, levels)?;
+    Some(Scanned::Depth { instrument, first, last, prev, time })
+}
+
+#[inline]
+fn scan_levels(cursor: &mut Cursor<'_>, scanner: Scanner, market: &mut Market, levels: &mut LevelBuf) -> Option<()> {
+    // The first level shows how many decimals the venue writes now; the filters do not say.
+    if cursor.buf.get(cursor.at..cursor.at + 3) == Some(b"[[\"") {
+        let mut look = Cursor { buf: cursor.buf, len: cursor.len, at: cursor.at + 3 };
+        market.price.learn(look.string()?);
+        look.take(b",\"")?;
+        market.qty.learn(look.string()?);
+    }
+    let push = |price, qty| levels.push(Level { price, qty });
+    cursor.at = scanner.levels(cursor.buf, cursor.len, cursor.at, &market.price, &market.qty, push)?;
+    Some(())
+}
+
+/// What the general path found; levels are in the level buffer.
+enum Parsed {
+    Depth { instrument: InstrumentId, first: u64, last: u64, prev: u64, time: Nanos },
+    Event(Event<'static>),
+    Response { id: u64, code: i32 },
+    Ignored,
+}
+
+/// The general path: any JSON form of the same messages.
+fn general(
+    symbols: &Symbols,
+    markets: &[Market],
+    levels: &mut LevelBuf,
+    root: tape::Value<'_, '_>,
+) -> Result<Parsed, DecodeError> {
+    if !root.is_object() {
+        return Err(DecodeError::WrongShape { expected: "an object" });
+    }
+    let data = root.get("data").unwrap_or(root);
+    let Some(event) = data.get("e") else {
+        return response(root);
+    };
+    let event = event.as_str().ok_or(DecodeError::WrongType { key: "e", expected: "a string" })?;
+    if !matches!(event, "depthUpdate" | "bookTicker" | "trade" | "aggTrade" | "markPriceUpdate") {
+        return Ok(Parsed::Ignored);
+    }
+    let instrument = symbols.require(text(data, "s")?)?;
+    let market = &markets[usize::from(instrument.0)];
+    match event {
+        "depthUpdate" => {
+            levels.clear();
+            general_levels(data, "b", market, levels)?;
+            levels.end_bids();
+            general_levels(data, "a", market, levels)?;
+            Ok(Parsed::Depth {
+                instrument,
+                first: integer_u64(data, "U")?,
+                last: integer_u64(data, "u")?,
+                prev: integer_u64(data, "pu")?,
+                time: unsigned_millis(data, "T")?,
+            })
+        }
+        "bookTicker" => {
+            let level = |price, qty| Ok(Level { price: market.ticks(data, price)?, qty: market.lots(data, qty)? });
+            Ok(Parsed::Event(Event::Quote(BestQuote {
+                instrument,
+                seq: Seq(integer_u64(data, "u")?),
+                bid: level("b", "B")?,
+                ask: level("a", "A")?,
+                venue_time: unsigned_millis(data, "T")?,
+            })))
+        }
+        "markPriceUpdate" => {
+            let price =
+                |key| Price::parse(text(data, key)?.as_bytes()).map_err(|fault| DecodeError::BadNumber { key, fault });
+            let mark = price("p")?;
+            // Delivery contracts have no funding: an empty rate is documented for them.
+            let rate = text(data, "r")?;
+            let funding_rate = if rate.is_empty() { Ok(Rate::ZERO) } else { Rate::parse(rate.as_bytes()) };
+            Ok(Parsed::Event(Event::Mark(MarkPrice {
+                instrument,
+                mark,
+                index: price("i")?,
+                funding_rate: funding_rate.map_err(|fault| DecodeError::BadNumber { key: "r", fault })?,
+                next_funding: unsigned_millis(data, "T")?,
+                venue_time: unsigned_millis(data, "E")?,
+            })))
+        }
+        _ => {
+            let aggregate = event == "aggTrade";
+            if !aggregate && text(data, "X")? != "MARKET" {
+                return Ok(Parsed::Ignored);
+            }
+            let buyer_is_maker = data
+                .get("m")
+                .ok_or(DecodeError::MissingKey { key: "m" })?
+                .as_bool()
+                .ok_or(DecodeError::WrongType { key: "m", expected: "true or false" })?;
+            Ok(Parsed::Event(Event::Trade(Trade {
+                instrument,
+                id: integer_u64(data, if aggregate { "a" } else { "t" })?,
+                price: market.ticks(data, "p")?,
+                qty: market.lots(data, "q")?,
+                taker: if buyer_is_maker { Side::Sell } else { Side::Buy },
+                aggregate,
+                venue_time: unsigned_millis(data, "T")?,
+            })))
+        }
+    }
+}
+
+/// `{"result":null,"id":1}`, `{"error":{"code":2,"msg":".."},"id":1}` or `{"code":2,"msg":".."}`.
+fn response(root: tape::Value<'_, '_>) -> Result<Parsed, DecodeError> {
+    let id = root.get("id").and_then(|id| id.as_u64()).unwrap_or(0);
+    let refusal = root.get("error").unwrap_or(root);
+    if let Some(code) = refusal.get("code") {
+        let code = code.as_i32().ok_or(DecodeError::WrongType { key: "code", expected: "a whole number" })?;
+        return Ok(Parsed::Response { id, code });
+    }
+    if root.contains_key("result") {
+        return Ok(Parsed::Response { id, code: 0 });
+    }
+    Err(DecodeError::MissingKey { key: "e" })
+}
+
+impl Market {
+    fn ticks(&self, data: tape::Value<'_, '_>, key: &'static str) -> Result<Ticks, DecodeError> {
+        count(self.tick, text(data, key)?, key).map(Ticks)
+    }
+    fn lots(&self, data: tape::Value<'_, '_>, key: &'static str) -> Result<Lots, DecodeError> {
+        count(self.lot, text(data, key)?, key).map(Lots)
+    }
+}
+
+/// Steps in a text that cannot be negative.
+pub(super) fn count(step: Step, text: &str, key: &'static str) -> Result<i64, DecodeError> {
+    if text.starts_with('-') {
+        return Err(DecodeError::Negative { key });
+    }
+    step.parse_count(text.as_bytes()).map_err(|fault| DecodeError::BadNumber { key, fault })
+}
+
+fn general_levels(
+    data: tape::Value<'_, '_>,
+    key: &'static str,
+    market: &Market,
+    levels: &mut LevelBuf,
+) -> Result<(), DecodeError> {
+    const PAIR: DecodeError = DecodeError::WrongShape { expected: "a level of [price, quantity]" };
+    let array = data
+        .get(key)
+        .ok_or(DecodeError::MissingKey { key })?
+        .as_array()
+        .ok_or(DecodeError::WrongType { key, expected: "an array" })?;
+    for level in &array {
+        let level = level.as_array().ok_or(PAIR)?;
+        let mut parts = level.iter();
+        let (Some(price), Some(qty), None) = (parts.next(), parts.next(), parts.next()) else { return Err(PAIR) };
+        let number = DecodeError::WrongType { key, expected: "an array of number texts" };
+        let price = count(market.tick, price.as_str().ok_or(number)?, key)?;
+        let qty = count(market.lot, qty.as_str().ok_or(number)?, key)?;
+        if !levels.push(Level { price: Ticks(price), qty: Lots(qty) }) {
+            return Err(DecodeError::TooManyLevels { limit: levels.limit() });
+        }
+    }
+    Ok(())
+}

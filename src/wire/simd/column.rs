@@ -1,0 +1,137 @@
+//! The text form that all numbers of one column share (so many decimals), and the constants to convert such numbers fast.
+
+use crate::unit::Step;
+
+/// Longest number that the fast conversions take, in bytes.
+pub(super) const TEXT_MAX: usize = 16;
+
+/// Numbers with a fixed count of decimals, such as `61800.20`, as whole steps of an instrument's grid.
+/// A number is looked at as the 16 bytes that end at its last byte, so every decimal has a fixed offset.
+#[derive(Clone, Debug)]
+pub struct Column {
+    pub(super) step: Step,
+    /// Decimals in the text; 0 means no point at all.
+    places: usize,
+    /// What to xor the 16 bytes with so that a right digit becomes its value and the point becomes 0.
+    pub(super) pattern: [u8; 16],
+    /// Largest value that each byte may then have: 9 for a digit, 0 for the point and for decimals finer than the step.
+    pub(super) limit: [u8; 16],
+    /// Byte shuffle that leaves the digits that count, right-aligned; 0x80 gives 0.
+    pub(super) shuffle: [u8; 16],
+    /// As `limit`, for the bytes that must be 0.
+    zero_mask: u128,
+    drop_bits: u32,
+    fraction_mask: u128,
+    point_bits: u32,
+    /// Digits are worth `scale / mantissa` steps.
+    scale: u64,
+    mantissa: u64,
+}
+
+impl Column {
+    /// A column of numbers with `places` decimals on the grid of `step`. More decimals than the fast forms take (13) are
+    /// treated as none, so that no such number matches.
+    #[must_use]
+    pub fn new(step: Step, places: usize) -> Self {
+        let places = if places > TEXT_MAX - 3 { 0 } else { places };
+        let kept = places.min(step.places() as usize);
+        // Decimals behind the step's last one must be zeros; where none is left the point goes too.
+        let dropped = if kept == 0 && places > 0 { places + 1 } else { places - kept };
+        let point = (places > 0).then(|| TEXT_MAX - 1 - places);
+        let (mut pattern, mut limit) = ([b'0'; 16], [9_u8; 16]);
+        for at in TEXT_MAX - dropped..TEXT_MAX {
+            limit[at] = 0;
+        }
+        if let Some(point) = point {
+            pattern[point] = b'.';
+            limit[point] = 0;
+        }
+        let mut shuffle = [0x80_u8; 16];
+        let mut to = TEXT_MAX;
+        for from in (0..TEXT_MAX - dropped).rev().filter(|from| Some(*from) != point) {
+            to -= 1;
+            shuffle[to] = from as u8;
+        }
+        let zero_mask = limit.map(|limit| if limit == 0 { 0xff } else { 0 });
+        let fraction_mask = if kept == 0 { u128::MAX } else { !(u128::MAX >> (8 * kept as u32)) };
+        Self {
+            step,
+            places,
+            pattern,
+            limit,
+            shuffle,
+            zero_mask: u128::from_le_bytes(zero_mask),
+            drop_bits: 8 * dropped as u32,
+            fraction_mask,
+            point_bits: if kept == 0 { 0 } else { 8 },
+            scale: 10_u64.pow(step.places().saturating_sub(kept as u32).min(19)),
+            mantissa: step.mantissa() as u64,
+        }
+    }
+
+    /// Sets the column to the form of `text`, a number seen in it. Cheap when the form is known already.
+    #[inline]
+    pub fn learn(&mut self, text: &[u8]) {
+        let places = text.iter().rev().position(|byte| *byte == b'.').unwrap_or(0);
+        if places != self.places {
+            *self = Self::new(self.step, places);
+        }
+    }
+
+    /// Shortest text of the column: a digit, and the point with its decimals.
+    #[inline]
+    pub(super) const fn text_min(&self) -> usize {
+        if self.places == 0 { 1 } else { self.places + 2 }
+    }
+
+    /// Steps in the number `buf[start..end]`, or `None` when it does not have the column's form or is not on the grid.
+    #[inline]
+    #[must_use]
+    pub fn count(&self, buf: &[u8], start: usize, end: usize) -> Option<i64> {
+        let len = end.checked_sub(start)?;
+        if len < self.text_min() || len > TEXT_MAX {
+            return None;
+        }
+        let bytes: [u8; 16] = buf.get(end.checked_sub(TEXT_MAX)?..end)?.try_into().ok()?;
+        let digits = (u128::from_le_bytes(bytes) ^ u128::from_le_bytes(self.pattern))
+            & (u128::MAX << (8 * (TEXT_MAX - len) as u32));
+        const SIX: u128 = 0x06060606_06060606_06060606_06060606;
+        const HIGH: u128 = 0xf0f0f0f0_f0f0f0f0_f0f0f0f0_f0f0f0f0;
+        // A carry out of a byte needs a high nibble in it, which is refused anyway.
+        if (digits & self.zero_mask) | ((digits | digits.wrapping_add(SIX)) & HIGH) != 0 {
+            return None;
+        }
+        // Shifts by 128 cannot happen: at least one digit is kept.
+        let kept = digits << self.drop_bits;
+        let packed = (kept & self.fraction_mask) | ((kept & !self.fraction_mask) << self.point_bits);
+        let high = packed as u64;
+        let low = eight_digits((packed >> 64) as u64);
+        self.steps(if high == 0 { low } else { eight_digits(high) * 100_000_000 + low })
+    }
+
+    /// Steps that `digits` (the number without its point and without dropped decimals) are worth.
+    #[inline]
+    pub(super) fn steps(&self, digits: u64) -> Option<i64> {
+        let mut value = digits;
+        if self.scale != 1 {
+            value = value.checked_mul(self.scale)?;
+        }
+        if self.mantissa != 1 {
+            if !value.is_multiple_of(self.mantissa) {
+                return None;
+            }
+            value /= self.mantissa;
+        }
+        i64::try_from(value).ok()
+    }
+}
+
+/// Value of eight digit bytes (0..=9 each), the first in the lowest byte.
+#[inline]
+pub(crate) const fn eight_digits(digits: u64) -> u64 {
+    const PAIR: u64 = 0x0000_00ff_0000_00ff;
+    let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8);
+    ((pairs & PAIR).wrapping_mul(100 + (1_000_000 << 32)))
+        .wrapping_add(((pairs >> 16) & PAIR).wrapping_mul(1 + (10_000 << 32)))
+        >> 32
+}
