@@ -6,6 +6,7 @@ pub mod engine;
 mod engine_keys;
 pub mod load;
 pub mod perpetual;
+pub mod pmm;
 pub mod problem;
 pub mod reference;
 pub mod schema;
