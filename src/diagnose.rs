@@ -48,11 +48,11 @@ fn render(problem: &Problem, severity: Severity, theme: GraphicalTheme) -> Strin
 /// The line of a problem, and the problem's bytes in the file, cut at the end of the line.
 fn line_of(problem: &Problem) -> Option<(Line, std::ops::Range<usize>)> {
     let span = problem.span.clone()?;
-    let text = load::read_text(Path::new(&problem.file)).ok()?;
+    let text = load::read_text(Path::new(&*problem.file)).ok()?;
     let start = text.get(..span.start)?.rfind('\n').map_or(0, |at| at + 1);
     let end = text[span.start..].find('\n').map_or(text.len(), |at| span.start + at);
     let number = text[..start].matches('\n').count();
-    let line = Line { file: problem.file.clone(), text: text[start..end].to_owned(), start, number };
+    let line = Line { file: problem.file.to_string(), text: text[start..end].to_owned(), start, number };
     Some((line, span.start..span.end.clamp(span.start, end)))
 }
 

@@ -1,6 +1,7 @@
 //! The API key and its secret, from the environment or a file that only its owner can read. Never printed, logged or journalled.
 
 use crate::config::engine::{CredentialKind, CredentialSettings, CredentialSource};
+use crate::config::problem::line_of;
 use secrecy::SecretString;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
@@ -134,12 +135,12 @@ fn read_file(path: &Path) -> Result<(Zeroizing<String>, Zeroizing<String>), Cred
         return Err(malformed(": it is larger than 64 KiB".to_owned()));
     }
     let table = toml::de::DeTable::parse(&text).map_err(|error| {
-        let line = error.span().map_or(1, |span| crate::config::problem::line_of(&text, span.start));
+        let line = error.span().map_or(1, |span| line_of(&text, span.start));
         malformed(format!(" in line {line}"))
     })?;
     let (mut key, mut secret) = (None, None);
     for (name, value) in table.get_ref() {
-        let line = crate::config::problem::line_of(&text, name.span().start);
+        let line = line_of(&text, name.span().start);
         let held = match name.get_ref().as_ref() {
             "key" => &mut key,
             "secret" => &mut secret,

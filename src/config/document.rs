@@ -2,7 +2,7 @@
 //!
 //! Values keep the digits that the user wrote: no number passes through a binary fraction here.
 
-use crate::config::problem::Problem;
+use crate::config::problem::{Problem, line_of};
 use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 use std::ops::Range;
 use toml::de::{DeTable, DeValue};
@@ -214,7 +214,7 @@ impl<'a, I: Iterator<Item = Result<(Event<'a>, Span), ScanError>>> YamlReader<'a
             let Some((event, span)) = self.event()? else { break };
             let entry = Entry { key: key.into_owned(), key_span, node: self.node(event, span, depth + 1)? };
             if let Some(first) = entries.iter().find(|first| first.key == entry.key) {
-                let line = crate::config::problem::line_of(self.text, first.key_span.start);
+                let line = line_of(self.text, first.key_span.start);
                 let message = format!("the key is set a second time; the first is in line {line}");
                 let problem = self.problem(entry.key_span.clone(), &entry.key, message, "each key once");
                 self.problems.push(problem);
@@ -387,7 +387,7 @@ mod tests {
                 pair("threads.engine_core", "10")
             ]
         );
-        assert_eq!(crate::config::problem::line_of(text, entries[1].key_span.start), 3);
+        assert_eq!(line_of(text, entries[1].key_span.start), 3);
     }
 
     #[test]

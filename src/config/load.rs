@@ -3,7 +3,7 @@
 use crate::config::document::{self, Entry, Format};
 use crate::config::engine::EngineSettings;
 use crate::config::perpetual::{self, PerpetualSettings};
-use crate::config::problem::{Problem, nearest};
+use crate::config::problem::{Problem, line_of, nearest};
 use crate::config::schema::{Key, Settings};
 use std::io::Read;
 use std::path::Path;
@@ -170,7 +170,7 @@ impl Source<'_> {
         let span = if entry.node.span.is_empty() { entry.key_span.clone() } else { entry.node.span.clone() };
         let mut problem = Problem::at(self.file, self.text, span, &entry.key, message, valid);
         // The line is the key's: a map's value begins a line later.
-        problem.line = Some(crate::config::problem::line_of(self.text, entry.key_span.start));
+        problem.line = Some(line_of(self.text, entry.key_span.start));
         if confidential(&entry.key) {
             problem.span = None;
         }
@@ -287,7 +287,7 @@ impl Source<'_> {
                 problems.push(self.between(entries, keys, message));
             }
         }
-        problems.sort_by_key(|problem| problem.line.unwrap_or(usize::MAX));
+        problems.sort_by_key(|problem| problem.line.unwrap_or(u32::MAX));
         if problems.is_empty() {
             let warnings = settings.warnings().into_iter().map(|text| self.between(entries, keys, text)).collect();
             Ok(Loaded { settings, warnings })
@@ -311,7 +311,8 @@ impl Source<'_> {
             let known = if near.is_empty() { names.collect() } else { near };
             ("unknown key".to_owned(), known.join(", "))
         };
-        Problem { span: None, ..self.at(entry, message, valid) }.with_span(entry)
+        let span = (!confidential(&entry.key)).then(|| entry.key_span.clone());
+        Problem { span, ..self.at(entry, message, valid) }
     }
 
     /// A sentence about several keys, at the place of the first one it names.
@@ -322,13 +323,6 @@ impl Source<'_> {
             Some(entry) => self.at(entry, message, valid),
             None => Problem { key: first, ..Problem::of_file(self.file, message, valid) },
         }
-    }
-}
-
-impl Problem {
-    /// Marks the key itself, unless its line may hold a secret.
-    fn with_span(self, entry: &Entry) -> Self {
-        Self { span: (!confidential(&entry.key)).then(|| entry.key_span.clone()), ..self }
     }
 }
 

@@ -7,9 +7,9 @@ use std::ops::Range;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The file as the user named it.
-    pub file: String,
+    pub file: Box<str>,
     /// Its line, from 1; `None` where the fault is of the whole file (it cannot be read, a key is missing).
-    pub line: Option<usize>,
+    pub line: Option<u32>,
     /// The key, empty where the fault is not of one key.
     pub key: String,
     /// What is wrong, with what was found.
@@ -25,7 +25,7 @@ impl Problem {
     #[must_use]
     pub fn of_file(file: &str, message: impl Into<String>, valid: impl Into<String>) -> Self {
         Self {
-            file: file.to_owned(),
+            file: file.into(),
             line: None,
             key: String::new(),
             message: message.into(),
@@ -73,8 +73,8 @@ impl fmt::Display for Problem {
 
 /// The line of byte `at`, from 1.
 #[must_use]
-pub fn line_of(text: &str, at: usize) -> usize {
-    1 + text.as_bytes().iter().take(at).filter(|&&byte| byte == b'\n').count()
+pub fn line_of(text: &str, at: usize) -> u32 {
+    text.as_bytes().iter().take(at).fold(1, |line, &byte| line + u32::from(byte == b'\n'))
 }
 
 /// The known name that `word` most likely stands for, if one is near enough: a third of its letters may differ.

@@ -13,7 +13,8 @@ use crate::journal::record::{self, Origin};
 use crate::journal::{AppendError, Writer};
 use crate::maker::{Blocks, Ladder, Maker, Output, Status};
 use crate::unit::{Nanos, Ticks};
-use crate::venue::binance::usdm::market::{MarketDecoder, MarketMessage};
+use crate::venue::binance::usdm::market::MarketDecoder;
+use crate::venue::codec::MarketMessage;
 
 /// Why the engine thread cannot go on as it is.
 #[derive(Debug, thiserror::Error)]

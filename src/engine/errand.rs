@@ -4,7 +4,7 @@ use super::connection::Connection;
 use super::ring::Outgoing;
 use crate::event::{Link, OrderEvent};
 use crate::instrument::InstrumentId;
-use crate::unit::Nanos;
+use crate::venue::binance::usdm::answer::Hint;
 
 /// Errands that may wait: one of each kind per instrument is far below this.
 pub const ERRANDS_CAPACITY: usize = 256;
@@ -29,10 +29,8 @@ pub enum Errand {
 pub enum Delivery {
     /// An established connection: order entry or private stream.
     Connection(Link, Box<Connection>),
+    /// The order socket cannot be had now: orders go by REST until it can.
+    RestOnly,
     /// An order's outcome by REST.
-    Order(OrderEvent),
-    /// The venue's clock minus ours.
-    ClockOffset(Nanos),
-    /// How long to send nothing but cancels (the venue said 429 or 418 to a REST call).
-    BackOff(Nanos),
+    Order(OrderEvent, Hint),
 }

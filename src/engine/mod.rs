@@ -15,5 +15,6 @@ pub mod pin;
 pub mod place;
 pub mod rest;
 pub mod ring;
+pub mod sender;
 pub mod turn;
 pub mod wait;

@@ -1,21 +1,14 @@
 //! REST calls to the venue, blocking: for the housekeeper and the order fallback. Never on the engine or I/O thread, never retries.
 
+use super::clock::Clock;
 use crate::unit::Nanos;
+use crate::venue::binance::usdm::order::RECV_WINDOW_MS;
+use crate::venue::binance::usdm::rest::{self, Method, RestRequest, VenueError};
+use crate::venue::binance::usdm::sign::Signer;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
-
-/// HTTP method of a call.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Method {
-    /// Reads.
-    Get,
-    /// Makes.
-    Post,
-    /// Changes.
-    Put,
-    /// Removes.
-    Delete,
-}
 
 /// What came back, whatever its status.
 #[derive(Clone, Debug)]
@@ -127,21 +120,79 @@ impl Rest {
         reply.body = body.map_err(|error| RestError::Unknown { url, reason: format!("body cut: {error}") })?;
         Ok(reply)
     }
+}
 
-    /// The venue's clock minus ours, from one `GET path` whose answer holds `serverTime` in ms; half the round trip is taken off.
+/// Why a call gave nothing that can be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// No reply.
+    #[error(transparent)]
+    Rest(#[from] RestError),
+    /// The venue refused.
+    #[error("{path}: {error}")]
+    Venue {
+        /// What was called.
+        path: &'static str,
+        /// The venue's words.
+        error: VenueError,
+    },
+}
+
+/// An account at a venue's REST endpoint: calls are stamped with the venue's time and signed.
+pub struct Caller {
+    rest: Rest,
+    signer: Option<Signer>,
+    clock: Clock,
+    offset: Arc<AtomicI64>,
+}
+
+impl Caller {
+    /// Without a signer only unsigned calls can be made.
+    #[must_use]
+    pub fn new(rest: Rest, signer: Option<Signer>, clock: Clock, offset: Arc<AtomicI64>) -> Self {
+        Self { rest, signer, clock, offset }
+    }
+
+    /// One call; a reply with an error status is not an error here.
+    ///
+    /// # Errors
+    /// See [`RestError`].
+    ///
+    /// # Panics
+    /// A signed call without a signer: a bug of the caller.
+    pub fn call(&self, request: &RestRequest) -> Result<Reply, RestError> {
+        if !request.signed {
+            return self.rest.call(request.method, request.path, &request.query);
+        }
+        let now = Nanos(self.clock.now().0 + self.offset.load(Ordering::Relaxed)).as_millis();
+        let signer = self.signer.as_ref().expect("a signed call has a signer");
+        self.rest.call(request.method, request.path, &signer.signed_query(&request.query, now, RECV_WINDOW_MS))
+    }
+
+    /// One call whose JSON is wanted.
+    ///
+    /// # Errors
+    /// No reply, or the venue refused.
+    pub fn json(&self, request: &RestRequest) -> Result<serde_json::Value, CallError> {
+        let reply = self.call(request)?;
+        rest::body(reply.status, &reply.body).map_err(|error| CallError::Venue { path: request.path, error })
+    }
+
+    /// Asks the venue for its time and keeps the difference to ours, half the round trip taken off.
     ///
     /// # Errors
     /// No answer, or one without a server time.
-    pub fn clock_offset(&self, path: &str, now: impl Fn() -> Nanos) -> Result<Nanos, RestError> {
-        let before = now();
-        let reply = self.call(Method::Get, path, "")?;
-        let after = now();
-        let time = serde_json::from_slice::<serde_json::Value>(&reply.body).ok();
-        let Some(server) = time.and_then(|body| body.get("serverTime")?.as_i64()) else {
-            let reason = format!("status {} without serverTime", reply.status);
-            return Err(RestError::Unknown { url: format!("{}{path}", self.base), reason });
+    pub fn sync_time(&self) -> Result<Nanos, CallError> {
+        let before = self.clock.now();
+        let answer = self.json(&rest::server_time())?;
+        let after = self.clock.now();
+        let Some(server) = answer["serverTime"].as_i64() else {
+            let error = VenueError { status: 200, code: 0, message: "no serverTime in the answer".to_owned() };
+            return Err(CallError::Venue { path: rest::TIME_PATH, error });
         };
-        Ok(Nanos::from_millis(server) - Nanos(before.0 + (after.0 - before.0) / 2))
+        let offset = Nanos::from_millis(server) - Nanos(before.0 + (after.0 - before.0) / 2);
+        self.offset.store(offset.0, Ordering::Relaxed);
+        Ok(offset)
     }
 }
 

@@ -75,7 +75,7 @@ impl CaptureMarket {
     /// Reads on to the next frame that is played.
     fn look_ahead(&mut self) -> Result<(), CaptureError> {
         while self.ahead.is_none() {
-            let Some(line) = self.reader.next()? else { return Ok(()) };
+            let Some(line) = self.reader.next_line()? else { return Ok(()) };
             let (received, number) = (line.received, line.number);
             let held = hold(line.json, &self.instrument, &mut self.bids, &mut self.asks)
                 .map_err(|why| CaptureError::Frame { path: self.reader.path().to_owned(), line: number, why })?;

@@ -70,7 +70,7 @@ impl CaptureReader {
     ///
     /// # Errors
     /// The file is damaged at this line. Everything before it was good; calling again after an error is an error again or the end.
-    pub fn next(&mut self) -> Result<Option<Line<'_>>, CaptureError> {
+    pub fn next_line(&mut self) -> Result<Option<Line<'_>>, CaptureError> {
         loop {
             self.text.clear();
             self.line += 1;
@@ -150,7 +150,7 @@ mod tests {
         let mut reader = CaptureReader::open(file.path()).unwrap();
         let mut lines = Vec::new();
         loop {
-            match reader.next() {
+            match reader.next_line() {
                 Ok(Some(line)) => {
                     let json = String::from_utf8(line.json.to_vec()).unwrap();
                     lines.push((line.received.0, json, line.number));

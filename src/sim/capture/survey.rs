@@ -8,7 +8,8 @@
 //! absolute, so what a price first shows also stood there before, unless the market traded through it in between: a bid that
 //! is first mentioned when the best bid has already been below it cannot have stood there. The others, from depth frames,
 //! best quotes and inline snapshots alike, make the start book. It cannot cross: until its first mention each such bid has
-//! been at or below every best bid. Levels that are never mentioned are missing; levels first mentioned by their deletion too.
+//! been at or below every best bid. Levels that are never mentioned are missing; levels first mentioned by their deletion too;
+//! far from the touch and outside a snapshot's range, levels that came later are there too early.
 
 use super::frame::{self, Frame, Texts};
 use super::{CaptureError, CaptureReader};
@@ -66,6 +67,8 @@ struct Collected {
     first: [HashMap<i128, i128>; 2],
     /// The lowest best bid and the highest best ask so far.
     extremes: Option<(i128, i128)>,
+    /// The lowest bid and the highest ask of the last inline snapshot: between them every level was told.
+    told: Option<(i128, i128)>,
     start: Option<Seq>,
     marks: bool,
 }
@@ -81,9 +84,10 @@ impl Collected {
             (Side::Buy, Some((lowest, _))) => price <= lowest,
             (Side::Sell, Some((_, highest))) => price >= highest,
         };
+        let told = self.told.is_some_and(|(lowest, highest)| (lowest..=highest).contains(&price));
         let known = &mut self.first[side.index()];
         if known.len() < PRICES_MAX {
-            known.entry(price).or_insert(if stood { qty } else { 0 });
+            known.entry(price).or_insert(if stood && !told { qty } else { 0 });
         }
         Ok(())
     }
@@ -110,6 +114,9 @@ impl Collected {
             Frame::Snapshot(snapshot) if self.concerns_us(snapshot) => {
                 snapshot.bids.iter().try_for_each(|&level| self.level(Side::Buy, level))?;
                 snapshot.asks.iter().try_for_each(|&level| self.level(Side::Sell, level))?;
+                if let (Some(&[bid, _]), Some(&[ask, _])) = (snapshot.bids.last(), snapshot.asks.last()) {
+                    self.told = Some((self.prices.add(bid)?, self.prices.add(ask)?));
+                }
             }
             Frame::Snapshot(_) | Frame::Other => {}
         }
@@ -134,7 +141,7 @@ pub(super) fn survey(path: &Path, symbol: Option<&str>) -> Result<Survey, Captur
     let mut collected = Collected::default();
     let mut damage = None;
     loop {
-        let (json, line) = match reader.next() {
+        let (json, line) = match reader.next_line() {
             Ok(Some(line)) => (line.json, line.number),
             Ok(None) => break,
             Err(error) => {

@@ -120,13 +120,13 @@ mod tests {
             assert!(matches!(CaptureWriter::create(&path), Err(CaptureError::Open { .. })), "never replaced");
             let mut reader = CaptureReader::open(&path).unwrap();
             for n in 0..3_i64 {
-                let line = reader.next().unwrap().unwrap();
+                let line = reader.next_line().unwrap().unwrap();
                 assert_eq!(
                     (line.received.0, line.json),
                     (1_723_161_255_030_314_667 + n, format!("{{\"n\":{n}}}").as_bytes())
                 );
             }
-            assert!(reader.next().unwrap().is_none());
+            assert!(reader.next_line().unwrap().is_none());
         }
     }
 
@@ -138,8 +138,8 @@ mod tests {
         writer.append(Nanos(1_723_161_255_030_314_667), b"{}").unwrap();
         writer.flush().unwrap();
         let mut reader = CaptureReader::open(&path).unwrap();
-        assert!(reader.next().unwrap().is_some());
-        assert!(matches!(reader.next(), Err(CaptureError::Truncated { line: 2, .. })));
+        assert!(reader.next_line().unwrap().is_some());
+        assert!(matches!(reader.next_line(), Err(CaptureError::Truncated { line: 2, .. })));
         writer.finish().unwrap();
     }
 }

@@ -1,6 +1,7 @@
 //! The market that the pretend venue plays: events in the venue's words and times, from a seed or from a recording.
 //! Pure: no clock, no I/O, no float; knows neither own orders nor accounts.
 
+mod aggregate;
 mod book;
 mod mark;
 mod profile;
@@ -8,14 +9,15 @@ mod random;
 mod schedule;
 mod synthetic;
 
+pub use aggregate::Aggregator;
 pub use book::TrueBook;
 pub(in crate::sim) use mark::MarkModel;
 pub use profile::Profile;
 pub use schedule::{Regime, Schedule};
 pub use synthetic::SyntheticMarket;
 
-use crate::event::{BestQuote, DepthUpdate, Level, MarkPrice, Side, Trade};
-use crate::instrument::Instrument;
+use crate::event::{BestQuote, DepthUpdate, Event, Level, MarkPrice, Side, Trade};
+use crate::instrument::{Instrument, InstrumentId};
 use crate::unit::{Lots, Nanos, Price, Seq, Ticks};
 
 /// What happened in the market.
@@ -34,6 +36,19 @@ pub enum MarketKind<'a> {
         /// Estimated settle price, which only the frame carries.
         settle: Price,
     },
+}
+
+impl<'a> MarketKind<'a> {
+    /// The same as an event of `instrument`: sources number their only instrument zero.
+    #[must_use]
+    pub fn event(self, instrument: InstrumentId) -> Event<'a> {
+        match self {
+            Self::Trade(trade) => Event::Trade(Trade { instrument, ..trade }),
+            Self::Quote(quote) => Event::Quote(BestQuote { instrument, ..quote }),
+            Self::Depth(update) => Event::Depth(DepthUpdate { instrument, ..update }),
+            Self::Mark { mark, .. } => Event::Mark(MarkPrice { instrument, ..mark }),
+        }
+    }
 }
 
 /// One fact of the market at a time.

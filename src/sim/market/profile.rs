@@ -163,9 +163,9 @@ pub(super) const TOUCH_CHANGE_LOTS: [(i64, i64); 15] = [
 /// The quantity that a touch tends to, lots.
 pub(super) const TOUCH_LOTS: [(i64, i64); 11] = [
     (0, 2),
-    (50_000, 20),
-    (100_000, 80),
-    (250_000, 700),
+    (60_000, 10),
+    (170_000, 60),
+    (300_000, 900),
     (500_000, 2_900),
     (750_000, 5_600),
     (900_000, 9_000),

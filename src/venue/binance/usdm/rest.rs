@@ -42,6 +42,12 @@ fn call(method: Method, path: &'static str, query: impl Into<String>, signed: bo
 /// Path of the server time, which needs no signature.
 pub const TIME_PATH: &str = "/fapi/v1/time";
 
+/// The venue's clock.
+#[must_use]
+pub fn server_time() -> RestRequest {
+    call(Method::Get, TIME_PATH, "", false)
+}
+
 /// All symbols' terms.
 #[must_use]
 pub fn exchange_info() -> RestRequest {

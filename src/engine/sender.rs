@@ -1,0 +1,531 @@
+//! The I/O thread: takes commands from the ring, encodes, signs and sends them, and brings back what the venue says.
+//! Never decides what to trade, never sends an order twice, never blocks on a call.
+
+use super::clock::Clock;
+use super::connection::{Connection, LinkFault};
+use super::errand::{Delivery, Errand};
+use super::place::{Pass, Place, at_token};
+use super::ring::{Answer, Outgoing, push_waiting};
+use super::wait::{Poller, WakeHandle};
+use crate::event::{
+    ClientId, Command, CommandKind, Link, LinkState, Operator, OrderEvent, OrderEventKind, OrderSource,
+};
+use crate::instrument::{Instrument, InstrumentId};
+use crate::journal::command_page::CommandWatch;
+use crate::journal::counters::{CounterWriter, Slot};
+use crate::journal::histogram::StageWriter;
+use crate::unit::Nanos;
+use crate::venue::binance::usdm::account::{PrivateDecoder, PrivateEvent};
+use crate::venue::binance::usdm::answer::{Hint, bare};
+use crate::venue::binance::usdm::client_id::Prefix;
+use crate::venue::binance::usdm::limits::Limits;
+use crate::venue::binance::usdm::order::{OrderEncoder, REQUEST_MAX, decode};
+use arrayvec::ArrayString;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+/// Place numbers of the two connections.
+const ORDER_ENTRY: usize = 0;
+const PRIVATE: usize = 1;
+/// Requests that may be under way; more are answered with [`OrderEventKind::NotSent`].
+const FLIGHT_MAX: usize = 512;
+/// How often the thread looks at its slow things.
+const SLOW_INTERVAL: Nanos = Nanos::from_millis(5);
+
+/// A request whose answer has not come.
+#[derive(Clone, Copy)]
+struct Flight {
+    command: Command,
+    sent_at: Nanos,
+}
+
+/// How orders leave now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Way {
+    /// Not at all.
+    Down,
+    /// The WebSocket is there but has not logged on yet.
+    LoggingOn,
+    /// By WebSocket.
+    Socket,
+    /// By REST, through the housekeeper's helper.
+    Rest,
+}
+
+/// The stages that this thread measures.
+pub struct Measured {
+    /// Order ring to here.
+    pub ring_wait: StageWriter,
+    /// Encode and sign.
+    pub encode: StageWriter,
+    /// The socket write.
+    pub write: StageWriter,
+    /// Frame received to the end of the write.
+    pub tick_to_wire: StageWriter,
+    /// Write to answer.
+    pub round_trip: StageWriter,
+}
+
+/// The I/O thread's state. Built by `wiring`, run by one thread.
+pub struct Sender {
+    /// The time source.
+    pub clock: Clock,
+    /// The sockets.
+    pub poller: Poller,
+    /// What is traded, by id.
+    pub instruments: Vec<Instrument>,
+    /// Marks our orders.
+    pub prefix: Prefix,
+    /// From the engine.
+    pub orders: rtrb::Consumer<Outgoing>,
+    /// To the engine.
+    pub answers: rtrb::Producer<Answer>,
+    /// Wakes the engine.
+    pub engine_wake: WakeHandle,
+    /// From the housekeeper.
+    pub deliveries: crossbeam::channel::Receiver<Delivery>,
+    /// To the housekeeper.
+    pub errands: crossbeam::channel::Sender<Errand>,
+    /// Commands to requests.
+    pub encoder: OrderEncoder,
+    /// Private frames to events.
+    pub decoder: PrivateDecoder,
+    /// What the venue lets us send.
+    pub limits: Limits,
+    /// The venue's clock minus ours.
+    pub offset: Arc<AtomicI64>,
+    /// Kill flag and operators' commands.
+    pub watch: CommandWatch,
+    /// What observers see.
+    pub counters: CounterWriter,
+    /// Latency per stage.
+    pub measured: Measured,
+    /// Orders may go by REST only (a setting).
+    pub rest_only: bool,
+}
+
+/// What changes while the thread runs.
+struct State {
+    places: [Place; 2],
+    way: Way,
+    flights: Vec<Flight>,
+    kill_seen: bool,
+    answered: bool,
+    orders: Vec<Outgoing>,
+}
+
+impl Sender {
+    /// Runs until the engine's end of the ring is gone and everything in it is sent.
+    pub fn run(mut self) {
+        let mut state = State {
+            places: [Place::default(), Place::default()],
+            way: Way::Down,
+            flights: Vec::with_capacity(FLIGHT_MAX),
+            kill_seen: false,
+            answered: false,
+            orders: Vec::with_capacity(super::ring::ORDERS_CAPACITY),
+        };
+        if self.rest_only {
+            state.way = Way::Rest;
+            self.say(&mut state, Answer::Link(Link::OrderEntry, LinkState::Up));
+        }
+        let mut idle = false;
+        let mut slow_due = Nanos::ZERO;
+        while !(self.orders.is_abandoned() && self.orders.is_empty()) {
+            let polled = self.poller.turn(idle, |token| {
+                let (place, which) = at_token(token);
+                if let Some(place) = state.places.get_mut(place) {
+                    place.mark_ready(which);
+                }
+            });
+            if polled.is_err() {
+                // Without a poll neither answers nor orders move: the engine must hear that both links are gone.
+                self.say(&mut state, Answer::Link(Link::OrderEntry, LinkState::Down));
+                self.say(&mut state, Answer::Link(Link::Private, LinkState::Down));
+                break;
+            }
+            let mut busy = self.read(&mut state, PRIVATE);
+            busy |= self.read(&mut state, ORDER_ENTRY);
+            busy |= self.send(&mut state);
+            let now = self.clock.now();
+            if now >= slow_due {
+                slow_due = now + SLOW_INTERVAL;
+                busy |= self.slow(&mut state, now);
+            }
+            if std::mem::take(&mut state.answered) {
+                self.engine_wake.wake();
+            }
+            idle = !busy;
+        }
+        for place in &mut state.places {
+            if let Some(connection) = place.current() {
+                connection.close();
+            }
+        }
+    }
+
+    /// Tells the engine. Waits while the ring is full: a fill is never dropped. Without an engine there is nobody to tell.
+    fn say(&mut self, state: &mut State, answer: Answer) {
+        state.answered = true;
+        if self.answers.slots() == 0 {
+            self.engine_wake.wake();
+        }
+        let _ = push_waiting(&mut self.answers, answer);
+    }
+
+    fn say_order(&mut self, state: &mut State, command: &Command, kind: OrderEventKind) {
+        let event = bare(kind, OrderSource::Engine, command.instrument, command.client_id, command.generation);
+        self.say(state, Answer::Order(OrderEvent { side: command.side, ..event }));
+    }
+
+    fn errand(&self, errand: Errand) {
+        // The channel is far larger than what can be due at once; a lost errand is asked for again by the core's timers.
+        let _ = self.errands.try_send(errand);
+    }
+
+    /// Reads both connections of a place.
+    fn read(&mut self, state: &mut State, number: usize) -> bool {
+        let mut busy = false;
+        for which in 0..2 {
+            let mut told = Vec::new();
+            let registry = self.poller.registry();
+            let decoder = &self.decoder;
+            let pass = state.places[number].pass(which, registry, |link| {
+                while let Some(range) = link.next()? {
+                    let text = link.inbound.bytes(range);
+                    if number == PRIVATE {
+                        if let Err(error) = decoder.decode(text, |event| told.push(Heard::Private(event))) {
+                            told.push(Heard::Garbled(error.to_string()));
+                        }
+                    } else {
+                        told.push(Heard::Response(text.to_vec()));
+                    }
+                }
+                Ok(())
+            });
+            busy |= !matches!(pass, Pass::Idle);
+            for heard in told {
+                self.hear(state, heard);
+            }
+            if let Pass::Dead { connection, fault, in_use } = pass {
+                drop(connection);
+                if in_use {
+                    self.lost(state, number, &fault);
+                }
+            }
+        }
+        busy
+    }
+
+    fn hear(&mut self, state: &mut State, heard: Heard) {
+        match heard {
+            Heard::Private(PrivateEvent::Order(event)) => self.say(state, Answer::Order(event)),
+            Heard::Private(PrivateEvent::Account(event)) => self.say(state, Answer::Account(event)),
+            Heard::Private(PrivateEvent::ListenKeyExpired) => {
+                tracing::warn!("the private stream's listen key expired");
+                self.drop_link(state, PRIVATE);
+            }
+            Heard::Response(text) => self.response(state, &text),
+            Heard::Garbled(error) => {
+                tracing::error!("private stream: {error}");
+                // What it said is unknown: the account must be asked.
+                self.drop_link(state, PRIVATE);
+            }
+        }
+    }
+
+    fn response(&mut self, state: &mut State, text: &[u8]) {
+        let response = match decode(text, &self.instruments, &self.prefix) {
+            Ok(response) => response,
+            Err(error) => {
+                tracing::error!("order entry: {error}");
+                return;
+            }
+        };
+        let now = self.clock.now();
+        self.limits.heard(response.orders_10s, response.orders_1m, now);
+        if let Some(count) = response.orders_10s {
+            self.counters.set(Slot::OrdersUsed, i64::from(count));
+        }
+        match response.logged_on {
+            Some(true) => {
+                self.encoder.logged_on = true;
+                state.way = Way::Socket;
+                self.say(state, Answer::Link(Link::OrderEntry, LinkState::Up));
+            }
+            Some(false) => tracing::error!("order entry: log-on refused: {}", response.message),
+            None => {}
+        }
+        if !response.message.is_empty() {
+            tracing::info!("order entry: {}", response.message);
+        }
+        self.hint(state, response.hint, now);
+        if let Some(event) = response.event {
+            self.landed(state, event.client_id, event.generation, now);
+            self.count(&event);
+            self.say(state, Answer::Order(event));
+        }
+    }
+
+    fn hint(&mut self, _state: &mut State, hint: Hint, now: Nanos) {
+        match hint {
+            Hint::None => {}
+            Hint::BackOff(span) => {
+                self.counters.add(Slot::RateLimited, 1);
+                self.limits.back_off(now, span);
+            }
+            Hint::SyncTime => self.errand(Errand::SyncTime),
+        }
+    }
+
+    fn count(&self, event: &OrderEvent) {
+        let slot = match event.kind {
+            OrderEventKind::Accepted | OrderEventKind::Amended | OrderEventKind::Canceled | OrderEventKind::Open => {
+                Slot::Acks
+            }
+            OrderEventKind::Rejected | OrderEventKind::AmendRejected | OrderEventKind::CancelRejected => Slot::Rejects,
+            OrderEventKind::Unknown => Slot::UnknownOutcomes,
+            OrderEventKind::NotSent => Slot::NotSent,
+            _ => return,
+        };
+        self.counters.add(slot, 1);
+    }
+
+    /// A request got its answer.
+    fn landed(&mut self, state: &mut State, id: ClientId, generation: u32, now: Nanos) {
+        let found = state.flights.iter().position(|flight| {
+            flight.command.client_id == id && flight.command.generation == generation
+        });
+        if let Some(at) = found {
+            let flight = state.flights.swap_remove(at);
+            self.measured.round_trip.record((now - flight.sent_at).0);
+        }
+    }
+
+    /// Takes everything that waits in the ring; what goes by socket leaves in one write.
+    fn send(&mut self, state: &mut State) -> bool {
+        let mut orders = std::mem::take(&mut state.orders);
+        orders.clear();
+        while let Ok(outgoing) = self.orders.pop() {
+            orders.push(outgoing);
+        }
+        let any = !orders.is_empty();
+        orders.retain(|outgoing| self.queue(state, outgoing));
+        if !orders.is_empty() {
+            self.flush(state, &orders);
+        }
+        state.orders = orders;
+        any
+    }
+
+    /// Queues a command on the socket (true) or disposes of it otherwise.
+    fn queue(&mut self, state: &mut State, outgoing: &Outgoing) -> bool {
+        let command = &outgoing.command;
+        let now = self.clock.now();
+        self.measured.ring_wait.record((now - outgoing.pushed_at).0);
+        match command.kind {
+            CommandKind::Reconcile => {
+                self.errand(Errand::Reconcile(command.instrument));
+                return false;
+            }
+            CommandKind::Snapshot => {
+                self.errand(Errand::Snapshot(command.instrument));
+                return false;
+            }
+            CommandKind::CancelAll => {
+                self.errand(Errand::CancelAll(command.instrument));
+                return false;
+            }
+            _ => {}
+        }
+        let killed = self.watch.killed() && matches!(command.kind, CommandKind::New | CommandKind::Amend);
+        if killed || self.limits.may_send(command.kind, now).is_err() || state.flights.len() == FLIGHT_MAX {
+            self.counters.add(Slot::NotSent, 1);
+            self.say_order(state, command, OrderEventKind::NotSent);
+            return false;
+        }
+        match state.way {
+            Way::Socket => {}
+            // Cancels and questions still have a way; new risk does not go out while the state of the orders is in doubt.
+            Way::Rest => return self.by_rest(state, outgoing),
+            Way::Down | Way::LoggingOn => match command.kind {
+                CommandKind::Cancel | CommandKind::Query | CommandKind::Market => return self.by_rest(state, outgoing),
+                _ => {
+                    self.counters.add(Slot::NotSent, 1);
+                    self.say_order(state, command, OrderEventKind::NotSent);
+                    return false;
+                }
+            },
+        }
+        let mut text = ArrayString::<REQUEST_MAX>::new();
+        let timestamp = self.venue_ms(now);
+        let terms = &self.instruments[usize::from(command.instrument.0)];
+        let Some(request) = self.encoder.encode(command, terms, timestamp, &mut text) else { return false };
+        let link = state.places[ORDER_ENTRY].current();
+        if link.is_none_or(|link| link.queue(request.as_bytes()).is_err()) {
+            // Not a byte of it has left.
+            self.say_order(state, command, OrderEventKind::NotSent);
+            return false;
+        }
+        self.measured.encode.record((self.clock.now() - now).0);
+        self.limits.sent(command.kind, now);
+        let slot = match command.kind {
+            CommandKind::New | CommandKind::Market => Slot::OrdersNew,
+            CommandKind::Amend => Slot::OrdersAmend,
+            CommandKind::Cancel => Slot::OrdersCancel,
+            _ => Slot::Queries,
+        };
+        self.counters.add(slot, 1);
+        true
+    }
+
+    fn by_rest(&mut self, state: &mut State, outgoing: &Outgoing) -> bool {
+        let now = self.clock.now();
+        if self.errands.try_send(Errand::Order(*outgoing)).is_err() {
+            self.say_order(state, &outgoing.command, OrderEventKind::NotSent);
+            return false;
+        }
+        self.limits.sent(outgoing.command.kind, now);
+        state.flights.push(Flight { command: outgoing.command, sent_at: now });
+        false
+    }
+
+    fn flush(&mut self, state: &mut State, orders: &[Outgoing]) {
+        let before = self.clock.now();
+        let result = state.places[ORDER_ENTRY].current().map_or(Ok(()), Connection::flush);
+        let at = self.clock.now();
+        self.measured.write.record((at - before).0);
+        self.counters.add(Slot::Writes, 1);
+        for outgoing in orders {
+            state.flights.push(Flight { command: outgoing.command, sent_at: at });
+            self.measured.tick_to_wire.record((at - outgoing.received_at).0);
+            let Command { client_id, generation, .. } = outgoing.command;
+            self.say(state, Answer::Sent { client_id, generation, at });
+        }
+        if let Err(fault) = result {
+            self.lost(state, ORDER_ENTRY, &fault);
+        }
+    }
+
+    fn venue_ms(&self, now: Nanos) -> i64 {
+        Nanos(now.0 + self.offset.load(Ordering::Relaxed)).as_millis()
+    }
+
+    /// Deliveries, the kill flag, operators and the heartbeat.
+    fn slow(&mut self, state: &mut State, now: Nanos) -> bool {
+        let mut busy = false;
+        while let Ok(delivery) = self.deliveries.try_recv() {
+            busy = true;
+            self.take(state, delivery, now);
+        }
+        for place in &mut state.places {
+            if let Some(mut old) = place.retired(self.poller.registry(), now) {
+                old.close();
+            }
+        }
+        // Cancelling does not depend on the engine: it may be what is stuck.
+        let killed = self.watch.killed();
+        let asked = matches!(self.watch.poll(), Some(Operator::CancelAll | Operator::Flatten));
+        if (killed && !state.kill_seen) || asked {
+            for at in 0..self.instruments.len() {
+                self.errand(Errand::CancelAll(InstrumentId(at as u16)));
+            }
+        }
+        state.kill_seen = killed;
+        self.counters.set(Slot::SenderHeartbeat, now.0);
+        busy
+    }
+
+    fn take(&mut self, state: &mut State, delivery: Delivery, now: Nanos) {
+        match delivery {
+            Delivery::Connection(link, connection) => self.adopt(state, link, connection, now),
+            Delivery::RestOnly => {
+                if state.way == Way::Down {
+                    state.way = Way::Rest;
+                    self.say(state, Answer::Link(Link::OrderEntry, LinkState::Up));
+                }
+            }
+            Delivery::Order(event, hint) => {
+                self.hint(state, hint, now);
+                self.landed(state, event.client_id, event.generation, now);
+                self.count(&event);
+                self.say(state, Answer::Order(event));
+            }
+        }
+    }
+
+    fn adopt(&mut self, state: &mut State, link: Link, connection: Box<Connection>, now: Nanos) {
+        let number = if link == Link::Private { PRIVATE } else { ORDER_ENTRY };
+        let fresh = !state.places[number].is_connected();
+        match state.places[number].adopt(connection, number, self.poller.registry(), now) {
+            Ok(over) => drop(over),
+            Err((_, error)) => {
+                tracing::error!("{link:?}: {error}");
+                self.errand(Errand::Reconnect(link));
+                return;
+            }
+        }
+        if link == Link::Private {
+            if fresh {
+                self.say(state, Answer::Link(Link::Private, LinkState::Up));
+            }
+            return;
+        }
+        self.encoder.logged_on = false;
+        if self.encoder.wants_log_on() {
+            let mut text = ArrayString::<REQUEST_MAX>::new();
+            let timestamp = self.venue_ms(now);
+            let request = self.encoder.log_on(timestamp, &mut text);
+            let result = state.places[ORDER_ENTRY]
+                .current()
+                .map_or(Ok(()), |link| link.queue(request.as_bytes()).and_then(|()| link.flush()));
+            if state.way != Way::Rest {
+                state.way = Way::LoggingOn;
+            }
+            if let Err(fault) = result {
+                self.lost(state, ORDER_ENTRY, &fault);
+            }
+            return;
+        }
+        let was_down = state.way == Way::Down;
+        state.way = Way::Socket;
+        if was_down {
+            self.say(state, Answer::Link(Link::OrderEntry, LinkState::Up));
+        }
+    }
+
+    /// Gives up a connection that still stands.
+    fn drop_link(&mut self, state: &mut State, number: usize) {
+        if let Some(mut connection) = state.places[number].take(self.poller.registry()) {
+            connection.close();
+            self.lost(state, number, &LinkFault::Closed { code: 1000 });
+        }
+    }
+
+    /// A connection in use is gone: the engine first, then every request whose answer it would have brought, then repair.
+    fn lost(&mut self, state: &mut State, number: usize, fault: &LinkFault) {
+        let link = if number == PRIVATE { Link::Private } else { Link::OrderEntry };
+        tracing::warn!("{link:?} connection lost: {fault}");
+        drop(state.places[number].take(self.poller.registry()));
+        if number == ORDER_ENTRY {
+            state.way = Way::Down;
+            self.encoder.logged_on = false;
+        }
+        self.say(state, Answer::Link(link, LinkState::Down));
+        if number == ORDER_ENTRY {
+            for flight in std::mem::take(&mut state.flights) {
+                self.counters.add(Slot::UnknownOutcomes, 1);
+                self.say_order(state, &flight.command, OrderEventKind::Unknown);
+            }
+            state.flights.reserve(FLIGHT_MAX);
+        }
+        self.errand(Errand::Reconnect(link));
+    }
+}
+
+/// What one frame said, once the connection that it lies in is no longer borrowed.
+enum Heard {
+    Private(PrivateEvent),
+    Response(Vec<u8>),
+    Garbled(String),
+}
