@@ -5,6 +5,8 @@
 
 #[path = "golden/perpetual.rs"]
 mod perpetual;
+#[path = "golden/pmm.rs"]
+mod pmm;
 
 use flate2::read::GzDecoder;
 use serde_json::Value;
@@ -18,6 +20,8 @@ enum Outcome {
     Equal(Vec<String>),
     /// Equal but for binary floating point in the originals, recognised by the driver's rule, which the text names.
     Artifact(String),
+    /// Not run, for this reason.
+    Skipped(&'static str),
     /// Not equal: where, what was expected, what came.
     Different(String),
 }
@@ -28,14 +32,14 @@ struct Family {
     run: fn(&Value) -> Outcome,
 }
 
-const FAMILIES: &[Family] = &[Family {
-    name: "perpetual_market_making",
-    vectors: include_bytes!("golden/perpetual_market_making/vectors.jsonl.gz"),
-    run: perpetual::run,
-}];
-
-/// Cases that are not run, by file name, each with its reason. None.
-const SKIPPED: &[(&str, &str)] = &[];
+const FAMILIES: &[Family] = &[
+    Family {
+        name: "perpetual_market_making",
+        vectors: include_bytes!("golden/perpetual_market_making/vectors.jsonl.gz"),
+        run: perpetual::run,
+    },
+    Family { name: "pmm_controller", vectors: include_bytes!("golden/pmm_controller/vectors.jsonl.gz"), run: pmm::run },
+];
 
 type Case = (String, Value);
 
@@ -57,27 +61,33 @@ fn folder(path: &Path) -> Vec<Case> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if name.ends_with(".json") && name != "INDEX.json" {
             let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-            cases.push((name, serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))));
+            let mut file: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            match file["cases"].take() {
+                // A file of many cases, each with its own name.
+                Value::Array(list) => cases.extend(list.into_iter().map(|case| (id(&case), case))),
+                _ => cases.push((name, file)),
+            }
         }
     }
     cases.sort_by(|a, b| a.0.cmp(&b.0));
     cases
 }
 
+fn id(case: &Value) -> String {
+    case["id"].as_str().unwrap_or("a case without an id").to_owned()
+}
+
 /// Runs the cases; true when none differs. Writes past the test harness, so that the counts are seen without a flag.
 fn judge(family: &Family, cases: &[Case]) -> bool {
     let (mut equal, mut notes, mut artifacts, mut different, mut skipped) = (0, vec![], vec![], vec![], vec![]);
     for (file, case) in cases {
-        if let Some((_, reason)) = SKIPPED.iter().find(|(name, _)| name == file) {
-            skipped.push(format!("{file}: {reason}"));
-            continue;
-        }
         match (family.run)(case) {
             Outcome::Equal(taken) => {
                 equal += 1;
                 notes.extend(taken.into_iter().map(|note| format!("{file}: {note}")));
             }
             Outcome::Artifact(why) => artifacts.push(format!("{file}: {why}")),
+            Outcome::Skipped(reason) => skipped.push(format!("{file}: {reason}")),
             Outcome::Different(what) => different.push(format!("{file}: {what}")),
         }
     }
@@ -133,10 +143,13 @@ fn every_vector_is_equal() {
     assert!(good, "some vectors differ, see above");
 }
 
-/// A case states its strategy in its settings; a validation file is recognised by its parameters.
+/// A case states its strategy in its settings; a validation file is recognised by its parameters, the controller's by its kinds.
 fn names(case: &Value, strategy: &str) -> bool {
-    match case["config"]["strategy"].as_str() {
-        Some(name) => name == strategy,
-        None => strategy == "perpetual_market_making" && case["defaults"]["derivative"].is_object(),
-    }
+    let own = match case["config"]["strategy"].as_str() {
+        Some(name) => name,
+        None if case["defaults"]["derivative"].is_object() => "perpetual_market_making",
+        None if case["kind"].is_string() => "pmm_controller",
+        None => return false,
+    };
+    own == strategy
 }

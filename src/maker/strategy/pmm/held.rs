@@ -11,7 +11,10 @@ pub struct Held {
     bought_quote: Money,
     sold: Amount,
     sold_quote: Money,
+    volume: Money,
     fees: Money,
+    /// The side whose cost is not known yet: the user stated an amount at the start, without a price.
+    unpriced: Option<Side>,
 }
 
 /// What a record says at a price.
@@ -48,6 +51,24 @@ impl Summary {
 }
 
 impl Held {
+    /// Inventory that the user stated; its cost is the first price it is shown.
+    #[must_use]
+    pub fn stated(side: Side, amount: Amount) -> Self {
+        let mut held = Self::default();
+        held.add(side, amount, Money::ZERO, Money::ZERO);
+        held.unpriced = Some(side);
+        held
+    }
+
+    /// Takes the price as the cost of stated inventory, once. What was traded on its side before counts at that price too.
+    pub fn see(&mut self, mid: Price) {
+        match self.unpriced.take() {
+            Some(Side::Buy) => self.bought_quote = value(self.bought, mid),
+            Some(Side::Sell) => self.sold_quote = value(self.sold, mid),
+            None => {}
+        }
+    }
+
     /// Nothing was ever traded.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -66,6 +87,7 @@ impl Held {
                 self.sold_quote += quote;
             }
         }
+        self.volume += quote;
         self.fees += fee;
     }
 
@@ -88,7 +110,6 @@ impl Held {
         };
         let breakeven = average(rest, net.abs());
         let unrealized = value(net, mid - breakeven);
-        let volume = self.bought_quote + self.sold_quote;
-        Summary { side, amount: net.abs(), breakeven, unrealized, realized, volume, fees: self.fees }
+        Summary { side, amount: net.abs(), breakeven, unrealized, realized, volume: self.volume, fees: self.fees }
     }
 }
