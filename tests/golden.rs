@@ -7,6 +7,8 @@
 mod perpetual;
 #[path = "golden/pmm.rs"]
 mod pmm;
+#[path = "golden/pmm_runs.rs"]
+mod pmm_runs;
 
 use flate2::read::GzDecoder;
 use serde_json::Value;

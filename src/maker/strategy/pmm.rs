@@ -1,6 +1,7 @@
 //! The pure market making controller: levels with a life of their own (entry, take profit, held inventory). Sends nothing itself.
 
 pub mod controller;
+pub mod executor;
 pub mod held;
 
 use crate::unit::{Amount, MONEY_PLACES, Money, Price, mul_div, pow10};
