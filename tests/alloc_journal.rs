@@ -1,16 +1,20 @@
 //! The engine's side of the journal allocates nothing and finds its pages mapped: appends over many segments, histograms, counters, the
 //! operators' page.
-#![allow(unsafe_code)] // A counting allocator implements an unsafe trait, and the fault count comes from a C call.
+#![allow(unsafe_code)] // The fault count comes from a C call.
 
 #[path = "support/alloc.rs"]
 mod alloc;
 
+use alloc::{Counting, allocations};
 use spinquote::journal::counters::{self, InstrumentSlot, Slot};
 use spinquote::journal::histogram::{self, Stage};
 use spinquote::journal::record::{self, Origin};
 use spinquote::journal::{AppendError, ClockSource, JournalSettings, RunDir, command_page, start};
 use spinquote::unit::Nanos;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
 /// Page faults of this thread so far.
 fn faults() -> i64 {
@@ -38,7 +42,7 @@ fn appending_and_measuring_allocate_nothing() {
     let [mut watch, _sender] = command_page::create(&run.command()).unwrap();
     let stop = AtomicBool::new(false);
     let body = [7_u8; 900];
-    let (mut appended, mut refused, mut allocations) = (0_u64, 0_u64, 0);
+    let (mut appended, mut refused, mut taken) = (0_u64, 0_u64, 0);
     let mut faulted = 0;
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -47,33 +51,32 @@ fn appending_and_measuring_allocate_nothing() {
                 std::thread::yield_now();
             }
         });
-        let (before, faults_before) = (alloc::allocations(), faults());
-        while appended < 2_000 {
-            let now = Nanos(appended as i64);
-            let origin = Origin::default().encode();
-            match writer.append(record::FRAME, now, &[&origin, &body]) {
-                Ok(_) => appended += 1,
-                Err(AppendError::Full) => {
-                    refused += 1;
-                    std::thread::yield_now();
+        let faults_before = faults();
+        taken = allocations(|| {
+            while appended < 2_000 {
+                let now = Nanos(appended as i64);
+                let origin = Origin::default().encode();
+                match writer.append(record::FRAME, now, &[&origin, &body]) {
+                    Ok(_) => appended += 1,
+                    Err(AppendError::Full) => {
+                        refused += 1;
+                        std::thread::yield_now();
+                    }
+                    Err(error) => panic!("{error}"),
                 }
-                Err(error) => panic!("{error}"),
+                append_stage.record(appended as i64 * 31);
+                counters.add(Slot::Frames, 1);
+                counters.set_of(0, InstrumentSlot::Mid, now.0);
+                assert_eq!((watch.killed(), watch.poll()), (false, None));
             }
-            append_stage.record(appended as i64 * 31);
-            counters.add(Slot::Frames, 1);
-            counters.set_of(0, InstrumentSlot::Mid, now.0);
-            assert_eq!((watch.killed(), watch.poll()), (false, None));
-        }
-        allocations = alloc::allocations() - before;
+        });
         faulted = faults() - faults_before;
         stop.store(true, Ordering::Relaxed);
     });
-    assert_eq!(allocations, 0, "{appended} appends, {refused} refused");
+    assert_eq!(taken, 0, "{appended} appends, {refused} refused");
     assert_eq!(writer.lost_total(), refused);
     // The records fill 460 pages and more; a few faults are the thread's own (stack, code).
     assert!(faulted < 50, "{faulted} page faults");
     // The count counts.
-    let before = alloc::allocations();
-    drop(std::hint::black_box(Box::new(1)));
-    assert_eq!(alloc::allocations() - before, 1);
+    assert_eq!(allocations(|| drop(std::hint::black_box(Box::new(1)))), 1);
 }

@@ -180,6 +180,15 @@ fn live_segments_may_lie_elsewhere_and_are_read_from_the_run_directory_all_the_s
 }
 
 #[test]
+fn a_writer_that_was_not_closed_keeps_its_records() {
+    let (dir, mut writer, segments) = journal();
+    append(&mut writer, 5);
+    segments.finish().unwrap();
+    assert_eq!(read_all(&mut reader(&dir)).len(), 5);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
 fn a_missing_segment_and_an_empty_directory_have_their_names() {
     let (dir, mut writer, mut segments) = journal();
     for _ in 0..20 {

@@ -85,7 +85,7 @@ fn a_full_disk_is_an_error_that_names_the_file_and_the_bytes() {
             Err(JournalError::NoSpace { path, bytes: 16_384, .. }) => {
                 assert_eq!(path, dir.join("events-000000.sqj"));
                 assert!(!path.exists(), "no half-made file is left");
-                println!("refused as it should");
+                writeln!(std::io::stdout(), "refused as it should").unwrap();
             }
             other => panic!("{other:?}"),
         }

@@ -1,6 +1,6 @@
 //! The order book: fixed point, rebuilt from snapshot and diffs, quoted only while provably in sync. Knows no venue and no strategy.
 //!
-//! [`Book`] joins three parts: [`Ladder`] (levels), [`Sync`] (may they be believed), and the best-quote stream, which runs ahead of the
+//! [`Book`] joins three parts: [`Ladder`] (levels), [`DepthSync`] (may they be believed), and the best-quote stream, which runs ahead of the
 //! diffs. A best quote with a newer update id than the diffs moves the touch at once; levels better than it are void until the
 //! diffs have caught up. So [`Book::best`] is as fresh as the fastest stream.
 
@@ -12,7 +12,7 @@ mod sync;
 
 pub use ladder::{Ladder, LadderLimits, PRICE_MAX};
 pub use naive::NaiveBook;
-pub use sync::{DepthOutcome, Sync, SyncLimits};
+pub use sync::{DepthOutcome, DepthSync, SyncLimits};
 
 use crate::event::{BestQuote, DepthSnapshot, DepthUpdate, Level, Side};
 use crate::instrument::Instrument;
@@ -60,7 +60,7 @@ pub struct BookCounters {
 #[derive(Debug)]
 pub struct Book {
     ladder: Ladder,
-    sync: Sync,
+    sync: DepthSync,
     /// The newest best quote, while it is newer than the diffs.
     quote: Option<BestQuote>,
     /// Best bid and ask of both streams together, `None` where a side is empty or nothing is in sync.
@@ -94,7 +94,7 @@ impl Book {
         );
         Self {
             ladder: Ladder::new(ladder),
-            sync: Sync::new(sync),
+            sync: DepthSync::new(sync),
             quote: None,
             touch: [None; 2],
             crossed: false,

@@ -88,14 +88,14 @@ enum State {
 
 /// The state machine. It writes into the ladder that is handed in and into no other place.
 #[derive(Debug)]
-pub struct Sync {
+pub struct DepthSync {
     state: State,
     /// INVARIANT: neither vector ever grows past its first capacity; `levels` holds the levels of `diffs` back to back, bids first.
     diffs: Vec<Held>,
     levels: Vec<Level>,
 }
 
-impl Sync {
+impl DepthSync {
     /// Waits for diffs and a snapshot.
     #[must_use]
     pub fn new(limits: SyncLimits) -> Self {
@@ -106,7 +106,7 @@ impl Sync {
         }
     }
 
-    /// True while every update up to [`Sync::last`] is in the ladder.
+    /// True while every update up to [`DepthSync::last`] is in the ladder.
     #[inline]
     #[must_use]
     pub fn in_sync(&self) -> bool {
@@ -251,14 +251,14 @@ mod tests {
     use crate::unit::{Lots, Nanos, Ticks};
 
     struct Feed {
-        sync: Sync,
+        sync: DepthSync,
         ladder: Ladder,
     }
 
     impl Feed {
         fn new(diffs: usize, levels: usize) -> Self {
             let ladder = Ladder::new(LadderLimits { window: 64, overflow: 64 });
-            Self { sync: Sync::new(SyncLimits { diffs, levels }), ladder }
+            Self { sync: DepthSync::new(SyncLimits { diffs, levels }), ladder }
         }
 
         /// A diff with ids `first..=last` behind `prev`; it sets the bid `last` to one lot, so the book shows what was applied.

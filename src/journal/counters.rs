@@ -2,15 +2,17 @@
 //! One writer per word, plain relaxed stores; a reader may see one word newer than its neighbour, never a torn one.
 //!
 //! ```text
-//!   0        8    12      16          20      24            32       64
-//!   | magic  | ver| slots | per-instr.| instr.| values at   | zero   | name table: slots + per-instrument slots, 64 bytes each
+//!   0        8    12      16          20      24            32       36     64
+//!   | magic  | ver| slots | per-instr.| instr.| values at   | check  | zero | name table: slots + per-instrument slots, 64 bytes each
 //!   name table entry: | name, 48 bytes, zero-padded | unit u8 | writer u8 | zero |
 //!   symbol table:     | symbol, 32 bytes, zero-padded | per instrument
+//!   check: `layout::checksum` of everything before the values, with the check itself as zero
 //!   values (at a multiple of 128): per writer a group of 128-byte multiples with its words in table order;
 //!                     then per instrument a group with the per-instrument words (written by the engine)
 //! ```
 
 use super::error::JournalError;
+use super::layout::checksum;
 use super::mapped::Mapped;
 use std::fs;
 use std::path::Path;
@@ -20,6 +22,7 @@ use std::sync::atomic::Ordering;
 const MAGIC: [u8; 8] = *b"SQCNTRS\n";
 const VERSION: u32 = 1;
 const HEADER: usize = 64;
+const CHECK_AT: usize = 32;
 const ENTRY: usize = 64;
 const NAME: usize = 48;
 const SYMBOL: usize = 32;
@@ -263,6 +266,8 @@ pub fn create(path: &Path, symbols: &[&str]) -> Result<[CounterWriter; 3], Journ
     for (entry, symbol) in head[at..].chunks_exact_mut(SYMBOL).zip(symbols) {
         entry[..symbol.len()].copy_from_slice(symbol.as_bytes());
     }
+    let check = checksum(VERSION, &head);
+    head[CHECK_AT..CHECK_AT + 4].copy_from_slice(&check.to_le_bytes());
     let (mut page, _) = Mapped::create(path, values + INSTRUMENTS_AT + symbols.len() * INSTRUMENT)?;
     page.write(0, &head);
     let page = Arc::new(page);
@@ -372,7 +377,12 @@ fn describe(head: &[u8]) -> Option<Vec<Word>> {
     let (slots, each, symbols) = (count(12)?, count(16)?, count(20)?);
     let values = usize::try_from(u64::from_le_bytes(head.get(24..32)?.try_into().ok()?)).ok()?;
     // Bounds before sums: foreign counts must not overflow.
-    if slots > 4096 || each > 4096 || symbols > 4096 || values > head.len() {
+    if slots > 4096 || each > 4096 || symbols > 4096 || values > head.len() || !values.is_multiple_of(LINE) {
+        return None;
+    }
+    let mut tables = head[..values].to_vec();
+    tables.get_mut(CHECK_AT..CHECK_AT + 4)?.fill(0);
+    if checksum(VERSION, &tables) != count(CHECK_AT)? as u32 {
         return None;
     }
     let text = |bytes: &[u8]| -> Option<String> {
@@ -403,7 +413,7 @@ fn describe(head: &[u8]) -> Option<Vec<Word>> {
         }
         at += padded(each);
     }
-    (at <= head.len() && values.is_multiple_of(8)).then_some(words)
+    (at <= head.len()).then_some(words)
 }
 
 #[cfg(test)]

@@ -265,7 +265,8 @@ fn names(head: &[u8]) -> Option<Vec<String>> {
 }
 
 impl Snapshot {
-    /// The value below or at which `millionths` of all values lie (p99.9 is 999,000), ns: the largest value of its bucket. 0 while empty.
+    /// The value below or at which `millionths` of all values lie (p99.9 is 999,000), ns: the largest value of its bucket, for 0 the
+    /// smallest of the first. 0 while empty.
     #[must_use]
     pub fn percentile(&self, millionths: u32) -> u64 {
         let rank = (u128::from(self.count) * u128::from(millionths)).div_ceil(1_000_000).max(1);
@@ -273,7 +274,7 @@ impl Snapshot {
         for (index, &count) in self.counts.iter().enumerate() {
             seen += u128::from(count);
             if seen >= rank {
-                return value_last(index);
+                return if millionths == 0 { value_of(index) } else { value_last(index) };
             }
         }
         0

@@ -332,18 +332,13 @@ impl Reader {
         if !(self.cache_at <= offset && offset + need as u64 <= have) {
             self.cache.resize(need.max(CHUNK), 0);
             self.cache_at = offset;
-            let mut filled = 0;
-            while filled < self.cache.len() {
-                match self.file.read_at(&mut self.cache[filled..], offset + filled as u64) {
-                    Ok(0) => break,
-                    Ok(more) => filled += more,
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(source) => {
-                        self.cache.clear();
-                        return Err(ReadError::Io { path: self.path.clone(), source });
-                    }
+            let filled = match read_full(&self.file, &mut self.cache, offset) {
+                Ok(filled) => filled,
+                Err(source) => {
+                    self.cache.clear();
+                    return Err(ReadError::Io { path: self.path.clone(), source });
                 }
-            }
+            };
             self.cache.truncate(filled);
         }
         let at = (offset - self.cache_at) as usize;
@@ -387,16 +382,22 @@ fn open_segment(path: &std::path::Path, index: u64) -> Result<(File, SegmentHead
     let failed = |source| ReadError::Io { path: path.to_path_buf(), source };
     let file = File::open(path).map_err(failed)?;
     let mut bytes = [0; SEGMENT_HEADER];
-    let mut filled = 0;
-    while filled < bytes.len() {
-        match file.read_at(&mut bytes[filled..], filled as u64) {
-            Ok(0) => break,
-            Ok(more) => filled += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(source) => return Err(failed(source)),
-        }
-    }
+    let filled = read_full(&file, &mut bytes, 0).map_err(failed)?;
     let header = SegmentHeader::decode(&bytes[..filled])
         .map_err(|error| ReadError::Header { path: path.to_path_buf(), error })?;
     if header.index == index { Ok((file, header)) } else { Err(ReadError::Foreign(path.to_path_buf())) }
+}
+
+/// Fills `out` from `offset` as far as the file goes.
+fn read_full(file: &File, out: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < out.len() {
+        match file.read_at(&mut out[filled..], offset + filled as u64) {
+            Ok(0) => break,
+            Ok(more) => filled += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
 }

@@ -2,13 +2,16 @@
 //! creates, copies, flushes or removes files.
 
 use super::error::JournalError;
-use super::layout::{ClockSource, RunDir, SEGMENT_HEADER, SEGMENT_MAX, SEGMENT_MIN, SegmentHeader, segment_name};
+use super::layout::{
+    ClockSource, FIRST_SEQ_AT, RunDir, SEGMENT_HEADER, SEGMENT_MAX, SEGMENT_MIN, SegmentHeader, segment_name,
+};
 use super::mapped::Mapped;
 use super::writer::{Segment, Writer};
 use crate::unit::Nanos;
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// What to do when the journal reaches its bound.
@@ -153,7 +156,8 @@ impl Segments {
         Ok(())
     }
 
-    /// Ends the journal after [`Writer::close`]: files the last segment away and removes the ones that were never used.
+    /// Ends the journal after [`Writer::close`]: files the last segment away and removes the ones that were never used. Without a close
+    /// the last segment stays as it is.
     ///
     /// # Errors
     /// A file cannot be copied or removed; no record is lost by that.
@@ -161,8 +165,13 @@ impl Segments {
         while let Ok(segment) = self.sealed.pop() {
             self.file_away(segment)?;
         }
-        // What is left was prepared and never taken: the writer is gone, and so is its end of the ring.
-        for (index, _) in std::mem::take(&mut self.live) {
+        for (index, file) in std::mem::take(&mut self.live) {
+            let mut first_seq = [0; 8];
+            let untouched = file.read_exact_at(&mut first_seq, FIRST_SEQ_AT as u64).is_ok() && first_seq == [0; 8];
+            if !untouched {
+                // A writer that was not closed: its records stay where they are.
+                continue;
+            }
             let path = self.settings.run_dir.segment(index);
             remove(&path)?;
             if let Some(live) = &self.settings.live_dir {

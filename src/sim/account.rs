@@ -8,6 +8,13 @@ use std::collections::VecDeque;
 /// Entries that a ledger keeps; older ones are dropped, the sums stay complete.
 pub const LEDGER_ENTRIES_MAX: usize = 65_536;
 
+/// The venue books money with 8 places: truncates towards zero, so that what it prints is what it booked.
+#[must_use]
+pub fn in_venue_places(amount: Money) -> Money {
+    const UNIT: i128 = pow10(MONEY_PLACES - 8);
+    Money(amount.0 / UNIT * UNIT)
+}
+
 /// Why the wallet changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
@@ -148,10 +155,13 @@ impl Position {
             let (n, d) = (i128::from(closed.0), i128::from(whole.0.abs()));
             Money(amount.0 / d * n + amount.0 % d * n / d)
         };
-        let (cost, proceeds) = (part(self.cost, self.qty), part(quote, signed));
-        let realized = -(proceeds + cost);
+        let mut realized = -(part(quote, signed) + part(self.cost, self.qty));
+        let partly = closed < self.qty.abs();
+        if partly {
+            realized = in_venue_places(realized);
+        }
         self.qty += signed;
-        self.cost = self.cost - cost + (quote - proceeds);
+        self.cost = self.cost + quote + realized;
         self.realized += realized;
         realized
     }

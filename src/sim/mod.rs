@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod capture;
+pub mod embedded;
 pub mod exchange;
 pub mod fault;
 pub mod frames;
@@ -10,4 +11,7 @@ pub mod market;
 pub mod matching;
 pub mod order;
 pub mod orders;
+pub mod protocol;
 pub mod queue;
+pub mod server;
+pub mod tape;

@@ -1,47 +1,42 @@
-//! Counts the allocations of each thread, so that a test can prove that a stretch of code makes none.
+//! An allocator that counts what each thread asks for, so that a test can show that a path asks for nothing.
+#![allow(unsafe_code)] // An allocator cannot be written without.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-
-struct Counting;
 
 thread_local! {
     static COUNT: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Allocations and reallocations of this thread so far.
-pub fn allocations() -> u64 {
-    COUNT.with(Cell::get)
-}
+/// Put it in place with `#[global_allocator]`.
+pub struct Counting;
 
 fn count() {
-    // A thread that is being torn down has no count any more, and nobody to ask for it.
+    // A thread that is being torn down has no counter any more, and no test looks at it.
     let _ = COUNT.try_with(|count| count.set(count.get() + 1));
 }
 
-// SAFETY: every call goes to the system's allocator unchanged; the count is a thread-local `Cell` without a destructor, so counting
-// neither allocates nor unwinds.
+// SAFETY: every call goes unchanged to the system's allocator; the counter does not allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
-        // SAFETY: the caller's promise is passed on.
+        // SAFETY: the caller keeps the contract of `GlobalAlloc`, which is the system allocator's too.
         unsafe { System.alloc(layout) }
     }
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc_zeroed(layout) }
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
     }
-    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count();
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.realloc(block, layout, size) }
-    }
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(block, layout) }
+        // SAFETY: as above.
+        unsafe { System.realloc(pointer, layout, size) }
     }
 }
 
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+/// Allocations that `work` makes on this thread.
+pub fn allocations(work: impl FnOnce()) -> u64 {
+    let before = COUNT.get();
+    work();
+    COUNT.get() - before
+}

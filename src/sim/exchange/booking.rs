@@ -1,7 +1,7 @@
 //! From what matching did to orders, money and private events. Decides no price and no quantity.
 
 use super::Exchange;
-use crate::sim::account::{Entry, EntryKind};
+use crate::sim::account::{Entry, EntryKind, in_venue_places};
 use crate::sim::matching::Outcome;
 use crate::sim::order::{AccountReason, Execution, Order, OrderType, OwnTrade, PrivateEvent, Status};
 use crate::unit::{Lots, Money, Nanos, Price, Ticks};
@@ -63,7 +63,7 @@ impl Exchange {
         let order = *order;
         let liquidation = order.kind == OrderType::Liquidation;
         let contract = &self.venues[usize::from(order.instrument.0)].instrument;
-        let fee = quote.times(if maker { contract.maker_fee } else { contract.taker_fee });
+        let fee = in_venue_places(quote.times(if maker { contract.maker_fee } else { contract.taker_fee }));
         let trade_id = self.next_trade_id;
         self.next_trade_id += 1;
         let account = &mut self.accounts[usize::from(order.account.0)];

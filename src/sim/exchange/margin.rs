@@ -3,7 +3,9 @@
 use super::Exchange;
 use crate::event::{MarkPrice, PositionSide, Side};
 use crate::instrument::InstrumentId;
-use crate::sim::account::{Entry, EntryKind, Margin, OpenValue, POSITION_SIDES, instrument_margin, order_value};
+use crate::sim::account::{
+    Entry, EntryKind, Margin, OpenValue, POSITION_SIDES, in_venue_places, instrument_margin, order_value,
+};
 use crate::sim::order::{
     AccountId, AccountReason, ClientOrderId, Execution, NewOrder, OrderType, PositionReport, PrivateEvent, Reject,
     SelfTrade, Tif,
@@ -101,8 +103,9 @@ impl Exchange {
             let account = AccountId(at as u8);
             for side in POSITION_SIDES {
                 let qty = self.account(account).position(id, side).qty;
-                amount = amount - self.instrument(id).notional_at(mark, qty).times(rate);
+                amount -= self.instrument(id).notional_at(mark, qty).times(rate);
             }
+            let amount = in_venue_places(amount);
             if amount.is_zero() {
                 continue;
             }
@@ -192,7 +195,7 @@ impl Exchange {
             let order = self.work(now, slot, Execution::Calculated);
             if order.status.is_open() {
                 let mark = self.mark(instrument).unwrap_or(Price::ZERO);
-                let quote = self.instrument(instrument).notional_at(mark, order.remaining());
+                let quote = in_venue_places(self.instrument(instrument).notional_at(mark, order.remaining()));
                 self.execute(now, slot, mark, order.remaining(), quote, false);
                 self.orders.close(slot);
             }
