@@ -3,7 +3,6 @@
 
 use super::perpetual::decimal;
 use super::schema::Key;
-use crate::event::Side;
 use crate::unit::{Amount, MONEY_PLACES, Money, Nanos, RATE_PLACES, Rate, decimal_text, pow10};
 
 /// How a take profit is executed.
@@ -27,8 +26,8 @@ pub struct InitialPosition {
     pub pair: String,
     /// Base amount.
     pub amount: Amount,
-    /// Bought or sold.
-    pub side: Side,
+    /// Bought; otherwise sold.
+    pub long: bool,
 }
 
 /// The whole file.
@@ -166,19 +165,6 @@ impl PmmSettings {
     #[must_use]
     pub fn is_perpetual(&self) -> bool {
         self.connector_name.contains("perpetual")
-    }
-
-    /// Weight of a level.
-    #[must_use]
-    pub fn weight(&self, side: Side, level: usize) -> Amount {
-        let amounts = if side == Side::Buy { &self.buy_amounts_pct } else { &self.sell_amounts_pct };
-        amounts.as_ref().map_or(Amount(pow10(MONEY_PLACES)), |amounts| amounts[level])
-    }
-
-    /// Distances of a side's levels.
-    #[must_use]
-    pub fn spreads(&self, side: Side) -> &[Rate] {
-        if side == Side::Buy { &self.buy_spreads } else { &self.sell_spreads }
     }
 
     /// Takes over the keys that may change at run time; the others stay. `new` must have passed [`PmmSettings::check`].
@@ -565,9 +551,9 @@ fn initial_positions(text: &str) -> Result<Vec<InitialPosition>, String> {
                 connector: field("connector", "connector_name")?,
                 pair: field("pair", "trading_pair")?,
                 amount: amount(&field("amount", "amount")?)?,
-                side: match field("side", "side")?.to_ascii_uppercase().as_str() {
-                    "BUY" | "LONG" => Side::Buy,
-                    "SELL" | "SHORT" => Side::Sell,
+                long: match field("side", "side")?.to_ascii_uppercase().as_str() {
+                    "BUY" | "LONG" => true,
+                    "SELL" | "SHORT" => false,
                     other => return Err(format!("side {other} is neither BUY nor SELL")),
                 },
             })
@@ -581,7 +567,7 @@ fn initial_positions_text(positions: &[InitialPosition]) -> String {
             "connector": position.connector,
             "pair": position.pair,
             "amount": decimal_text(position.amount.0, MONEY_PLACES),
-            "side": if position.side == Side::Buy { "BUY" } else { "SELL" },
+            "side": if position.long { "BUY" } else { "SELL" },
         })
     };
     serde_json::Value::Array(positions.iter().map(entry).collect()).to_string()

@@ -10,10 +10,10 @@ use spinquote::config::pmm::{KEYS, PmmSettings, TakeProfitOrder};
 use spinquote::event::Side;
 use spinquote::instrument::Instrument;
 use spinquote::maker::strategy::pmm::controller::{
-    CloseType, Create, Decision, Inventory, Job, Level, Record, Report, Skip, Status, Touch, budget, evaluate,
+    CloseType, Create, Decision, Inventory, Job, Level, Record, Report, Skip, Status, Touch, budget, evaluate, weight,
 };
 use spinquote::maker::strategy::pmm::held::Held;
-use spinquote::unit::{Amount, Lots, Money, Nanos, Price, Ticks, decimal_text, parse_scaled};
+use spinquote::unit::{Amount, Lots, Money, Nanos, Price, Rate, Ticks, decimal_text, parse_scaled};
 
 pub fn run(case: &Value) -> Outcome {
     match case["kind"].as_str().expect("a kind") {
@@ -111,11 +111,11 @@ pub fn settings(config: &Value) -> Result<PmmSettings, Vec<String>> {
 pub fn instrument(market: &Value) -> Instrument {
     let pair = text(&market["trading_pair"]).replace('-', "");
     let mut instrument = Instrument::synthetic(&pair, &text(&market["price_tick"]), &text(&market["amount_step"]));
-    let lots = |atto: i128| Lots(((atto + instrument.lot.atto() - 1) / instrument.lot.atto()) as i64);
-    instrument.qty_min = lots(atto(&market["min_order_size"]));
+    let lot = instrument.lot.atto();
+    instrument.qty_min = Lots(((atto(&market["min_order_size"]) + lot - 1) / lot) as i64);
     instrument.notional_min = Money(atto(&market["min_notional"]));
-    instrument.maker_fee = spinquote::unit::Rate::parse(b"0.0002").expect("literal");
-    instrument.taker_fee = spinquote::unit::Rate::parse(b"0.0005").expect("literal");
+    instrument.maker_fee = Rate::parse(b"0.0002").expect("literal");
+    instrument.taker_fee = Rate::parse(b"0.0005").expect("literal");
     instrument
 }
 
@@ -143,7 +143,7 @@ fn values_differ(settings: &PmmSettings, values: &Value) -> Option<String> {
             // What is omitted weighs 1 per level.
             Some((side, count)) => {
                 let list = expected.as_array().expect("weights");
-                list.len() == count && list.iter().enumerate().all(|(n, w)| settings.weight(side, n).0 == atto(w))
+                list.len() == count && list.iter().enumerate().all(|(n, w)| weight(settings, side, n).0 == atto(w))
             }
             None => (key.set)(&mut other, &text(expected)).is_ok() && other == *settings,
         };
@@ -279,7 +279,7 @@ fn tick(case: &Value) -> Outcome {
     let now = nanos(&case["now"]);
     let reference = |id: u32| text(&case["executors"][id as usize]["id"]);
     let judge = |records: &[Record]| {
-        let decision = evaluate(&settings, &touch, now, records, &executors);
+        let decision = evaluate(&settings, &touch, now, Rate::ONE, records, &executors);
         decision_differs(&settings, &instrument, &decision, expected, &reference)
     };
     let records = records(case);
@@ -308,7 +308,7 @@ fn finer_than_ours(case: &Value) -> bool {
 fn on_a_bound(settings: &PmmSettings, expected: &Value) -> bool {
     let (pct, pnl) =
         (&expected["processed_data"]["current_base_pct"], &expected["processed_data"]["unrealized_pnl_pct"]);
-    let at = |value: &Value, bound: spinquote::unit::Rate| same(value, i128::from(bound.0) * 1_000_000);
+    let at = |value: &Value, bound: Rate| same(value, i128::from(bound.0) * 1_000_000);
     at(pct, settings.min_base_pct)
         || at(pct, settings.max_base_pct)
         || at(pnl, settings.global_take_profit)

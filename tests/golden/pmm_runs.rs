@@ -430,7 +430,7 @@ pub fn engine(case: &Value) -> Outcome {
             })
             .collect();
         let reports: Vec<Report> = run.executors.iter().map(|executor| executor.report(&touch)).collect();
-        let decision = evaluate(&settings, &touch, now, &records, &reports);
+        let decision = evaluate(&settings, &touch, now, Rate::ONE, &records, &reports);
         let name = |id: u32| format!("E{}", id + 1);
         match decision_differs(&settings, &run.instrument, &decision, &expect["controller"], &name) {
             Ok(None) => {}

@@ -277,24 +277,38 @@ impl Sums {
     }
 }
 
+/// Distances of a side's levels.
+#[must_use]
+pub fn spreads(settings: &PmmSettings, side: Side) -> &[Rate] {
+    if side == Side::Buy { &settings.buy_spreads } else { &settings.sell_spreads }
+}
+
+/// Weight of a level; one where none is stated.
+#[must_use]
+pub fn weight(settings: &PmmSettings, side: Side, level: usize) -> Amount {
+    let weights = if side == Side::Buy { &settings.buy_amounts_pct } else { &settings.sell_amounts_pct };
+    weights.as_ref().map_or(Amount(ONE), |weights| weights[level])
+}
+
 /// What a level may deploy: its weight's part of the allocated capital.
 #[must_use]
 pub fn budget(settings: &PmmSettings, level: Level) -> Money {
-    let weights = |side: Side| (0..settings.spreads(side).len()).map(move |at| settings.weight(side, at).0);
+    let weights = |side: Side| (0..spreads(settings, side).len()).map(move |at| weight(settings, side, at).0);
     let total: i128 = weights(Side::Buy).chain(weights(Side::Sell)).sum();
     let deployed = settings.total_amount_quote.times(settings.portfolio_allocation);
     if total == 0 {
         return Money::ZERO;
     }
-    Money(mul_div(deployed.0, settings.weight(level.side, usize::from(level.index)).0, total))
+    Money(mul_div(deployed.0, weight(settings, level.side, usize::from(level.index)).0, total))
 }
 
-/// Decides. `records` are of this connector and pair; `executors` in the order of their creation.
+/// Decides. `widen` multiplies every spread; `records` are of this connector and pair; `executors` in the order of their creation.
 #[must_use]
 pub fn evaluate(
     settings: &PmmSettings,
     touch: &Touch<'_>,
     now: Nanos,
+    widen: Rate,
     records: &[Record],
     executors: &[Report],
 ) -> Decision {
@@ -333,7 +347,7 @@ pub fn evaluate(
         if breached && fire(settings, touch, records, executors, &mut decision) {
             return decision;
         }
-        create_levels(settings, touch, now, exposure, executors, &mut decision);
+        create_levels(settings, touch, now, widen, exposure, executors, &mut decision);
     }
     refresh(settings, now, executors, &mut decision);
     decision
@@ -386,6 +400,7 @@ fn create_levels(
     settings: &PmmSettings,
     touch: &Touch<'_>,
     now: Nanos,
+    widen: Rate,
     exposure: Money,
     executors: &[Report],
     decision: &mut Decision,
@@ -407,7 +422,7 @@ fn create_levels(
         if (side == Side::Sell && only_buys) || (side == Side::Buy && only_sells) {
             continue;
         }
-        for index in 0..settings.spreads(side).len() as u8 {
+        for index in 0..spreads(settings, side).len() as u8 {
             let level = Level { side, index };
             if busy(level) {
                 continue;
@@ -420,7 +435,7 @@ fn create_levels(
     }
     let factors = skew(settings, decision.figures.base_pct);
     for &level in &levels {
-        match create_level(settings, touch, level, factors[level.side.index()], decision.figures.reference) {
+        match create_level(settings, touch, level, widen, factors[level.side.index()], decision.figures.reference) {
             Ok(create) => decision.creates.push(create),
             Err(reason) => decision.skipped.push((level, reason)),
         }
@@ -433,12 +448,15 @@ fn create_level(
     settings: &PmmSettings,
     touch: &Touch<'_>,
     level: Level,
+    widen: Rate,
     factor: Ratio,
     reference: Option<Price>,
 ) -> Result<Create, Skip> {
     let (reference, near) = reference.zip(touch.near(level.side)).ok_or(Skip::NoReferencePrice)?;
-    let spread = settings.spreads(level.side)[usize::from(level.index)];
-    let price = scale(reference, Rate(RATE_ONE - spread.0 * level.side.sign())).floor;
+    let spread = spreads(settings, level.side)[usize::from(level.index)];
+    let spread =
+        mul_div(i128::from(spread.0), i128::from(widen.0), i128::from(RATE_ONE)).min(i128::from(RATE_ONE)) as i64;
+    let price = scale(reference, Rate(RATE_ONE - spread * level.side.sign())).floor;
     let unskewed = Amount(mul_div(budget(settings, level).0, ONE, price.0.max(1)));
     let amount = Amount(mul_div(unskewed.0, factor.0, ONE));
     let qty = on_lot(touch.instrument, amount).ok_or(Skip::AmountZero)?;

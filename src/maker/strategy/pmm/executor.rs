@@ -184,6 +184,17 @@ pub struct Mission {
     pub created_at: Nanos,
 }
 
+/// What an executor's order is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// The entry.
+    Entry,
+    /// The take profit.
+    TakeProfit,
+    /// The market order that ends it.
+    Closing,
+}
+
 /// One level's executor.
 #[derive(Clone, Debug)]
 pub struct PositionExecutor {
@@ -278,6 +289,17 @@ impl PositionExecutor {
         self.close = Some(if keep_position { CloseType::PositionHold } else { CloseType::EarlyStop });
         self.status = Status::ShuttingDown;
         self.closed_at = Some(now);
+    }
+
+    /// Its order of a role that may still execute.
+    #[must_use]
+    pub fn live(&self, role: Role) -> Option<u32> {
+        let slot = match role {
+            Role::Entry => &self.entry,
+            Role::TakeProfit => &self.take_profit,
+            Role::Closing => &self.closing,
+        };
+        slot.as_ref().filter(|order| !order.is_complete()).map(|order| order.order)
     }
 
     /// True when the order is one of its live ones.
@@ -690,6 +712,12 @@ impl OrderExecutor {
     /// Asks it to end; what it executed is handed over.
     pub fn stop(&mut self) {
         self.status = Status::ShuttingDown;
+    }
+
+    /// Its order, while it may still execute.
+    #[must_use]
+    pub fn live(&self) -> Option<u32> {
+        self.order.filter(|order| !order.is_complete()).map(|order| order.order)
     }
 
     /// True when the order is its live one.
