@@ -433,7 +433,7 @@ fn create_differs(
             let (lots, lot) = (i128::from(qty.0), instrument.lot.atto());
             let expected_lots = atto(&expected["amount"]) / lot;
             if expected_lots == lots {
-                return Ok(None);
+                return Ok(tick_boundary(instrument, price, &expected["entry_price"]));
             }
             let (name, index) =
                 expected["level_id"].as_str().expect("a level").split_once('_').expect("side and index");
@@ -447,6 +447,12 @@ fn create_differs(
             }
         }
     }
+}
+
+/// Two prices that agree to 1e-9 and round to different ticks: the exact one lies on a tick, the other a hair beside it.
+pub fn tick_boundary(instrument: &Instrument, exact: Price, original: &Value) -> Option<String> {
+    let tick = instrument.tick.atto();
+    (exact.0 / tick != atto(original) / tick).then(|| format!("price {exact} lies on a tick, {original} below it"))
 }
 
 fn position_hold(case: &Value) -> Outcome {

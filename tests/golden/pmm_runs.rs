@@ -3,7 +3,7 @@
 use super::Outcome;
 use super::pmm::{
     atto, close_type, decision_differs, instrument, maybe_nanos, nanos, number, outcome, same, settings, side,
-    side_text, summary_differs, text, ticks,
+    side_text, summary_differs, text, tick_boundary, ticks,
 };
 use serde_json::{Value, json};
 use spinquote::config::pmm::PmmSettings;
@@ -250,7 +250,6 @@ impl Run {
             plain.iter().all(|name| actual[name] == wanted[name])
                 && actual["amount"].as_str() == Some(atto(&wanted["amount"]).to_string().as_str())
                 && price
-                && self.rounds_alike(actual, wanted)
         };
         if wanted.len() != orders.len() || !orders.iter().zip(wanted).all(same_order) {
             return Some(format!("orders {}, expected {}", json!(orders), expect["orders"]));
@@ -259,13 +258,12 @@ impl Run {
             .then(|| format!("cancels {}, expected {}", json!(cancels), expect["cancels"]))
     }
 
-    /// The price that goes out, after the tick.
-    fn rounds_alike(&self, actual: &Value, wanted: &Value) -> bool {
-        let tick = self.instrument.tick.atto();
-        match actual["price"].as_str() {
-            None => true,
-            Some(price) => price.parse::<i128>().expect("a number") / tick == atto(&wanted["price"]) / tick,
-        }
+    /// An order whose price rounds to another tick than the original's, which it otherwise equals.
+    fn boundary(&self, orders: &[Value], expect: &Value) -> Option<String> {
+        orders.iter().zip(expect["orders"].as_array()?).find_map(|(actual, wanted)| {
+            let exact = Price(actual["price"].as_str()?.parse().expect("a number"));
+            tick_boundary(&self.instrument, exact, &wanted["price"])
+        })
     }
 
     fn executor_differs(&self, at: usize, expect: &Value) -> Option<String> {
@@ -343,6 +341,7 @@ pub fn executor(case: &Value) -> Outcome {
             },
         )))
     });
+    let mut artifact = None;
     for step in outcome(case)["steps"].as_array().expect("steps") {
         let now = nanos(&step["now"]);
         (run.bid, run.ask) = (step["best_bid"].clone(), step["best_ask"].clone());
@@ -363,8 +362,9 @@ pub fn executor(case: &Value) -> Outcome {
         if let Some(wrong) = wrong {
             return Outcome::Different(format!("at {}: {wrong}", step["now"]));
         }
+        artifact = artifact.or(run.boundary(&orders, expect));
     }
-    Outcome::Equal(Vec::new())
+    artifact.map_or_else(|| Outcome::Equal(Vec::new()), Outcome::Artifact)
 }
 
 fn atto_of(first: &Value, second: &Value) -> i128 {
@@ -460,6 +460,7 @@ pub fn engine(case: &Value) -> Outcome {
         if let Some(wrong) = wrong {
             return artifact.map_or_else(|| at(wrong), Outcome::Artifact);
         }
+        artifact = artifact.or(run.boundary(&orders, expect));
     }
     artifact.map_or_else(|| Outcome::Equal(Vec::new()), Outcome::Artifact)
 }
