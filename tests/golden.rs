@@ -3,6 +3,10 @@
 //! Runs the vectors beside this file, or those under `SPINQUOTE_GOLDEN_DIR` (plain files in the same format, one folder per
 //! strategy, or one strategy's files directly). Prints per strategy how many cases ran, were equal, and were not.
 
+#[path = "golden/funding_aware.rs"]
+mod funding_aware;
+#[path = "golden/funding_loop.rs"]
+mod funding_loop;
 #[path = "golden/perpetual.rs"]
 mod perpetual;
 #[path = "golden/pmm.rs"]
@@ -25,6 +29,8 @@ enum Outcome {
     Equal(Vec<String>),
     /// Equal but for binary floating point in the originals, recognised by the driver's rule, which the text names.
     Artifact(String),
+    /// Not run, for this reason.
+    Skipped(&'static str),
     /// Not equal: where, what was expected, what came.
     Different(String),
 }
@@ -42,6 +48,11 @@ const FAMILIES: &[Family] = &[
         run: perpetual::run,
     },
     Family { name: "pmm_controller", vectors: include_bytes!("golden/pmm_controller/vectors.jsonl.gz"), run: pmm::run },
+    Family {
+        name: "funding_aware",
+        vectors: include_bytes!("golden/funding_aware/vectors.jsonl.gz"),
+        run: funding_aware::run,
+    },
 ];
 
 type Case = (String, Value);
@@ -94,16 +105,13 @@ fn id(case: &Value) -> String {
 fn judge(family: &Family, cases: &[Case]) -> bool {
     let (mut equal, mut notes, mut artifacts, mut different, mut skipped) = (0, vec![], vec![], vec![], vec![]);
     for (file, case) in cases {
-        if let Some((_, reason)) = SKIPPED.iter().find(|(name, _)| name == file) {
-            skipped.push(format!("{file}: {reason}"));
-            continue;
-        }
         match (family.run)(case) {
             Outcome::Equal(taken) => {
                 equal += 1;
                 notes.extend(taken.into_iter().map(|note| format!("{file}: {note}")));
             }
             Outcome::Artifact(why) => artifacts.push(format!("{file}: {why}")),
+            Outcome::Skipped(reason) => skipped.push(format!("{file}: {reason}")),
             Outcome::Different(what) => different.push(format!("{file}: {what}")),
         }
     }
@@ -162,11 +170,12 @@ fn every_vector_is_equal() {
     assert!(good, "some vectors differ, see above");
 }
 
-/// A case states its strategy in its settings; a validation file is recognised by its parameters, the controller's by its kinds.
+/// A case states its strategy in its settings; a validation file is recognised by its parameters, others by their kinds.
 fn names(case: &Value, strategy: &str) -> bool {
     let own = match case["config"]["strategy"].as_str() {
         Some(name) => name,
         None if case["defaults"]["derivative"].is_object() => "perpetual_market_making",
+        None if funding_aware::KINDS.iter().any(|kind| case["kind"] == *kind) => "funding_aware",
         None if case["kind"].is_string() => "pmm_controller",
         None => return false,
     };

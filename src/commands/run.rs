@@ -15,6 +15,7 @@ use std::process::ExitCode;
 pub fn run(args: &RunArgs) -> Result<ExitCode> {
     let interrupted = trade::interrupted()?;
     let settings = engine(&args.engine)?;
+    trade::log(&settings.log.level);
     let text = load::read_text(&args.strategy).map_err(|problem| anyhow::anyhow!("{problem}"))?;
     let (text, strategy) = demo::parse(&args.strategy.display().to_string(), text, Target::Venue)?;
     let Strategy::Perpetual(perpetual) = &strategy;
@@ -44,7 +45,8 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
     trade::run(launch, args.run_for, args.json, &interrupted)
 }
 
-fn engine(path: &std::path::Path) -> Result<EngineSettings> {
+/// An engine file; its faults are shown with their places.
+pub fn engine(path: &std::path::Path) -> Result<EngineSettings> {
     match load::engine(path) {
         Ok(loaded) => {
             diagnose::warnings(&loaded.warnings);

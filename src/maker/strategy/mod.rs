@@ -10,6 +10,7 @@ use crate::unit::{Amount, Lots, Money, Nanos, Price, Rate, Ticks};
 use arrayvec::ArrayVec;
 
 mod exact;
+pub mod funding_aware;
 pub mod perpetual;
 pub mod pmm;
 
