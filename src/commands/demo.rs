@@ -30,7 +30,7 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode> {
     trade::log("error");
     let interrupted = trade::interrupted()?;
     let text = args.strategy.as_deref().map(read).transpose()?;
-    let named = text.as_ref().map(|(_, strategy)| symbol_of(strategy));
+    let named = text.as_ref().map(|(_, strategy)| strategy.symbol());
     if args.market.capture.is_some() {
         trade::say("reading the recording");
     }
@@ -40,8 +40,8 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode> {
         Some(given) => given,
         None => built_in(&terms, touch(source.as_ref()))?,
     };
-    if symbol_of(&strategy) != terms.symbol.as_str() {
-        bail!("the strategy trades {}, the market that is played is {}", symbol_of(&strategy), terms.symbol);
+    if strategy.symbol() != terms.symbol.as_str() {
+        bail!("the strategy trades {}, the market that is played is {}", strategy.symbol(), terms.symbol);
     }
     let mut config = ServerConfig::new(vec![source], vec![AccountConfig::new(KEY, SECRET)]);
     config.faults = market::faults(&args.market)?;
@@ -59,14 +59,13 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode> {
     settings.venue.market_ws_url = format!("{ws}/market");
     settings.venue.private_ws_url = format!("{ws}/private");
     settings.venue.order_ws_url = format!("{ws}/ws-fapi/v1");
-    let Strategy::Perpetual(perpetual) = &strategy;
     let launch = Launch {
         settings,
         credentials: Credentials { api_key: KEY.into(), secret: SECRET.into(), kind: KeyKind::Hmac },
         ca_pem: exchange.cert_pem().map(|pem| pem.as_bytes().to_vec()),
         symbol: terms.symbol.to_string(),
-        leverage: perpetual.leverage,
-        hedge: perpetual.hedge,
+        leverage: strategy.leverage(),
+        hedge: strategy.hedge(),
         strategy: text,
         run_dir: args.run_dir.clone().unwrap_or_else(|| new_run_dir(Path::new("runs"), wall())),
         description: serde_json::json!({
@@ -97,6 +96,7 @@ pub fn parse(file: &str, text: String, target: Target) -> Result<(StrategyText, 
             let strategy = loaded.settings;
             let kind = match strategy {
                 Strategy::Perpetual(_) => StrategyKind::PerpetualMarketMaking,
+                Strategy::FundingAware(_) => StrategyKind::FundingAware,
             };
             Ok((StrategyText { kind, file: file.to_owned(), text }, strategy))
         }
@@ -105,12 +105,6 @@ pub fn parse(file: &str, text: String, target: Target) -> Result<(StrategyText, 
             bail!("{file}: {} fault{}", problems.len(), if problems.len() == 1 { "" } else { "s" })
         }
     }
-}
-
-/// The venue's symbol of the strategy's pair.
-pub fn symbol_of(strategy: &Strategy) -> String {
-    let Strategy::Perpetual(settings) = strategy;
-    settings.market.replace('-', "")
 }
 
 fn touch(source: &dyn MarketSource) -> i64 {

@@ -53,6 +53,36 @@ pub enum Strategy {
     FundingAware(FundingAwareSettings),
 }
 
+impl Strategy {
+    /// The venue's symbol of the market that it trades; a coin alone is traded against USDT.
+    #[must_use]
+    pub fn symbol(&self) -> String {
+        match self {
+            Self::Perpetual(settings) => settings.market.replace('-', ""),
+            Self::FundingAware(settings) if settings.market.contains('-') => settings.market.replace('-', ""),
+            Self::FundingAware(settings) => format!("{}USDT", settings.market),
+        }
+    }
+
+    /// Leverage to set at the venue.
+    #[must_use]
+    pub const fn leverage(&self) -> u32 {
+        match self {
+            Self::Perpetual(settings) => settings.leverage,
+            Self::FundingAware(settings) => settings.leverage,
+        }
+    }
+
+    /// Hedge mode to set at the venue.
+    #[must_use]
+    pub const fn hedge(&self) -> bool {
+        match self {
+            Self::Perpetual(settings) => settings.hedge,
+            Self::FundingAware(_) => false,
+        }
+    }
+}
+
 /// A settings file of any kind, as `spinquote check` meets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AnyFile {
