@@ -122,8 +122,8 @@ impl FundingAwareSettings {
     /// The pair to trade, `BASE-QUOTE`: a bare coin trades against USDT.
     #[must_use]
     pub fn pair(&self) -> String {
-        let coin = self.market.rsplit(':').next().unwrap_or_default();
-        if coin.contains('-') { coin.to_owned() } else { format!("{coin}-USDT") }
+        let coin = self.market.rsplit(':').next().unwrap_or_default().to_ascii_uppercase();
+        if coin.contains('-') { coin } else { format!("{coin}-USDT") }
     }
 
     /// The spread between bid and ask: `min(max(base, min), max)` (section 4). Static, so the limits never bind in checked settings.

@@ -59,8 +59,7 @@ impl Strategy {
     pub fn symbol(&self) -> String {
         match self {
             Self::Perpetual(settings) => settings.market.replace('-', ""),
-            Self::FundingAware(settings) if settings.market.contains('-') => settings.market.replace('-', ""),
-            Self::FundingAware(settings) => format!("{}USDT", settings.market),
+            Self::FundingAware(settings) => settings.pair().replace('-', ""),
         }
     }
 

@@ -2,12 +2,14 @@
 //! outside — the engine through its counters page, the venue through its own books.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
-use spinquote::config::engine::EngineSettings;
+use spinquote::config::engine::{EngineSettings, Wait};
+use spinquote::engine::clock::wall;
 use spinquote::engine::wiring::{self, Ended, Launch, Running};
 use spinquote::event::PositionSide;
 use spinquote::instrument::{Instrument, InstrumentId};
 use spinquote::journal::End;
 use spinquote::journal::counters::CounterReader;
+use spinquote::journal::histogram::HistogramReader;
 use spinquote::maker::Status;
 use spinquote::maker::recipe::{StrategyKind, StrategyText};
 use spinquote::replay::{self, Outcome};
@@ -16,7 +18,7 @@ use spinquote::sim::fault::FaultScript;
 use spinquote::sim::market::{MarketSource, Schedule, SyntheticMarket};
 use spinquote::sim::order::{AccountId, Order};
 use spinquote::sim::server::{AccountConfig, Server, ServerConfig, ServerCounts};
-use spinquote::unit::{Lots, Money, Nanos, Ticks};
+use spinquote::unit::{Lots, Money, Ticks};
 use spinquote::venue::binance::usdm::sign::{Credentials, KeyKind};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -31,11 +33,7 @@ const CONTRACT: InstrumentId = InstrumentId(0);
 pub fn synthetic(seed: u64) -> Box<dyn MarketSource + Send> {
     let mut terms = Instrument::synthetic("BTCUSDT", "0.1", "0.001");
     terms.price_places = 2;
-    Box::new(SyntheticMarket::new(terms, seed, wiring_now(), Schedule::calm()))
-}
-
-fn wiring_now() -> Nanos {
-    spinquote::engine::clock::wall()
+    Box::new(SyntheticMarket::new(terms, seed, wall(), Schedule::calm()))
 }
 
 /// A recording, or `None` with one line that says where it was looked for.
@@ -78,7 +76,7 @@ impl Plan {
     }
 }
 
-/// Three levels a side close to the touch, requoted twice a second: hundreds of messages and some fills in ten seconds.
+/// Four levels a side close to the touch, requoted five times a second: a hundred messages and some fills in ten seconds.
 pub fn near_touch(terms: &Instrument, bid: Ticks, changes: &[(&str, &str)]) -> String {
     let lot_worth = terms.notional(bid, Lots(1)).0.max(1);
     let lots = i64::try_from(250 * 10_i128.pow(18) / lot_worth + 1).unwrap();
@@ -90,17 +88,17 @@ pub fn near_touch(terms: &Instrument, bid: Ticks, changes: &[(&str, &str)]) -> S
         ("market", &market),
         ("leverage", "10"),
         ("position_mode", "One-way"),
-        ("bid_spread", "0.002"),
-        ("ask_spread", "0.002"),
-        ("order_levels", "3"),
-        ("order_level_spread", "0.002"),
+        ("bid_spread", "0.001"),
+        ("ask_spread", "0.001"),
+        ("order_levels", "4"),
+        ("order_level_spread", "0.001"),
         ("order_amount", &amount),
-        ("order_refresh_time", "0.3"),
+        ("order_refresh_time", "0.2"),
         ("filled_order_delay", "0.2"),
-        ("long_profit_taking_spread", "0.002"),
-        ("short_profit_taking_spread", "0.002"),
-        ("stop_loss_spread", "0.05"),
-        ("time_between_stop_loss_orders", "2"),
+        ("long_profit_taking_spread", "0.001"),
+        ("short_profit_taking_spread", "0.001"),
+        ("stop_loss_spread", "0.006"),
+        ("time_between_stop_loss_orders", "1"),
         ("stop_loss_slippage_buffer", "0.05"),
     ];
     for (key, value) in changes {
@@ -142,6 +140,8 @@ impl Session {
         settings.venue.market_ws_url = format!("{}/market", server.ws_url());
         settings.venue.private_ws_url = format!("{}/private", server.ws_url());
         settings.venue.order_ws_url = format!("{}/ws-fapi/v1", server.ws_url());
+        // Several runs share few cores here.
+        settings.threads.wait = Wait::Park;
         engine(&mut settings);
         let dir = tempfile::tempdir().unwrap();
         let started = Instant::now();
@@ -181,6 +181,12 @@ impl Session {
     /// Both sides rest, as the engine sees it.
     pub fn quotes(&self) -> bool {
         self.of("own_bid") != 0 && self.of("own_ask") != 0
+    }
+
+    /// The largest value of a latency stage, nanoseconds.
+    pub fn stage_max(&self, name: &str) -> u64 {
+        let histograms = HistogramReader::open(&self.running.run_dir.histograms()).unwrap();
+        histograms.stage(name).map_or(0, |stage| stage.max)
     }
 
     pub fn fills(&self) -> i64 {

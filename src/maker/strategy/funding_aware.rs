@@ -3,7 +3,7 @@
 //!
 //! [`FundingAware::update`] is section 3 of the specification on the [`Inputs`] of section 2, and `tests/golden.rs` holds it equal to the
 //! recorded outcomes. [`Strategy::decide`] makes those inputs from the [`View`], decides when an update is due, and adds what
-//! the engine demands. Where it differs (`unguarded` switches G3, G6-G11 off for comparing with the recorded outcomes):
+//! the engine demands. Where it differs ([`FundingAware::unguarded`] switches G2, G3, G6-G8 and G10 off in an update):
 //!
 //! | # | the specification or the original | here | test |
 //! |---|---|---|---|
@@ -15,9 +15,9 @@
 //! | G6 | orders that are listed earlier stay up to `max_quote_count` at any price | those nearer than the quote that is wanted go | `an_older_order_that_is_too_near_goes` |
 //! | G7 | a quote within the requote band stays | not where it would meet the other side's quote: the two sides never meet | `a_kept_quote_never_meets_the_other_side` |
 //! | G8 | the order that takes over the cap is of any size | at most the position, and its limit is within 5 percent after rounding | `taking_is_limited_to_the_position` |
-//! | G9 | every update over the cap sends another one | not while one is under way: an unknown outcome is not repeated | `taking_is_not_repeated_while_under_way` |
+//! | G9 | every update over the cap sends another one | nothing is placed while one is under way: an unknown outcome is not repeated | `taking_is_not_repeated_while_under_way` |
 //! | G10 | the passive order over the cap may cross the book | it stands a tick behind the other side's best | `reducing_passively_never_takes` |
-//! | G11 | a cap without room for the next lot is passed by the risk gate | the same, and more orders than the instrument can have are not asked for | `orders_are_bounded` |
+//! | G11 | a quote that was refused waits for the next update | a second at most | `a_refused_quote_is_asked_for_again` |
 //! | G12 | simple mode cancels, waits half a second, places | one step, so that it can be one amend; equal quotes stay | `simple_mode_replaces_in_one_step` |
 //! | G13 | margin used is the venue's sum | position value over leverage: it moves with our own fills at once | `margin_follows_our_own_fills` |
 //! | G14 | a refusal about cumulative requests ends the loop and leaves orders resting | the risk gate stays below the venue's limits, and a stop cancels | the gate's |
@@ -46,6 +46,8 @@ pub use wake::Wake;
 
 /// "keep the order if |dpx|/target x 10000 < 3": in hundredths of a percent.
 const BAND_BPS: i128 = 3;
+/// A quote that was refused is asked for again after this.
+const RETRY: Nanos = Nanos::from_secs(1);
 
 /// The position of the market.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -125,6 +127,8 @@ pub struct FundingAware {
     one_way: bool,
     over_cap: bool,
     funding_known: bool,
+    /// At the last decision a side that is to be quoted had no order.
+    missing: bool,
     last_size: Amount,
     updated_at: Option<Nanos>,
     decided_at: Nanos,
@@ -145,6 +149,7 @@ impl FundingAware {
             one_way: true,
             over_cap: false,
             funding_known: false,
+            missing: false,
             last_size: Amount::ZERO,
             updated_at: None,
             decided_at: Nanos(i64::MIN),
@@ -153,7 +158,7 @@ impl FundingAware {
         }
     }
 
-    /// Without the engine's additions to an update (G3, G6-G11). For comparing with recorded outcomes only.
+    /// Without the engine's additions to an update (G2, G3, G6-G8, G10). For comparing with recorded outcomes only.
     #[must_use]
     pub fn unguarded(mut self) -> Self {
         self.guarded = false;
@@ -354,8 +359,24 @@ impl FundingAware {
         }
     }
 
+    /// A side that is to be quoted has no order: it was refused, or it expired.
+    fn misses_a_side(&self, orders: &[Resting]) -> bool {
+        let absent = |side: Side| !orders.iter().any(|order| order.side == side);
+        self.targets.is_some_and(|targets| {
+            [Side::Buy, Side::Sell].into_iter().any(|side| targets.quoted(side).is_some() && absent(side))
+        })
+    }
+
+    /// An update is due when the last one is older than this.
+    fn patience(&self) -> Nanos {
+        if self.missing { RETRY.min(self.settings.fallback_check) } else { self.settings.fallback_check }
+    }
+
     /// A decision that cannot wait: a stop has begun or has something left to cancel, or the position has just passed its cap.
     fn is_urgent(&self, inputs: &Inputs<'_>, orders: &[Resting]) -> bool {
+        if self.halt == Some(Halt::Volatility) && !orders.is_empty() {
+            return true;
+        }
         let stop = match &inputs.position {
             _ if self.killed => Some(Halt::Killed),
             None => Some(Halt::Position),
@@ -413,7 +434,8 @@ impl Strategy for FundingAware {
     fn on_own(&mut self, _now: Nanos, event: &OwnEvent) {
         match event {
             OwnEvent::Filled { .. } => self.wake.on_fill(),
-            // A quote that is gone without our asking (refused, expired) is placed again with the next update.
+            // What took over the cap has ended: the position is known again.
+            OwnEvent::Gone { order, .. } if order.purpose == Purpose::StopLoss => self.wake.on_fill(),
             OwnEvent::Gone { .. } => {}
             OwnEvent::PositionMode { hedge, ok } => self.one_way = *ok && !*hedge,
         }
@@ -443,12 +465,13 @@ impl Strategy for FundingAware {
             self.wake.on_book(mid, self.settings.update_threshold);
         }
         let news = view.funding.is_some() && !std::mem::replace(&mut self.funding_known, view.funding.is_some());
-        let overdue = self.updated_at.is_none_or(|at| view.now - at > self.settings.fallback_check);
+        self.missing = !taking && self.misses_a_side(&orders);
+        let overdue = self.updated_at.is_none_or(|at| view.now - at > self.patience());
         if self.wake.is_due() || news || overdue || self.is_urgent(&inputs, &orders) {
             self.wake.clear();
             self.act(&inputs, Some(&orders), plan);
-            plan.place.retain(|(quote, _)| !(taking && quote.purpose == Purpose::StopLoss));
-            plan.place.truncate(ORDERS_MAX - view.orders.len().min(ORDERS_MAX));
+            let room = if taking { 0 } else { ORDERS_MAX - view.orders.len().min(ORDERS_MAX) };
+            plan.place.truncate(room);
         }
     }
 
@@ -456,7 +479,7 @@ impl Strategy for FundingAware {
         // "more than fallback seconds": a wake-up at the time itself would find nothing to do.
         self.updated_at
             .filter(|_| !self.killed)
-            .map(|at| at + self.settings.fallback_check + Nanos(1))
+            .map(|at| at + self.patience() + Nanos(1))
             .filter(|at| *at > self.decided_at)
             .unwrap_or(Nanos::MAX)
     }
