@@ -99,6 +99,7 @@ impl Session {
                 *self.per_venue_ms.entry(trade.venue_time.as_millis()).or_default() += 1;
                 TRADE
             }
+            MarketKind::Snapshot(_) | MarketKind::Lost => unreachable!("neither made nor recorded markets are lost"),
             MarketKind::Mark { .. } => {
                 // A recorded one is a frame like others; the 2024 session had none, so made ones are not counted.
                 if !event.raw.is_empty() {
