@@ -1,6 +1,6 @@
 //! `spinquote demo`: the embedded exchange on loopback, and the engine at it exactly as at the venue. Needs no file.
 
-use super::{market, trade};
+use super::{embedded, market, trade};
 use crate::cli::DemoArgs;
 use crate::diagnose;
 use anyhow::{Context, Result, bail};
@@ -12,14 +12,10 @@ use spinquote::event::Side;
 use spinquote::instrument::Instrument;
 use spinquote::maker::recipe::{StrategyKind, StrategyText};
 use spinquote::sim::market::MarketSource;
-use spinquote::sim::server::{AccountConfig, Server, ServerConfig};
-use spinquote::venue::binance::usdm::sign::{Credentials, KeyKind};
+use spinquote::sim::server::Server;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// The account at the embedded exchange; loopback only, so no secret.
-const KEY: &str = "demo-key";
-const SECRET: &str = "demo-secret";
 /// What one quote of the built-in strategy is worth, in quote currency.
 const QUOTE_WORTH: i64 = 250;
 
@@ -39,24 +35,19 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode> {
     if symbol_of(&strategy) != terms.symbol.as_str() {
         bail!("the strategy trades {}, the market that is played is {}", symbol_of(&strategy), terms.symbol);
     }
-    let mut config = ServerConfig::new(vec![source], vec![AccountConfig::new(KEY, SECRET)]);
+    let mut config = embedded::config(source);
     config.faults = market::faults(&args.market)?;
     config.seed = args.market.seed.unwrap_or(market::SEED);
     let exchange = Server::start(config).context("the embedded exchange")?;
     trade::say(&format!("embedded exchange at {} plays {}", exchange.rest_url(), terms.symbol));
 
     let mut settings = EngineSettings::demo();
-    let (rest, ws) = (exchange.rest_url(), exchange.ws_url());
-    settings.venue.rest_url = rest;
-    settings.venue.public_ws_url = format!("{ws}/public");
-    settings.venue.market_ws_url = format!("{ws}/market");
-    settings.venue.private_ws_url = format!("{ws}/private");
-    settings.venue.order_ws_url = format!("{ws}/ws-fapi/v1");
+    embedded::point_at(&mut settings, &exchange);
     let Strategy::Perpetual(perpetual) = &strategy;
     let launch = Launch {
         settings,
-        credentials: Credentials { api_key: KEY.into(), secret: SECRET.into(), kind: KeyKind::Hmac },
-        ca_pem: exchange.cert_pem().map(|pem| pem.as_bytes().to_vec()),
+        credentials: embedded::credentials(),
+        ca_pem: embedded::ca_pem(&exchange),
         symbol: terms.symbol.to_string(),
         leverage: perpetual.leverage,
         hedge: perpetual.hedge,
@@ -69,11 +60,8 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode> {
         }),
     };
     let code = trade::run(launch, Some(args.run_for), args.json, &interrupted)?;
-    exchange.stop();
-    match exchange.error() {
-        Some(error) => bail!("the embedded exchange: {error}"),
-        None => Ok(code),
-    }
+    embedded::end(&exchange)?;
+    Ok(code)
 }
 
 /// A strategy file for the embedded exchange, whatever venue it names.
