@@ -57,6 +57,7 @@ impl Recorder {
 }
 
 pub fn run(args: &CaptureArgs) -> Result<()> {
+    trade::log("info");
     let interrupted = trade::interrupted()?;
     let venue = match (&args.engine, &args.url) {
         (Some(path), _) => Venue::of_settings(&super::run::engine(path)?)?,

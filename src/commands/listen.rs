@@ -72,7 +72,7 @@ impl Venue {
     /// Unsigned REST calls.
     pub fn caller(&self, clock: &Clock) -> Result<Caller> {
         let rest = Rest::new(&self.rest_url, self.ca_pem.as_deref(), None, CALL_TIMEOUT).map_err(anyhow::Error::msg)?;
-        Ok(Caller::new(rest, None, clock.clone(), Arc::new(AtomicI64::new(0))))
+        Ok(Caller::new(rest, None, clock.clone(), Arc::new(AtomicI64::new(0)), Nanos::from_secs(5)))
     }
 }
 
@@ -196,11 +196,12 @@ fn drain(link: &mut Connection, clock: &Clock, hear: &mut impl FnMut(Nanos, Hear
     loop {
         let more = link.receive();
         let now = clock.now();
-        while let Some(range) = link.next()? {
+        while let Some(range) = link.next_message()? {
             link.heard_at = now;
             hear(now, Heard::Frame(link.inbound.bytes(range)));
         }
-        if !more? {
+        let (_, more) = more?;
+        if !more {
             return if link.unsent() { link.flush() } else { Ok(()) };
         }
     }

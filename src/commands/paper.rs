@@ -12,7 +12,7 @@
 //! the venue's regular tier, because an account's own can only be asked for with a key.
 
 use super::listen::{Heard, Listener, Pauses, Venue};
-use super::{demo, embedded, trade};
+use super::{embedded, trade};
 use crate::cli::RunArgs;
 use anyhow::{Context, Result};
 use crossbeam::channel::TrySendError;
@@ -25,6 +25,7 @@ use spinquote::maker::recipe::StrategyText;
 use spinquote::sim::live::{Live, LiveFeeder, LiveMarket};
 use spinquote::sim::protocol::LimitTerms;
 use spinquote::sim::server::{Server, ServerWaker};
+use spinquote::unit::Nanos;
 use spinquote::venue::binance::usdm::instrument::{instrument, quotas};
 use spinquote::venue::binance::usdm::rest;
 use std::process::ExitCode;
@@ -38,10 +39,10 @@ const HELD_MAX: usize = 1 << 15;
 pub fn run(args: &RunArgs, mut settings: EngineSettings, text: StrategyText, strategy: &Strategy) -> Result<ExitCode> {
     let interrupted = trade::interrupted()?;
     let venue = Venue::of_settings(&settings)?;
-    let symbol = settings.venue.symbol.clone().unwrap_or_else(|| demo::symbol_of(strategy));
+    let symbol = settings.venue.symbol.clone().unwrap_or_else(|| strategy.symbol());
     trade::say(&format!("paper: asking {} for the terms of {symbol}; no order leaves this machine", venue.rest_url()));
     let clock = Clock::new();
-    let (terms, limits) = terms(&venue, &clock, &symbol)?;
+    let (terms, limits) = terms(&venue, &clock, &symbol, settings.risk.clock_skew_max)?;
     let listener = Listener::open(&venue, &symbol, &clock)?;
     let (market, feeder) = LiveMarket::new(terms);
     let mut config = embedded::config(Box::new(market));
@@ -65,13 +66,12 @@ pub fn run(args: &RunArgs, mut settings: EngineSettings, text: StrategyText, str
     embedded::point_at(&mut settings, &exchange);
     // As they come: what the venue gathers is not to be gathered twice.
     settings.market.depth_stream = DepthStream::Fastest;
-    let Strategy::Perpetual(perpetual) = strategy;
     let launch = Launch {
         credentials: embedded::credentials(),
         ca_pem: embedded::ca_pem(&exchange),
         symbol,
-        leverage: perpetual.leverage,
-        hedge: perpetual.hedge,
+        leverage: strategy.leverage(),
+        hedge: strategy.hedge(),
         strategy: text,
         run_dir: args.run_dir.clone().unwrap_or_else(|| new_run_dir(&settings.journal.dir, wall())),
         description: serde_json::json!({"command": "paper", "venue": venue.rest_url()}),
@@ -91,8 +91,14 @@ pub fn run(args: &RunArgs, mut settings: EngineSettings, text: StrategyText, str
 }
 
 /// What the venue tells everybody: the contract's terms and the request limits.
-fn terms(venue: &Venue, clock: &Clock, symbol: &str) -> Result<(Instrument, LimitTerms)> {
-    let reply = venue.caller(clock)?.call(&rest::exchange_info())?;
+fn terms(venue: &Venue, clock: &Clock, symbol: &str, skew_max: Nanos) -> Result<(Instrument, LimitTerms)> {
+    let caller = venue.caller(clock)?;
+    let skew = caller.sync_time().context("the venue's time")?;
+    if skew.abs() > skew_max {
+        // Its frames carry its time, and the embedded exchange runs on ours.
+        trade::say(&format!("warning: the venue's clock is {} ms ahead of ours (T-TIME-SYNC)", skew.as_millis()));
+    }
+    let reply = caller.call(&rest::exchange_info())?;
     if let Err(error) = rest::body(reply.status, &reply.body) {
         return Err(error).with_context(|| format!("{}: exchangeInfo", venue.rest_url()));
     }
