@@ -51,6 +51,18 @@ pub struct DemoArgs {
     pub json: bool,
 }
 
+impl Default for DemoArgs {
+    /// What the demo does without any argument.
+    fn default() -> Self {
+        #[derive(Parser)]
+        struct Bare {
+            #[command(flatten)]
+            demo: DemoArgs,
+        }
+        Bare::parse_from(["spinquote"]).demo
+    }
+}
+
 /// The market that the embedded or stand-alone exchange plays.
 #[derive(Debug, Args)]
 pub struct MarketArgs {

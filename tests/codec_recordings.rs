@@ -1,6 +1,10 @@
 //! The scanners against the general JSON path: on every frame of the recorded sessions where they are there, and on frames of
 //! our own writing everywhere, whole, cut, reordered and defaced.
 
+#[path = "support/alloc.rs"]
+mod alloc;
+
+use alloc::{Counting, allocations};
 use spinquote::event::{Event, Level};
 use spinquote::instrument::Instrument;
 use spinquote::unit::{DecimalError, Step};
@@ -9,6 +13,9 @@ use spinquote::venue::codec::{DecodeError, MarketMessage};
 use spinquote::wire::simd::Kernel;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
 const OWN: &[&str] = &[
     r#"{"stream":"btcusdt@depth@0ms","data":{"e":"depthUpdate","E":1700000000016,"T":1700000000009,"s":"BTCUSDT","U":900100,"u":900121,"pu":900099,"b":[["42300.00","2.788"],["7577.40","0.000"],["28023.80","10021.638"]],"a":[["42300.10","0.318"],["101055.20","0.001"]]}}"#,
@@ -187,4 +194,42 @@ fn values_are_the_ones_written() {
     assert_eq!(pairs(depth.asks), [(423_001, 318), (1_010_552, 1)]);
     assert_eq!((depth.first.0, depth.last.0, depth.prev.0), (900_100, 900_121, 900_099));
     assert_eq!((depth.instrument.0, depth.venue_time.as_millis()), (1, 1_700_000_000_009));
+}
+
+#[test]
+fn no_path_allocates_from_the_first_message_on() {
+    let long = {
+        let level = r#"["42300.10","0.318"]"#;
+        let levels = vec![level; 2_000].join(", ");
+        OWN[0].replace(r#"["42300.10","0.318"]"#, &levels)
+    };
+    let odd = [
+        long.clone(),
+        OWN[0].replace(',', ", "),
+        OWN[0][..200].to_owned(),
+        OWN[0].replace("BTCUSDT", "NOSUCHUSDT"),
+        OWN[0].replace("42300.00", "4e4"),
+        "[".repeat(100_000),
+        "[[],".repeat(25_000),
+        r#"{"result":null,"id":1}"#.to_owned(),
+    ];
+    let frames = || OWN.iter().map(|frame| frame.to_string()).chain(odd.iter().cloned());
+    let mut padded: Vec<(Vec<u8>, usize)> = frames()
+        .map(|frame| {
+            let mut bytes = frame.into_bytes();
+            let len = bytes.len();
+            bytes.resize(len + 64, 0);
+            (bytes, len)
+        })
+        .collect();
+    for kernel in Kernel::ALL.into_iter().map(Some).chain([None]) {
+        let mut decoder = MarketDecoder::with_kernel(&btc(), kernel);
+        for (frame, len) in &mut padded {
+            let count = allocations(|| {
+                let _ = std::hint::black_box(decoder.decode(frame, *len));
+            });
+            let head = String::from_utf8_lossy(&frame[..(*len).min(120)]);
+            assert_eq!(count, 0, "{kernel:?} allocated on {head}");
+        }
+    }
 }

@@ -1,4 +1,11 @@
 //! What each command does: one file, one `run` per command. Reads arguments that `cli` has checked; prints for people.
 
 pub mod check;
+pub mod demo;
 pub mod init;
+mod market;
+pub mod replay;
+pub mod run;
+pub mod sim;
+mod summary;
+mod trade;

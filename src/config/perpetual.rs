@@ -403,7 +403,7 @@ pub static KEYS: &[Key<PerpetualSettings>] = &[
         valid: "percent, [0, inf)",
         help: "How far beyond the touch a stop order is priced, so that it executes.",
         hot: false,
-        set: |s, text| percent(text, AtLeast(0), NoLimit).map(|v| s.stop_loss_slippage_buffer = v),
+        set: |s, text| percent(text, AtLeast(0), Open).map(|v| s.stop_loss_slippage_buffer = v),
         show: |s| percent_text(s.stop_loss_slippage_buffer),
     },
     Key {
@@ -445,7 +445,7 @@ pub static KEYS: &[Key<PerpetualSettings>] = &[
         valid: "base amount, any",
         help: "Added to the size with each level outwards.",
         hot: true,
-        set: |s, text| amount(text, NoLimit).map(|v| s.order_level_amount = v),
+        set: |s, text| amount(text, Open).map(|v| s.order_level_amount = v),
         show: |s| atto_text(s.order_level_amount.0),
     },
     Key {
@@ -597,10 +597,10 @@ enum Limit {
     Below(i64),
     /// Inclusive upper end.
     UpTo(i64),
-    /// No end of its own.
-    NoLimit,
+    /// Open end.
+    Open,
 }
-use Limit::{Above, AtLeast, Below, NoLimit, UpTo};
+use Limit::{Above, AtLeast, Below, Open, UpTo};
 
 impl Limit {
     fn admit(self, value: i128, places: u32, text: &str) -> Result<(), String> {
@@ -610,7 +610,7 @@ impl Limit {
             AtLeast(end) => (value >= i128::from(end) * scale, "must not be below", end),
             Below(end) => (value < i128::from(end) * scale, "must be below", end),
             UpTo(end) => (value <= i128::from(end) * scale, "must not be above", end),
-            NoLimit => (true, "", 0),
+            Open => (true, "", 0),
         };
         if fine { Ok(()) } else { Err(format!("{} {words} {end}", text.trim())) }
     }
@@ -784,8 +784,8 @@ fn overrides(text: &str) -> Result<Vec<Override>, String> {
                 "sell" => Some(Side::Sell),
                 _ => None,
             },
-            spread: percent(&scalar(spread), NoLimit, NoLimit).map_err(at)?,
-            amount: amount(&scalar(size), NoLimit).map_err(|e| format!("entry `{name}`: {e}"))?,
+            spread: percent(&scalar(spread), Open, Open).map_err(at)?,
+            amount: amount(&scalar(size), Open).map_err(|e| format!("entry `{name}`: {e}"))?,
             side_text,
             name,
         });

@@ -176,7 +176,8 @@ impl Connection {
             Records::Plain
         };
         let mut random = [0_u8; 24];
-        ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut random).expect("the system's random source");
+        ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut random)
+            .expect("the system's random source");
         let nonce: [u8; 16] = random[..16].try_into().expect("sixteen bytes");
         let mask = u64::from_le_bytes(random[16..].try_into().expect("eight bytes")) | 1;
         let mut upgrading = tls::Stream::new(stream, records, inbound, SendBuf::new(OUTBOUND_BYTES));
@@ -340,7 +341,10 @@ mod tests {
     #[test]
     fn addresses_are_split_or_refused() {
         let at = address("wss://fstream.binance.com/public/stream?streams=a/b").unwrap();
-        assert_eq!((at.secure, at.host, at.port, at.path), (true, "fstream.binance.com", 443, "/public/stream?streams=a/b"));
+        assert_eq!(
+            (at.secure, at.host, at.port, at.path),
+            (true, "fstream.binance.com", 443, "/public/stream?streams=a/b")
+        );
         let at = address("ws://127.0.0.1:8080").unwrap();
         assert_eq!((at.secure, at.host, at.port, at.path), (false, "127.0.0.1", 8080, "/"));
         for wrong in ["https://x", "wss://:443/", "wss://host:x/"] {

@@ -324,7 +324,13 @@ impl Core {
         let statuses = (0..self.instruments.len()).map(|at| self.maker.status(InstrumentId(at as u16))).collect();
         let quiet = self.maker.is_quiet();
         self.journal.close();
-        Finished { statuses, quiet, fault: self.fault, frames: self.tally.frames, decode_errors: self.tally.decode_errors }
+        Finished {
+            statuses,
+            quiet,
+            fault: self.fault,
+            frames: self.tally.frames,
+            decode_errors: self.tally.decode_errors,
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! What the fast threads ask of the slow one, and what the slow one hands the I/O thread. Bounded channels; never used by the engine thread.
 
 use super::connection::Connection;
-use super::ring::Outgoing;
 use crate::event::{Link, OrderEvent};
 use crate::instrument::InstrumentId;
 use crate::venue::binance::usdm::answer::Hint;
@@ -19,8 +18,6 @@ pub enum Errand {
     Reconnect(Link),
     /// The venue says that our clock is wrong.
     SyncTime,
-    /// Order entry by REST, while its WebSocket is down.
-    Order(Outgoing),
     /// Cancel every order of ours by REST: the engine or the order socket cannot.
     CancelAll(InstrumentId),
 }

@@ -80,7 +80,8 @@ impl Place {
         if let Some(mut old) = self.links[0].take() {
             // Under a new token, so that both are heard.
             old.deregister(registry);
-            over = if old.register(registry, token(number, 1)).is_ok() { self.links[1].replace(old) } else { Some(old) };
+            over =
+                if old.register(registry, token(number, 1)).is_ok() { self.links[1].replace(old) } else { Some(old) };
             self.ready[1] = self.links[1].is_some();
             self.retire_at = now + OVERLAP;
         }

@@ -86,6 +86,8 @@ pub struct Sender {
     pub deliveries: crossbeam::channel::Receiver<Delivery>,
     /// To the housekeeper.
     pub errands: crossbeam::channel::Sender<Errand>,
+    /// To the thread that sends orders by REST.
+    pub rest_orders: crossbeam::channel::Sender<Outgoing>,
     /// Commands to requests.
     pub encoder: OrderEncoder,
     /// Private frames to events.
@@ -293,9 +295,10 @@ impl Sender {
 
     /// A request got its answer.
     fn landed(&mut self, state: &mut State, id: ClientId, generation: u32, now: Nanos) {
-        let found = state.flights.iter().position(|flight| {
-            flight.command.client_id == id && flight.command.generation == generation
-        });
+        let found = state
+            .flights
+            .iter()
+            .position(|flight| flight.command.client_id == id && flight.command.generation == generation);
         if let Some(at) = found {
             let flight = state.flights.swap_remove(at);
             self.measured.round_trip.record((now - flight.sent_at).0);
@@ -381,7 +384,7 @@ impl Sender {
 
     fn by_rest(&mut self, state: &mut State, outgoing: &Outgoing) -> bool {
         let now = self.clock.now();
-        if self.errands.try_send(Errand::Order(*outgoing)).is_err() {
+        if self.rest_orders.try_send(*outgoing).is_err() {
             self.say_order(state, &outgoing.command, OrderEventKind::NotSent);
             return false;
         }

@@ -30,7 +30,7 @@ pub struct MakerConfig {
     pub ack_timeout: Nanos,
     /// "No such order" is only believed of a query sent this long after the doubt arose.
     pub query_grace: Nanos,
-    /// Market data older than this (by arrival) withdraw the quotes.
+    /// Book data (diffs, best quotes) older than this by arrival withdraw the quotes.
     pub market_stale: Nanos,
     /// A snapshot that has not come after this is asked for again.
     pub snapshot_retry: Nanos,
@@ -38,7 +38,8 @@ pub struct MakerConfig {
     pub reconcile_retry: Nanos,
     /// A position or fill count that differs from the venue's for this long is reconciled.
     pub mismatch_after: Nanos,
-    /// A side waits this long after a refusal by the venue; entries twice as long after each further one, up to 64 times.
+    /// A quote level waits this long after a refusal by the venue; entries twice as long after each further one, up to 64 times,
+    /// until there was none for 64 times as long.
     pub reject_delay: Nanos,
     /// A done order stays findable for late events this long.
     pub slot_quiet: Nanos,

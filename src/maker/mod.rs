@@ -5,18 +5,19 @@
 //! fresh, all links are up, nothing is to be reconciled and the kill ladder allows it; otherwise they are withdrawn first.
 
 pub mod account;
-mod answer;
 pub mod config;
 mod desk;
 pub mod order;
 pub mod output;
 pub mod position;
+pub mod recipe;
 pub mod risk;
 pub mod strategy;
 
 pub use config::{InstrumentSetup, Leftovers, MakerConfig};
 pub use output::{Blocks, Counters, Decision, DecisionKind, Output, Status};
 pub use position::Pnl;
+pub use recipe::{Recipe, RecipeError};
 pub use risk::{KillReason, Ladder, Refusal, RiskLimits};
 
 #[cfg(test)]
@@ -70,12 +71,14 @@ impl Maker {
         out.clear();
         self.now = self.now.max(now);
         let now = self.now;
-        let touched = self.take_in(now, event, out);
+        let mut touched = self.take_in(now, event, out);
         let wake = match event {
             Event::Timer | Event::Kill | Event::Operator(_) | Event::Account(_) => Wake::Timer,
             _ => Wake::Event,
         };
-        self.check_loss(now, out);
+        if self.check_loss(out) {
+            touched = Touched::All;
+        }
         match touched {
             Touched::One(id) => self.advance(usize::from(id.0), now, wake, out),
             Touched::All => (0..self.desks.len()).for_each(|at| self.advance(at, now, wake, out)),
@@ -107,11 +110,11 @@ impl Maker {
                 Touched::One(quote.instrument)
             }
             Event::Trade(ref trade) => {
-                self.desk(trade.instrument).on_trade(now, trade);
+                self.desk(trade.instrument).on_trade(trade);
                 Touched::One(trade.instrument)
             }
             Event::Mark(ref mark) => {
-                self.desk(mark.instrument).on_mark(now, mark);
+                self.desk(mark.instrument).on_mark(mark);
                 Touched::One(mark.instrument)
             }
             Event::External { instrument, price } => {
@@ -231,12 +234,10 @@ impl Maker {
             }
             Operator::Pause | Operator::CancelAll => {}
         }
-        if word != Operator::Resume {
-            out.note(Decision {
-                detail: word as i64,
-                ..Decision::of(DecisionKind::Withdrawn, InstrumentId(0), Cause::Operator)
-            });
-        }
+        out.note(Decision {
+            detail: word as i64,
+            ..Decision::of(DecisionKind::Operator, InstrumentId(0), Cause::Operator)
+        });
     }
 
     fn kill(&mut self, reason: KillReason, out: &mut Output) {
@@ -249,15 +250,14 @@ impl Maker {
         self.account.gate.ladder = self.account.gate.ladder.killed(reason);
     }
 
-    fn check_loss(&mut self, now: Nanos, out: &mut Output) {
+    /// True if the loss limit killed just now.
+    fn check_loss(&mut self, out: &mut Output) -> bool {
         let limit = self.account.config.limits.loss_max;
         if limit.is_zero() || self.account.is_killed() || self.pnl_total() > -limit {
-            return;
+            return false;
         }
         self.kill(KillReason::Loss, out);
-        for desk in &mut self.desks {
-            desk.withdraw(now, Cause::Risk);
-        }
+        true
     }
 
     /// Total P&L of all instruments.

@@ -53,6 +53,8 @@ pub enum DecisionKind {
     FlattenFailed = 15,
     /// The book lost its sequence; a snapshot is asked for.
     Gap = 16,
+    /// An operator spoke; `detail` is the [`Operator`](crate::event::Operator).
+    Operator = 17,
 }
 
 /// One line of the journal's account of what was done and why.

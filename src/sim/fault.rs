@@ -2,7 +2,8 @@
 //!
 //! One fault per line or between `;`, `#` starts a comment: `[at=TIME] [for=TIME] [every=TIME] [count=N] KIND`,
 //! with times such as `50ms`, `5s`, `2m` counted from the start of the run. Without `for` a fault strikes the next `count`
-//! (default 1) happenings from `at` on; with `for` it strikes every one in that window. `every` repeats it.
+//! (default 1) happenings from `at` on; with `for` it strikes every one in that window. `every` repeats it. `silence` needs `for`;
+//! `delay` and `clock-skew` without it last to the end.
 
 use crate::sim::latency::Dice;
 use crate::unit::Nanos;
@@ -118,6 +119,9 @@ pub enum FaultProblem {
     /// A kind that needs a time.
     #[error("`{0}` needs a time, such as {0}=50ms")]
     NeedsTime(&'static str),
+    /// A kind that is nothing without a length.
+    #[error("`{0}` needs a length, such as for=3s")]
+    NeedsLength(&'static str),
     /// A repetition shorter than its length.
     #[error("every= must be longer than for=")]
     Overlap,
@@ -204,6 +208,9 @@ fn parse_one(text: &str) -> Result<Fault, FaultProblem> {
     }
     fault.kind = kind.ok_or(FaultProblem::NoKind)?;
     fault.count = fault.count.max(1);
+    if fault.kind == FaultKind::Silence && fault.lasts.is_zero() {
+        return Err(FaultProblem::NeedsLength("silence"));
+    }
     if !fault.every.is_zero() && fault.every <= fault.lasts {
         return Err(FaultProblem::Overlap);
     }
@@ -361,7 +368,7 @@ mod tests {
     fn every_name_parses() {
         for (name, kind) in NAMES {
             let timed = matches!(kind, FaultKind::Delay(_) | FaultKind::ClockSkew(_));
-            let text = if timed { format!("{name}=0s") } else { name.to_owned() };
+            let text = if timed { format!("{name}=0s") } else { format!("for=1s {name}") };
             assert_eq!(FaultScript::parse(&text).unwrap().faults[0].kind, kind);
         }
     }
@@ -377,6 +384,7 @@ mod tests {
             ("count=0 gap", 1, "`0` is not a count"),
             ("at=1s at=2s gap", 1, "`at` is given twice"),
             ("delay", 1, "such as delay=50ms"),
+            ("at=1s silence", 1, "such as for=3s"),
             ("for=5s every=5s silence", 1, "every= must be longer"),
             ("at=99999999999999h gap", 1, "is not a time"),
         ] {

@@ -207,15 +207,15 @@ impl Matching {
             if order.price == trade.price {
                 let first = Lots((order.place.ahead.0 - others.0).clamp(0, left.0));
                 others += first;
-                left = left - first;
+                left -= first;
                 order.place.print(others, trade.qty);
             } else {
                 order.place.ahead = Lots::ZERO;
             }
             let qty = order.left.min(left);
             if qty > Lots::ZERO && order.place.ahead.is_zero() {
-                left = left - qty;
-                order.left = order.left - qty;
+                left -= qty;
+                order.left -= qty;
                 gone |= order.left.is_zero();
                 out.push(Outcome::Made { slot: order.slot, price: order.price, qty });
             }
@@ -290,10 +290,10 @@ impl Matching {
                     continue;
                 }
                 let traded = left.min(order.left);
-                left = left - traded;
+                left -= traded;
                 out.push(Outcome::Took { price: order.price, qty: traded, maker: Some(order.slot) });
                 let resting = &mut self.own[other.index()][0];
-                resting.left = resting.left - traded;
+                resting.left -= traded;
                 if resting.left.is_zero() {
                     self.own[other.index()].remove(0);
                 }
@@ -303,7 +303,7 @@ impl Matching {
                     break;
                 }
                 let traded = left.min(level.qty);
-                left = left - traded;
+                left -= traded;
                 self.use_up(other, level.price, traded);
                 out.push(Outcome::Took { price: level.price, qty: traded, maker: None });
             }
@@ -400,7 +400,7 @@ impl Matching {
                 self.use_up(other, level.price, qty);
                 out.push(Outcome::Made { slot: order.slot, price: order.price, qty });
                 let resting = &mut self.own[side.index()][0];
-                resting.left = resting.left - qty;
+                resting.left -= qty;
                 if resting.left.is_zero() {
                     self.own[side.index()].remove(0);
                 }

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod capture;
+pub mod embedded;
 pub mod exchange;
 pub mod fault;
 pub mod frames;

@@ -50,7 +50,7 @@ impl QueuePlace {
         let standing = Lots((before.0 - self.printed.0).max(self.ahead.0));
         self.printed = Lots::ZERO;
         if cancelled > 0 {
-            self.ahead = Lots(self.ahead.0 - model.from_ahead(cancelled, self.ahead.0, standing.0 - self.ahead.0));
+            self.ahead = Lots(self.ahead.0 - model.gone_ahead(cancelled, self.ahead.0, standing.0 - self.ahead.0));
         }
         self.ahead = Lots(self.ahead.0.min(after.0));
     }
@@ -58,7 +58,7 @@ impl QueuePlace {
 
 impl QueueModel {
     /// How much of `cancelled` stood ahead, rounded down; 0 to `ahead`.
-    fn from_ahead(self, cancelled: i64, ahead: i64, behind: i64) -> i64 {
+    fn gone_ahead(self, cancelled: i64, ahead: i64, behind: i64) -> i64 {
         let Self::Power(n) = self else { return 0 };
         if ahead <= 0 {
             return 0;

@@ -121,7 +121,8 @@ mod tests {
     fn the_fewest_messages() {
         use Side::{Buy, Sell};
         let t = table(&[(Buy, 100, 5), (Buy, 98, 5), (Sell, 110, 5)]);
-        let cases: [(&[u32], &[Quote], bool, &[&str]); 8] = [
+        type Case<'a> = (&'a [u32], &'a [Quote], bool, &'a [&'a str]);
+        let cases: [Case<'_>; 8] = [
             (&[1], &[], true, &["cancel 1"]),
             (&[], &[quote(Buy, 97, 5)], true, &["place 97"]),
             (&[1], &[quote(Buy, 100, 5)], true, &["keep 1"]),

@@ -69,8 +69,8 @@ pub enum Refusal {
     /// No slot is free.
     #[error("no order slot is free")]
     NoSlot,
-    /// The side waits after a refusal by the venue.
-    #[error("the side waits after a refusal by the venue")]
+    /// The quote level waits after a refusal by the venue.
+    #[error("the quote level waits after a refusal by the venue")]
     BackOff,
     /// The step's output is full.
     #[error("the step has no room for another command")]

@@ -269,7 +269,7 @@ pub enum Cadence {
 }
 
 /// A market-making strategy: pure, deterministic, no clock, no allocation after construction.
-pub trait Strategy {
+pub trait Strategy: Send {
     /// Once, before the first decision.
     fn start(&mut self, now: Nanos, plan: &mut Plan);
     /// Something happened to its orders or its account settings. `now` is the engine's clock at the event

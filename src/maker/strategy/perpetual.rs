@@ -50,8 +50,8 @@ pub enum Act {
     Revoke(usize, Cause),
 }
 
-/// Every live order can be cancelled, every quote placed, both take-profits revoked.
-type Script = ArrayVec<Act, { 2 * ORDERS_MAX + 8 }>;
+/// Every live order can be cancelled, every quote placed, every take-profit revoked: memory is taken once, for all of it.
+const SCRIPT_MAX: usize = 3 * ORDERS_MAX;
 
 /// Which balance the margin of a side comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -93,7 +93,7 @@ pub struct Perpetual {
     exit_levels: [ExitLevels; 2],
     quiet: Quiet,
     decided_at: Nanos,
-    script: Script,
+    script: Vec<Act>,
 }
 
 impl Perpetual {
@@ -115,7 +115,7 @@ impl Perpetual {
             exit_levels: [ExitLevels::NONE; 2],
             quiet: Quiet::NEVER,
             decided_at: Nanos(i64::MIN),
-            script: Script::new(),
+            script: Vec::with_capacity(SCRIPT_MAX),
         }
     }
 
@@ -267,6 +267,9 @@ impl Perpetual {
         if let (Some(proposal), true) = (&proposal, create && usable) {
             self.enter(turn, proposal, |_| true);
         }
+        if !self.quiet.covers(view.orders) {
+            self.quiet = Quiet::of(view, self.settings.minimum_spread);
+        }
     }
 
     /// Places the entries that `wanted` names by index and starts the timers.
@@ -326,11 +329,6 @@ impl Perpetual {
             Side::Sell => instrument.price(order.price) < lowest_ask,
         });
     }
-
-    /// After a quoting decision: up to which moves of the reference the minimum spread holds for the orders now live.
-    fn remember_quiet(&mut self, view: &View<'_>) {
-        self.quiet = Quiet::of(view, self.settings.minimum_spread);
-    }
 }
 
 impl Strategy for Perpetual {
@@ -365,9 +363,6 @@ impl Strategy for Perpetual {
             turn.cancel_where(Cause::Withdraw, |_| true);
         } else if view.positions.is_empty() {
             self.quote(&mut turn);
-            if self.every_event() && !self.quiet.covers(view.orders) {
-                self.remember_quiet(view);
-            }
         } else {
             self.manage(&mut turn);
         }
@@ -404,7 +399,7 @@ struct Turn<'a> {
     cancelled: u64,
     placed: usize,
     reference: Option<Price>,
-    script: Script,
+    script: Vec<Act>,
 }
 
 const _: () = assert!(ORDERS_MAX <= u64::BITS as usize, "one bit per order");
@@ -457,7 +452,7 @@ impl<'a> Turn<'a> {
 
     /// Placements that still fit, counting orders that are on their way out.
     fn room(&self) -> usize {
-        ORDERS_MAX - self.view.orders.len() - self.placed
+        ORDERS_MAX.saturating_sub(self.view.orders.len() + self.placed)
     }
 }
 

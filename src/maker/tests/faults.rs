@@ -43,7 +43,7 @@ fn a_crossed_or_empty_book_withdraws() {
 fn a_lost_private_stream_withdraws_and_reconciles_when_it_is_back() {
     let mut rig = Rig::quoting(Rig::config());
     assert_eq!(rig.link(Link::Private, LinkState::Down), ["cancel 1", "cancel 2"]);
-    rig.desire.borrow_mut().quotes.clear();
+    rig.desire.lock().unwrap().quotes.clear();
     rig.now += Nanos(1);
     assert_eq!(rig.link(Link::Private, LinkState::Up), ["reconcile"]);
     // 1 was cancelled, 2 was filled while nobody listened: neither is open, the position says so.
@@ -80,7 +80,7 @@ fn a_disconnect_during_a_pending_order_asks_and_never_sends_again() {
     assert!(rig.say(NotFound, 1).is_empty());
     assert!(rig.pass_ms(999).is_empty());
     assert_eq!(rig.pass_ms(1), ["query 1"]);
-    rig.desire.borrow_mut().quotes.clear();
+    rig.desire.lock().unwrap().quotes.clear();
     assert!(rig.say(NotFound, 1).is_empty());
     assert_eq!((rig.told(), rig.maker.is_quiet()), (vec!["gone 1".to_owned()], true));
     // It was there after all.
@@ -113,7 +113,7 @@ fn an_unknown_order_that_is_open_or_closed_is_settled_by_the_answer() {
 fn a_request_without_an_answer_is_asked_about() {
     let mut rig = Rig::ready(Rig::config());
     rig.want(&BOTH[..1]);
-    rig.desire.borrow_mut().quotes.clear();
+    rig.desire.lock().unwrap().quotes.clear();
     assert!(rig.pass_ms(2_999).is_empty());
     assert_eq!(rig.pass_ms(1), ["query 1"]);
     assert_eq!(rig.pass_ms(3_000), ["query 1"], "the query itself was lost");
@@ -130,7 +130,7 @@ fn fills_in_any_order_and_number_count_once() {
     for script in scripts {
         let mut rig = Rig::ready(Rig::config());
         rig.want(&BOTH[..1]);
-        rig.desire.borrow_mut().quotes.clear();
+        rig.desire.lock().unwrap().quotes.clear();
         for word in script {
             match *word {
                 "lite" => rig.lite_fill(1, 77, 1000, 5),
@@ -148,7 +148,7 @@ fn fills_in_any_order_and_number_count_once() {
 #[test]
 fn reordered_fills_add_up_and_complete_once() {
     let mut rig = Rig::quoting(Rig::config());
-    rig.desire.borrow_mut().quotes.clear();
+    rig.desire.lock().unwrap().quotes.clear();
     rig.full_fill(1, 2, 1000, 3, 5, 5);
     assert_eq!(rig.status().counters.fills_buy, 1);
     rig.full_fill(1, 1, 1000, 2, 2, 5);
@@ -185,7 +185,7 @@ fn what_was_not_sent_is_wished_again_later() {
     assert_eq!(rig.pass_ms(1), ["cancel 1"]);
     let mut rig = Rig::quoting(Rig::config());
     assert_eq!(rig.want(&[(Buy, 999, 5), (Sell, 1010, 5)]), ["amend 1 999x5"]);
-    rig.desire.borrow_mut().quotes = vec![quote(Buy, 1000, 5), quote(Sell, 1010, 5)];
+    rig.desire.lock().unwrap().quotes = vec![quote(Buy, 1000, 5), quote(Sell, 1010, 5)];
     assert!(rig.say(NotSent, 1).is_empty(), "nothing happened: the order is as it was");
     assert_eq!(rig.status().own[0].unwrap().price, Ticks(1000));
 }

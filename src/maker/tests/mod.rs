@@ -13,8 +13,7 @@ use crate::event::{
 };
 use crate::instrument::Instrument;
 use crate::unit::{Lots, Nanos, Price, Rate, Seq, Ticks};
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 
 pub(super) const ID: InstrumentId = InstrumentId(0);
 pub(super) const RUN: u32 = 7;
@@ -57,13 +56,13 @@ pub(super) struct Desire {
 }
 
 /// Quotes exactly what is desired: keeps what matches, cancels the rest, places what is missing.
-struct Wanting(Rc<RefCell<Desire>>);
+struct Wanting(Arc<Mutex<Desire>>);
 
 impl Strategy for Wanting {
     fn start(&mut self, _: Nanos, _: &mut Plan) {}
 
     fn on_own(&mut self, _: Nanos, event: &OwnEvent) {
-        self.0.borrow_mut().told.push(match event {
+        self.0.lock().unwrap().told.push(match event {
             OwnEvent::Filled { order, qty, complete, .. } => {
                 format!("filled {} {}{}", order.id.seq, qty.0, if *complete { " complete" } else { "" })
             }
@@ -75,7 +74,7 @@ impl Strategy for Wanting {
     }
 
     fn decide(&mut self, view: &View<'_>, plan: &mut Plan) {
-        let mut desire = self.0.borrow_mut();
+        let mut desire = self.0.lock().unwrap();
         desire.decided += 1;
         let mut missing = desire.quotes.clone();
         for order in view.orders {
@@ -99,7 +98,7 @@ pub(super) struct Rig {
     pub(super) maker: Maker,
     pub(super) out: Output,
     pub(super) now: Nanos,
-    pub(super) desire: Rc<RefCell<Desire>>,
+    pub(super) desire: Arc<Mutex<Desire>>,
     update: u64,
 }
 
@@ -109,7 +108,7 @@ impl Rig {
     }
 
     pub(super) fn with_cadence(config: MakerConfig, cadence: Cadence) -> Self {
-        let desire = Rc::new(RefCell::new(Desire::default()));
+        let desire = Arc::new(Mutex::new(Desire::default()));
         let mut instrument = Instrument::synthetic("BTCUSDT", "0.10", "0.001");
         instrument.notional_min = Money::ZERO;
         let setup = InstrumentSetup { instrument, strategy: Box::new(Wanting(desire.clone())), cadence, source: None };
@@ -216,7 +215,7 @@ impl Rig {
 
     /// Sets what is wanted and lets a diff wake the strategy.
     pub(super) fn want(&mut self, quotes: &[(Side, i64, i64)]) -> Vec<String> {
-        self.desire.borrow_mut().quotes = quotes.iter().map(|&(side, price, qty)| quote(side, price, qty)).collect();
+        self.desire.lock().unwrap().quotes = quotes.iter().map(|&(side, price, qty)| quote(side, price, qty)).collect();
         self.depth(&[], &[])
     }
 
@@ -309,7 +308,7 @@ impl Rig {
     }
 
     pub(super) fn told(&self) -> Vec<String> {
-        std::mem::take(&mut self.desire.borrow_mut().told)
+        std::mem::take(&mut self.desire.lock().unwrap().told)
     }
 
     pub(super) fn noted(&self) -> Vec<DecisionKind> {

@@ -34,7 +34,7 @@ fn a_kill_withdraws_and_only_resume_re_arms() {
 fn a_loss_at_the_limit_kills() {
     let limits = RiskLimits { loss_max: Money::parse(b"0.01").unwrap(), ..limits() };
     let mut rig = Rig::quoting(MakerConfig::new(RUN, limits));
-    rig.desire.borrow_mut().quotes = vec![quote(Sell, 1010, 5)];
+    rig.desire.lock().unwrap().quotes = vec![quote(Sell, 1010, 5)];
     rig.lite_fill(1, 1, 1000, 5);
     // 5 lots bought 5 ticks under the mid; a tick lot is 0.0001. Loss of 0.01 is reached 20 + 5 ticks lower.
     rig.depth(&[(1000, 0), (990, 0), (981, 1)], &[(985, 1)]);
@@ -47,7 +47,7 @@ fn a_loss_at_the_limit_kills() {
 #[test]
 fn reduce_only_lets_through_what_shrinks() {
     let mut rig = Rig::quoting(Rig::config());
-    rig.desire.borrow_mut().quotes.clear();
+    rig.desire.lock().unwrap().quotes.clear();
     rig.lite_fill(1, 1, 1000, 5);
     rig.say(Canceled, 2);
     rig.step(&Event::Operator(Operator::ReduceOnly));

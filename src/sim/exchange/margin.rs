@@ -103,7 +103,7 @@ impl Exchange {
             let account = AccountId(at as u8);
             for side in POSITION_SIDES {
                 let qty = self.account(account).position(id, side).qty;
-                amount = amount - self.instrument(id).notional_at(mark, qty).times(rate);
+                amount -= self.instrument(id).notional_at(mark, qty).times(rate);
             }
             let amount = in_venue_places(amount);
             if amount.is_zero() {

@@ -39,9 +39,7 @@ impl Column {
         let dropped = if kept == 0 && places > 0 { places + 1 } else { places - kept };
         let point = (places > 0).then(|| TEXT_MAX - 1 - places);
         let (mut pattern, mut limit) = ([b'0'; 16], [9_u8; 16]);
-        for at in TEXT_MAX - dropped..TEXT_MAX {
-            limit[at] = 0;
-        }
+        limit[TEXT_MAX - dropped..].fill(0);
         if let Some(point) = point {
             pattern[point] = b'.';
             limit[point] = 0;

@@ -109,3 +109,131 @@ impl Scanner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::unit::Step;
+    use proptest::prelude::*;
+
+    /// What the array means, read the slow way; `None` for anything but the compact form.
+    fn naive(text: &str, tick: Step, lot: Step) -> Option<Vec<(i64, i64)>> {
+        let inner = text.strip_prefix('[')?.strip_suffix(']')?;
+        if inner.is_empty() {
+            return Some(Vec::new());
+        }
+        let inner = inner.strip_prefix("[\"")?.strip_suffix("\"]")?;
+        let level = |level: &str| {
+            let (price, qty) = level.split_once("\",\"")?;
+            Some((tick.parse_count(price.as_bytes()).ok()?, lot.parse_count(qty.as_bytes()).ok()?))
+        };
+        inner.split("\"],[\"").map(level).collect()
+    }
+
+    fn scan(kernel: Kernel, text: &[u8], behind: u8, columns: (&Column, &Column)) -> Option<Vec<(i64, i64)>> {
+        const HEAD: usize = 16;
+        let mut buf = vec![b'"'; HEAD];
+        buf.extend_from_slice(text);
+        let len = buf.len();
+        buf.resize(len + SPARE, behind);
+        let mut levels = Vec::new();
+        let push = |price: Ticks, qty: Lots| {
+            levels.push((price.0, qty.0));
+            true
+        };
+        let end = Scanner::new(kernel).levels(&buf, len, HEAD, columns.0, columns.1, push)?;
+        (end == len).then_some(levels)
+    }
+
+    fn steps() -> impl Strategy<Value = (Step, usize)> {
+        let step = prop_oneof![Just("0.10"), Just("0.001"), Just("0.25"), Just("5"), Just("1"), Just("0.00000001")];
+        (step, 0_usize..5).prop_map(|(step, more)| {
+            let step = Step::parse(step.as_bytes()).unwrap();
+            (step, if more == 4 { 0 } else { step.places() as usize + more })
+        })
+    }
+
+    fn text(step: Step, places: usize, count: i64) -> String {
+        let mut text = step.text(count);
+        let have = step.places() as usize;
+        if places > have {
+            if have == 0 {
+                text.push('.');
+            }
+            text.extend(std::iter::repeat_n('0', places - have));
+        }
+        text
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #[test]
+        fn every_kernel_reads_what_is_written_and_never_anything_else(
+            (tick, price_places) in steps(),
+            (lot, qty_places) in steps(),
+            levels in prop::collection::vec((0_i64..100_000_000, prop_oneof![Just(0_i64), 0_i64..10_000_000]), 0..12),
+            bite in prop::option::of((any::<prop::sample::Index>(), prop::sample::select(b"\"09.,[]{}e- \\\0\xff/:".to_vec()))),
+            behind in prop::sample::select(b"\"0]\0".to_vec()),
+        ) {
+            let written: Vec<String> = levels
+                .iter()
+                .map(|(price, qty)| format!("[\"{}\",\"{}\"]", text(tick, price_places, *price), text(lot, qty_places, *qty)))
+                .collect();
+            let mut bytes = format!("[{}]", written.join(",")).into_bytes();
+            if let Some((at, byte)) = bite {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            let oracle = std::str::from_utf8(&bytes).ok().and_then(|text| naive(text, tick, lot));
+            let columns = (Column::new(tick, price_places), Column::new(lot, qty_places));
+            let portable = scan(Kernel::Portable, &bytes, behind, (&columns.0, &columns.1));
+            for kernel in Kernel::ALL.into_iter().filter(|kernel| kernel.available()) {
+                let found = scan(kernel, &bytes, behind, (&columns.0, &columns.1));
+                prop_assert_eq!(&found, &portable, "{:?} and the portable one differ", kernel);
+            }
+            if let Some(found) = portable {
+                prop_assert_eq!(Some(found), oracle, "{}", String::from_utf8_lossy(&bytes));
+            } else if bite.is_none() {
+                // Only numbers longer than the fast forms, or with fewer decimals than the column, may be left to the general path.
+                let short = |(price, qty): &(i64, i64)| {
+                    let fits = |step, places, count| {
+                        let text = text(step, places, count);
+                        text.len() <= 16 && text.bytes().rev().position(|byte| byte == b'.').unwrap_or(0) == places
+                    };
+                    fits(tick, price_places, *price) && fits(lot, qty_places, *qty)
+                };
+                prop_assert!(!levels.iter().all(short), "{}", String::from_utf8_lossy(&bytes));
+            }
+        }
+    }
+
+    #[test]
+    fn a_full_sink_and_a_cut_array_stop_the_scan() {
+        let column = Column::new(Step::parse(b"0.1").unwrap(), 1);
+        for kernel in Kernel::ALL {
+            for levels in 1..5 {
+                let array = format!("[{}]", vec![r#"["1.0","2.0"]"#; levels].join(","));
+                for cut in 0..array.len() {
+                    let found = scan(kernel, &array.as_bytes()[..cut], array.as_bytes()[cut], (&column, &column));
+                    assert_eq!(found, None, "{kernel:?} {cut} of {array}");
+                }
+                let mut buf = [b' '; 256];
+                buf[16..16 + array.len()].copy_from_slice(array.as_bytes());
+                let mut room = levels - 1;
+                let push = |_, _| {
+                    room = room.wrapping_sub(1);
+                    room != usize::MAX
+                };
+                assert_eq!(Scanner::new(kernel).levels(&buf, 16 + array.len(), 16, &column, &column, push), None);
+            }
+        }
+    }
+
+    #[test]
+    fn eight_digits_are_their_number() {
+        for number in [0_u64, 1, 12_345_678, 99_999_999, 10_000_000] {
+            let digits: [u8; 8] = format!("{number:08}").into_bytes().try_into().unwrap();
+            assert_eq!(eight_digits(u64::from_le_bytes(digits) ^ 0x3030_3030_3030_3030), number);
+        }
+    }
+}

@@ -29,6 +29,13 @@ fn marks(quotes: &mut u64) -> Option<Marks> {
     Some(Marks { price_end, qty_end })
 }
 
+#[inline(always)]
+fn word(buf: &[u8], at: usize) -> u32 {
+    assert!(at + 4 <= buf.len());
+    // SAFETY: four bytes from `at` are inside `buf`.
+    unsafe { buf.as_ptr().add(at).cast::<u32>().read_unaligned() }
+}
+
 /// Checks the punctuation of the level at `at`; `None` unless all of it, and the byte behind it, lies in the document.
 #[inline(always)]
 fn well_formed(buf: &[u8], len: usize, at: usize, level: Marks) -> Option<u8> {
@@ -36,8 +43,12 @@ fn well_formed(buf: &[u8], len: usize, at: usize, level: Marks) -> Option<u8> {
     if qty_end + 2 >= len {
         return None;
     }
-    let ok = buf[at..at + 2] == *b"[\"" && buf[price_end..price_end + 3] == *b"\",\"" && buf[qty_end + 1] == b']';
-    ok.then_some(buf[qty_end + 2])
+    // One branch for all punctuation of a level.
+    let head = word(buf, at) ^ u32::from_le_bytes(*b"[\"\0\0");
+    let middle = word(buf, price_end) ^ u32::from_le_bytes(*b"\",\"\0");
+    let tail = word(buf, qty_end);
+    let wrong = (head & 0xffff) | (middle & 0x00ff_ffff) | ((tail ^ u32::from_le_bytes(*b"\"]\0\0")) & 0xffff);
+    (wrong == 0).then_some((tail >> 16) as u8)
 }
 
 /// Lengths of the two numbers, if the columns take them.

@@ -106,6 +106,7 @@ impl Perpetual {
         });
         if s.order_optimization_enabled && s.order_levels <= 1 {
             self.optimize(view, &mut proposal)?;
+            proposal.retain(|order| order.price > Ticks::ZERO);
         }
         if self.every_event() {
             keep_apart(&mut proposal);

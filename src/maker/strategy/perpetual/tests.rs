@@ -5,7 +5,7 @@ use super::*;
 use crate::config::perpetual::KEYS;
 use crate::event::Level;
 use crate::instrument::Instrument;
-use crate::maker::strategy::{BookView, External, PositionView};
+use crate::maker::strategy::{BookView, External, PositionView, Strategy};
 use crate::unit::{Amount, Money, Step, pow10};
 use proptest::prelude::*;
 
@@ -370,6 +370,11 @@ fn exactly_the_hot_keys_can_be_changed_at_run_time() {
     }
 }
 
+/// Thousandths of a percent, small ones often.
+fn some_spread() -> impl proptest::strategy::Strategy<Value = u32> {
+    prop_oneof![1..100_u32, 1..3_000_u32, 1..99_999_u32]
+}
+
 proptest! {
     /// The split product is the plain one wherever that fits.
     #[test]
@@ -423,8 +428,8 @@ proptest! {
         cadence in prop_oneof![Just(Cadence::EveryEvent), Just(Cadence::Interval(Nanos::from_secs(1)))],
         tick in prop::sample::select(vec!["0.00000001", "0.0001", "0.05", "0.1", "1", "25"]),
         lot in prop::sample::select(vec!["0.001", "0.1", "1", "100"]),
-        start in 1..1_000_000_000_i64,
-        spreads in (1..99_999_u32, 1..99_999_u32, 1..99_999_u32),
+        start in prop_oneof![2..200_i64, 2..100_000_i64, 2..1_000_000_000_i64],
+        spreads in (some_spread(), some_spread(), some_spread()),
         exits in (0..100_u32, 0..100_u32, 0..101_u32, 0..150_u32),
         levels in 1..31_u32,
         amounts in (1..10_000_000_000_u64, -1_000_000_i64..1_000_000),
@@ -433,8 +438,8 @@ proptest! {
         steps in prop::collection::vec((any::<u8>(), -50..50_i64, 1..20_i64, any::<u8>()), 1..40),
     ) {
         let percent = |thousandths: u32| format!("{thousandths}e-3");
-        let price = Step::parse(tick.as_bytes()).unwrap().atto() * i128::from(start);
-        prop_assume!(price <= 10_000_000 * pow10(18));
+        let highest = 10_000_000 * pow10(18) / Step::parse(tick.as_bytes()).unwrap().atto();
+        let start = start.min(i64::try_from(highest).unwrap_or(i64::MAX));
         let mut venue = Venue::new(cadence, &[
             ("leverage", &leverage.to_string()),
             ("bid_spread", &percent(spreads.0)),
@@ -460,7 +465,7 @@ proptest! {
         for (kind, shift, width, pick) in steps {
             middle = (middle + shift * (start / 1_000).max(1)).clamp(2, start.saturating_mul(3).max(3));
             venue.touch((middle - width).max(1), middle + 1);
-            if kind % 5 == 0 && !venue.orders.is_empty() && !flags.0 {
+            if kind % 5 == 0 && !venue.orders.is_empty() {
                 let order = venue.orders[usize::from(pick) % venue.orders.len()];
                 let rest = (order.qty - order.filled).0;
                 let room = venue.positions.first().map_or(i64::MAX, |position| position.qty.abs().0);

@@ -148,12 +148,17 @@ impl OrderObject<'_> {
         match (asked, live) {
             (CommandKind::Query, true) => OrderEventKind::Open,
             (CommandKind::Query, false) => OrderEventKind::Closed,
-            (CommandKind::Cancel, _) => OrderEventKind::Canceled,
-            // An amend to no more than what is executed cancels the rest.
-            (CommandKind::Amend, _) if &*self.status == "CANCELED" => OrderEventKind::Canceled,
-            (CommandKind::Amend, _) => OrderEventKind::Amended,
+            // Gone is gone, whatever was asked: an amend to no more than what is executed, or of a post-only order to a price that
+            // would take, ends the order.
             _ if matches!(&*self.status, "EXPIRED" | "EXPIRED_IN_MATCH") => OrderEventKind::Expired,
-            _ => OrderEventKind::Accepted,
+            _ if &*self.status == "CANCELED" => OrderEventKind::Canceled,
+            (CommandKind::New | CommandKind::Market, _) if &*self.status == "REJECTED" => OrderEventKind::Rejected,
+            (CommandKind::New | CommandKind::Market, _) if live || &*self.status == "FILLED" => {
+                OrderEventKind::Accepted
+            }
+            (CommandKind::Amend, _) if live || &*self.status == "FILLED" => OrderEventKind::Amended,
+            // No documented answer: ask.
+            _ => OrderEventKind::Unknown,
         }
     }
 }
@@ -180,10 +185,12 @@ pub fn refusal(asked: CommandKind, status: u16, code: i32, retry_after: Option<u
         (429, _) | (_, -1003) => return (OrderEventKind::NotSent, wait(10)),
         (_, -1015) => return (OrderEventKind::NotSent, wait(1)),
         // Overload: "Service Unavailable." (and -1008) means that nothing was done.
-        (_, -1008 | -1001) => return (OrderEventKind::NotSent, Hint::None),
+        (_, -1008) => return (OrderEventKind::NotSent, Hint::None),
         (_, -1021 | -5028) => return (OrderEventKind::NotSent, Hint::SyncTime),
-        (_, -1000 | -1006 | -1007) => return (OrderEventKind::Unknown, Hint::None),
-        (500.., 0) => return (OrderEventKind::Unknown, Hint::None),
+        // Unknown, disconnected, unexpected response, time-out. A duplicate id means that an order with it may be there.
+        (_, -1000 | -1001 | -1006 | -1007 | -4116) => return (OrderEventKind::Unknown, Hint::None),
+        // The venue failed inside: whatever else it says, the order may have been carried out.
+        (500.., _) => return (OrderEventKind::Unknown, Hint::None),
         _ => {}
     }
     let kind = match asked {
@@ -216,6 +223,10 @@ mod tests {
             (Cancel, 418, -1003, None, Kind::NotSent, seconds(120)),
             (New, 503, 0, None, Kind::Unknown, Hint::None),
             (New, 503, -1008, None, Kind::NotSent, Hint::None),
+            (New, 503, -1000, None, Kind::Unknown, Hint::None),
+            (New, 500, -9999, None, Kind::Unknown, Hint::None),
+            (New, 400, -1001, None, Kind::Unknown, Hint::None),
+            (New, 400, -4116, None, Kind::Unknown, Hint::None),
             (New, 408, -1007, None, Kind::Unknown, Hint::None),
             (Amend, 400, -5027, None, Kind::Amended, Hint::None),
             (Amend, 400, -2013, None, Kind::AmendRejected, Hint::None),
@@ -223,6 +234,31 @@ mod tests {
             (Query, 400, -2013, None, Kind::NotFound, Hint::None),
         ] {
             assert_eq!(refusal(asked, status, code, retry), (kind, hint), "{asked:?} {status} {code}");
+        }
+    }
+    #[test]
+    fn an_order_that_is_gone_is_never_called_live() {
+        use CommandKind::{Amend, Cancel, Market, New, Query};
+        use OrderEventKind as Kind;
+        for (asked, status, kind) in [
+            (New, "NEW", Kind::Accepted),
+            (New, "FILLED", Kind::Accepted),
+            (New, "CANCELED", Kind::Canceled),
+            (New, "EXPIRED", Kind::Expired),
+            (New, "REJECTED", Kind::Rejected),
+            (Market, "EXPIRED_IN_MATCH", Kind::Expired),
+            (Amend, "PARTIALLY_FILLED", Kind::Amended),
+            (Amend, "CANCELED", Kind::Canceled),
+            (Amend, "EXPIRED", Kind::Expired),
+            (Cancel, "CANCELED", Kind::Canceled),
+            (Cancel, "FILLED", Kind::Unknown),
+            (Query, "PARTIALLY_FILLED", Kind::Open),
+            (Query, "EXPIRED", Kind::Closed),
+            (New, "MELTED", Kind::Unknown),
+        ] {
+            let text = format!(r#"{{"status":"{status}","clientOrderId":"x"}}"#);
+            let order: OrderObject<'_> = serde_json::from_str(&text).unwrap();
+            assert_eq!(order.outcome(asked), kind, "{asked:?} {status}");
         }
     }
 }

@@ -24,7 +24,7 @@ impl Json {
             dense[at] = b'1';
             dense[at + 1] = b',';
         }
-        let end = if limit % 2 == 0 { limit - 2 } else { limit - 3 };
+        let end = if limit.is_multiple_of(2) { limit - 2 } else { limit - 3 };
         dense[end..limit].fill(b' ');
         dense[end] = b']';
         dense[end - 1] = b'1';

@@ -14,7 +14,7 @@ mod symbols;
 
 pub use symbols::Symbols;
 
-/// Path and query of the public market streams (depth, best quote, trades) of some symbols, combined form.
+/// What follows the public base address for the streams of depth, best quote and trades of some symbols, combined form.
 /// `depth` is the update speed, such as `0ms` or `100ms`.
 #[must_use]
 pub fn public_path(symbols: &[&str], depth: &str) -> String {
@@ -23,19 +23,19 @@ pub fn public_path(symbols: &[&str], depth: &str) -> String {
         .map(|symbol| symbol.to_ascii_lowercase())
         .map(|symbol| format!("{symbol}@depth@{depth}/{symbol}@bookTicker/{symbol}@trade"))
         .collect();
-    format!("/public/stream?streams={}", streams.join("/"))
+    format!("/stream?streams={}", streams.join("/"))
 }
 
-/// Path and query of the mark price streams of some symbols.
+/// What follows the market base address for the mark price streams of some symbols.
 #[must_use]
 pub fn market_path(symbols: &[&str]) -> String {
     let streams: Vec<String> =
         symbols.iter().map(|symbol| format!("{}@markPrice@1s", symbol.to_ascii_lowercase())).collect();
-    format!("/market/stream?streams={}", streams.join("/"))
+    format!("/stream?streams={}", streams.join("/"))
 }
 
-/// Path and query of the private stream of a listen key.
+/// What follows the private base address for the stream of a listen key.
 #[must_use]
 pub fn private_path(listen_key: &str) -> String {
-    format!("/private/ws?listenKey={listen_key}")
+    format!("/ws?listenKey={listen_key}")
 }

@@ -173,7 +173,7 @@ pub fn order_params(
                         PositionSide::Long | PositionSide::Net => "LONG",
                     },
                 );
-            } else if command.reduce_only {
+            } else if command.reduce_only || command.kind == CommandKind::Market {
                 // Refused by the venue in hedge mode, where the position side says the same.
                 add("reduceOnly", "true");
             }

@@ -102,6 +102,12 @@ pub fn position_mode(hedge: bool) -> RestRequest {
     call(Method::Post, "/fapi/v1/positionSide/dual", format!("dualSidePosition={hedge}"), true)
 }
 
+/// Cancels the order with this client id.
+#[must_use]
+pub fn cancel(symbol: &str, client_id: &str) -> RestRequest {
+    call(Method::Delete, "/fapi/v1/order", format!("symbol={symbol}&origClientOrderId={client_id}"), true)
+}
+
 /// Arms the dead-man switch: the venue cancels the symbol's orders after `countdown` unless it is called again; zero disarms.
 /// It concerns every order of the symbol on the account, so it is only for accounts that the engine has to itself.
 #[must_use]

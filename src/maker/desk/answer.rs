@@ -3,18 +3,25 @@
 //! Which answers count: a terminal event always; a refusal, "unknown" or "not sent" only for the request that is still
 //! outstanding (by generation, where the source can tell); a cumulative figure whenever it is larger than ours.
 
-use super::account::Account;
-use super::config::Leftovers;
-use super::desk::Desk;
-use super::order::{Input, Novelty, State};
-use super::output::{Decision, DecisionKind, Output};
-use super::strategy::{Cause, OwnEvent, Purpose, Quote};
-use crate::event::{ClientId, OrderEvent, OrderEventKind, OrderSource, PositionSide, Side, TimeInForce};
+use super::Desk;
+use crate::event::{ClientId, OrderEvent, OrderEventKind, PositionSide, Side, TimeInForce};
+use crate::maker::account::Account;
+use crate::maker::config::Leftovers;
+use crate::maker::order::table::SLOTS;
+use crate::maker::order::{Input, Novelty, State};
+use crate::maker::output::{Decision, DecisionKind, Output};
+use crate::maker::strategy::{Cause, OwnEvent, Purpose, Quote};
 use crate::unit::{Lots, Nanos, Price};
 
 impl Desk {
     /// One order event of this instrument.
-    pub(super) fn on_order(&mut self, account: &mut Account, now: Nanos, event: &OrderEvent, out: &mut Output) {
+    pub(in crate::maker) fn on_order(
+        &mut self,
+        account: &mut Account,
+        now: Nanos,
+        event: &OrderEvent,
+        out: &mut Output,
+    ) {
         if event.client_id == ClientId::default() {
             self.counters.foreign += 1;
             return out.note(Decision {
@@ -35,9 +42,6 @@ impl Desk {
         self.take_figures(place, now, event, novelty);
         match event.kind {
             OrderEventKind::Accepted => {
-                if event.source == OrderSource::Response || event.source == OrderSource::Stream {
-                    self.back_off[event.side.index()].streak = 0;
-                }
                 self.move_to(place, Input::Accepted, now);
             }
             OrderEventKind::Amended => self.on_amended(place, now, event),
@@ -46,7 +50,7 @@ impl Desk {
             OrderEventKind::Expired => {
                 let slot = self.table.at(place);
                 if slot.state.is_live() && slot.tif == TimeInForce::PostOnly && slot.filled == slot.base {
-                    self.wait(account, place, now, true);
+                    self.wait(account, place, now);
                 }
                 self.on_gone(place, now, false);
             }
@@ -67,7 +71,7 @@ impl Desk {
             OrderEventKind::Unknown => self.on_unknown(account, place, now, event, out),
             OrderEventKind::NotSent => self.on_not_sent(account, place, now, event),
             OrderEventKind::NotFound => self.on_not_found(account, place, now, event),
-            OrderEventKind::Open => self.on_open(place, now, event),
+            OrderEventKind::Open => self.on_open(account, place, now, event),
             OrderEventKind::Closed => self.on_gone(place, now, false),
         }
         self.work = true;
@@ -196,17 +200,18 @@ impl Desk {
 
     fn note_refusal(&mut self, account: &Account, place: usize, now: Nanos, event: &OrderEvent, out: &mut Output) {
         self.counters.rejected += 1;
-        self.wait(account, place, now, true);
+        self.wait(account, place, now);
         let decision = self.decision(DecisionKind::Rejected, place, Cause::None);
         out.note(Decision { detail: i64::from(event.code), ..decision });
     }
 
-    /// No storm: after a refusal the side (or the flatten) waits.
-    fn wait(&mut self, account: &Account, place: usize, now: Nanos, doubling: bool) {
+    /// No storm: after a refusal the level (or the flatten) waits.
+    fn wait(&mut self, account: &Account, place: usize, now: Nanos) {
         let slot = self.table.at(place);
-        let purpose = if doubling { slot.purpose } else { Purpose::Adopted };
-        self.back_off[slot.side.index()].refuse(now, account.config.reject_delay, purpose);
-        if let (true, Some(flatten)) = (slot.market, self.flatten.as_mut()) {
+        let purpose = slot.purpose;
+        let (side, level, market) = (slot.side, slot.level, slot.market);
+        self.back_off(side, level).refuse(now, account.config.reject_delay, purpose);
+        if let (true, Some(flatten)) = (market, self.flatten.as_mut()) {
             flatten.not_before = now + account.config.reject_delay;
         }
     }
@@ -241,7 +246,7 @@ impl Desk {
             slot.leg = None;
         }
         self.move_to(place, Input::Unsent, now);
-        self.wait(account, place, now, true);
+        self.wait(account, place, now);
         self.finish(place, now, false);
     }
 
@@ -262,17 +267,26 @@ impl Desk {
         slot.not_before = if late_enough { now + grace } else { now.max(slot.unknown_at + grace) };
     }
 
-    fn on_open(&mut self, place: usize, now: Nanos, event: &OrderEvent) {
+    /// It rests. While an amend may still be on its way, an answer with the old terms proves nothing before the grace is over.
+    fn on_open(&mut self, account: &Account, place: usize, now: Nanos, event: &OrderEvent) {
+        let grace = account.config.query_grace;
         let slot = self.table.at_mut(place);
         slot.seen = true;
-        if slot.state.is_unknown() && !answers(event, slot.generation) {
-            return;
-        }
-        if slot.state.is_unknown() {
-            slot.leg = None;
+        let has_terms = !event.price.is_zero() && !event.qty.is_zero();
+        if slot.state == State::Unknown {
+            // The list of a reconciliation may be older than the doubt; only the query's own answer settles it.
+            let own = event.generation == slot.generation || event.generation == 0 && !account.reconciliation.begun;
+            let Some(sent) = slot.query_sent.filter(|_| own) else { return };
             slot.query_sent = None;
+            let amended = slot.leg.is_none_or(|leg| (leg.price, leg.qty) == (event.price, event.qty));
+            if !amended && sent - slot.unknown_at < grace {
+                slot.not_before = now.max(slot.unknown_at + grace);
+                return;
+            }
+            slot.leg = None;
         }
-        if slot.leg.is_none() && !event.price.is_zero() && !event.qty.is_zero() && slot.state != State::Done {
+        let is_newer = event.venue_time >= slot.terms_time && !event.venue_time.is_zero();
+        if has_terms && slot.leg.is_none() && slot.state != State::Done && (is_newer || slot.terms_time.is_zero()) {
             (slot.price, slot.qty) = (event.price, event.qty);
             slot.terms_time = slot.terms_time.max(event.venue_time);
         }
@@ -317,13 +331,13 @@ impl Desk {
 
     // ---- reconciliation ----
 
-    pub(super) fn reconcile_begin(&mut self) {
+    pub(in crate::maker) fn reconcile_begin(&mut self) {
         self.named = [false; 3];
         self.table.all_mut().for_each(|slot| slot.seen = false);
     }
 
     /// The list of open orders was whole as of a moment after `asked`: what we hold and it did not name is in doubt.
-    pub(super) fn reconcile_end(&mut self, now: Nanos, asked: Nanos, out: &mut Output) {
+    pub(in crate::maker) fn reconcile_end(&mut self, now: Nanos, asked: Nanos, out: &mut Output) {
         for at in 0..self.table.live_count() {
             let place = self.table.live_place(at);
             let slot = self.table.at_mut(place);
@@ -343,7 +357,7 @@ impl Desk {
             return;
         }
         // The position now includes what we were not told of.
-        for place in 0..super::order::table::SLOTS {
+        for place in 0..SLOTS {
             let slot = self.table.at_mut(place);
             if slot.behind_since.is_some_and(|since| since < asked) {
                 slot.filled = slot.cum;
@@ -355,7 +369,7 @@ impl Desk {
     }
 
     /// The venue's position as a reconciliation names it; where ours differs the venue wins.
-    pub(super) fn reconcile_position(
+    pub(in crate::maker) fn reconcile_position(
         &mut self,
         side: PositionSide,
         qty: Lots,

@@ -1,0 +1,130 @@
+//! `spinquote demo`: the embedded exchange on loopback, and the engine at it exactly as at the venue. Needs no file.
+
+use super::{market, trade};
+use crate::cli::DemoArgs;
+use crate::diagnose;
+use anyhow::{Context, Result, bail};
+use spinquote::config::engine::EngineSettings;
+use spinquote::config::load::{self, Strategy, Target};
+use spinquote::engine::clock::wall;
+use spinquote::engine::wiring::{Launch, new_run_dir};
+use spinquote::event::Side;
+use spinquote::instrument::Instrument;
+use spinquote::maker::recipe::{StrategyKind, StrategyText};
+use spinquote::sim::market::MarketSource;
+use spinquote::sim::server::{AccountConfig, Server, ServerConfig};
+use spinquote::venue::binance::usdm::sign::{Credentials, KeyKind};
+use std::path::Path;
+use std::process::ExitCode;
+
+/// The account at the embedded exchange; loopback only, so no secret.
+const KEY: &str = "demo-key";
+const SECRET: &str = "demo-secret";
+/// What one quote of the built-in strategy is worth, in quote currency.
+const QUOTE_WORTH: i64 = 250;
+
+pub fn run(args: &DemoArgs) -> Result<ExitCode> {
+    let interrupted = trade::interrupted()?;
+    let text = args.strategy.as_deref().map(read).transpose()?;
+    let named = text.as_ref().map(|(_, strategy)| symbol_of(strategy));
+    if args.market.capture.is_some() {
+        trade::say("reading the recording");
+    }
+    let source = market::source(&args.market, named.as_deref())?;
+    let terms = source.instrument().clone();
+    let (text, strategy) = match text {
+        Some(given) => given,
+        None => built_in(&terms, touch(source.as_ref()))?,
+    };
+    if symbol_of(&strategy) != terms.symbol.as_str() {
+        bail!("the strategy trades {}, the market that is played is {}", symbol_of(&strategy), terms.symbol);
+    }
+    let mut config = ServerConfig::new(vec![source], vec![AccountConfig::new(KEY, SECRET)]);
+    config.faults = market::faults(&args.market)?;
+    config.seed = args.market.seed.unwrap_or(market::SEED);
+    let exchange = Server::start(config).context("the embedded exchange")?;
+    trade::say(&format!("embedded exchange at {} plays {}", exchange.rest_url(), terms.symbol));
+
+    let mut settings = EngineSettings::demo();
+    let (rest, ws) = (exchange.rest_url(), exchange.ws_url());
+    settings.venue.rest_url = rest;
+    settings.venue.public_ws_url = format!("{ws}/public");
+    settings.venue.market_ws_url = format!("{ws}/market");
+    settings.venue.private_ws_url = format!("{ws}/private");
+    settings.venue.order_ws_url = format!("{ws}/ws-fapi/v1");
+    let Strategy::Perpetual(perpetual) = &strategy;
+    let launch = Launch {
+        settings,
+        credentials: Credentials { api_key: KEY.into(), secret: SECRET.into(), kind: KeyKind::Hmac },
+        ca_pem: exchange.cert_pem().map(|pem| pem.as_bytes().to_vec()),
+        symbol: terms.symbol.to_string(),
+        leverage: perpetual.leverage,
+        hedge: perpetual.hedge,
+        strategy: text,
+        run_dir: args.run_dir.clone().unwrap_or_else(|| new_run_dir(Path::new("runs"), wall())),
+        description: serde_json::json!({
+            "command": "demo",
+            "market": args.market.capture.as_ref().map_or("synthetic".to_owned(), |path| path.display().to_string()),
+            "seed": args.market.seed.unwrap_or(market::SEED),
+        }),
+    };
+    let code = trade::run(launch, Some(args.run_for), args.json, &interrupted)?;
+    exchange.stop();
+    match exchange.error() {
+        Some(error) => bail!("the embedded exchange: {error}"),
+        None => Ok(code),
+    }
+}
+
+/// A strategy file for the embedded exchange, whatever venue it names.
+pub fn read(path: &Path) -> Result<(StrategyText, Strategy)> {
+    let text = load::read_text(path).map_err(|problem| anyhow::anyhow!("{problem}"))?;
+    parse(&path.display().to_string(), text, Target::Demo)
+}
+
+/// A strategy file's text; its faults are shown with their places.
+pub fn parse(file: &str, text: String, target: Target) -> Result<(StrategyText, Strategy)> {
+    match load::strategy_text(file, &text, target) {
+        Ok(loaded) => {
+            diagnose::warnings(&loaded.warnings);
+            let strategy = loaded.settings;
+            let kind = match strategy {
+                Strategy::Perpetual(_) => StrategyKind::PerpetualMarketMaking,
+            };
+            Ok((StrategyText { kind, file: file.to_owned(), text }, strategy))
+        }
+        Err(problems) => {
+            diagnose::errors(&problems);
+            bail!("{file}: {} fault{}", problems.len(), if problems.len() == 1 { "" } else { "s" })
+        }
+    }
+}
+
+/// The venue's symbol of the strategy's pair.
+pub fn symbol_of(strategy: &Strategy) -> String {
+    let Strategy::Perpetual(settings) = strategy;
+    settings.market.replace('-', "")
+}
+
+fn touch(source: &dyn MarketSource) -> i64 {
+    source.book().best(Side::Buy).map_or(0, |level| level.price.0)
+}
+
+/// A strategy that shows something within a minute: three near levels a side, refreshed twice a second.
+fn built_in(terms: &Instrument, bid_ticks: i64) -> Result<(StrategyText, Strategy)> {
+    let lot_worth = terms.notional(spinquote::unit::Ticks(bid_ticks.max(1)), spinquote::unit::Lots(1));
+    let worth = i128::from(QUOTE_WORTH) * 10_i128.pow(18);
+    let lots = i64::try_from(worth / lot_worth.0.max(1) + 1).context("lots of a quote")?;
+    let text = format!(
+        "# The demo's strategy: `spinquote init perpetual_market_making` explains every key.\n\
+         strategy: perpetual_market_making\nderivative: binance_perpetual\nmarket: {}-{}\nleverage: 10\n\
+         position_mode: One-way\nbid_spread: 0.004\nask_spread: 0.004\norder_levels: 3\norder_level_spread: 0.004\n\
+         order_amount: {}\norder_refresh_time: 0.5\nfilled_order_delay: 0.5\nlong_profit_taking_spread: 0.004\n\
+         short_profit_taking_spread: 0.004\nstop_loss_spread: 0.03\ntime_between_stop_loss_orders: 2\n\
+         stop_loss_slippage_buffer: 0.05\n",
+        terms.base,
+        terms.quote,
+        terms.lot.text(lots)
+    );
+    parse("built-in strategy", text, Target::Demo)
+}

@@ -1,0 +1,386 @@
+//! The slow thread: connections, REST, the journal's segments, the dead-man switch. Never waited for by the others, never decides
+//! what to trade; whatever fails here is said, tried again later, and costs quotes, not money.
+
+use super::clock::Clock;
+use super::connection::{Connection, Endpoint};
+use super::errand::{Delivery, Errand};
+use super::rest::Caller;
+use super::ring::{Control, Used, push_waiting};
+use super::wait::WakeHandle;
+use crate::event::{AccountEvent, Link, Operator};
+use crate::instrument::{Instrument, InstrumentId};
+use crate::journal::Segments;
+use crate::journal::counters::{CounterWriter, Slot};
+use crate::unit::Nanos;
+use crate::venue::binance::usdm::client_id::Prefix;
+use crate::venue::binance::usdm::rest::{self, Method};
+use crate::venue::binance::usdm::{market_path, private_path, public_path};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// The feeds of the engine thread, by number.
+pub const PUBLIC_FEED: usize = 0;
+/// Mark price and funding.
+pub const MARKET_FEED: usize = 1;
+
+/// A connection is replaced before the venue's 24 hours are over.
+const CONNECTION_LIFE: Nanos = Nanos::from_secs(23 * 3600);
+/// The venue forgets a listen key after 60 minutes.
+const LISTEN_KEY_EVERY: Nanos = Nanos::from_secs(25 * 60);
+/// Clocks drift apart slowly.
+const TIME_EVERY: Nanos = Nanos::from_secs(600);
+/// First and longest pause between attempts to connect.
+const RETRY_FIRST: Nanos = Nanos::from_millis(250);
+const RETRY_MAX: Nanos = Nanos::from_secs(10);
+/// How often the thread looks around when nothing is asked.
+const ROUND: Duration = Duration::from_millis(20);
+/// How often journal pages are offered to the disk.
+const FLUSH_EVERY: Nanos = Nanos::from_secs(1);
+
+/// Base addresses, without a slash at the end; the order address is whole.
+#[derive(Clone, Debug)]
+pub struct Addresses {
+    /// Depth, best quote, trades.
+    pub public: String,
+    /// Mark price.
+    pub market: String,
+    /// User data.
+    pub private: String,
+    /// Order entry.
+    pub order: String,
+    /// The depth stream's speed, `0ms` or `100ms`.
+    pub depth: &'static str,
+}
+
+/// What this thread connects.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Target {
+    Feed(usize),
+    Link(Link),
+}
+
+/// The state of one target.
+struct Wire {
+    target: Target,
+    /// When to connect next; `None` while connected.
+    due: Option<Nanos>,
+    pause: Nanos,
+    /// When the connection in use was made.
+    since: Nanos,
+}
+
+/// The housekeeper's state. Built by `wiring`, run by one thread.
+pub struct Housekeeper {
+    /// The time source.
+    pub clock: Clock,
+    /// REST of the account.
+    pub caller: Caller,
+    /// What is traded, by id.
+    pub instruments: Vec<Instrument>,
+    /// Marks our orders.
+    pub prefix: Prefix,
+    /// Where the venue is.
+    pub addresses: Addresses,
+    /// Certificates and bounds of connecting; its address is not used.
+    pub endpoint: Endpoint,
+    /// To the engine.
+    pub control: rtrb::Producer<Control>,
+    /// Wakes the engine.
+    pub engine_wake: WakeHandle,
+    /// From the engine.
+    pub used: rtrb::Consumer<Used>,
+    /// From the I/O thread.
+    pub errands: Receiver<Errand>,
+    /// To the I/O thread.
+    pub deliveries: Sender<Delivery>,
+    /// Wakes the I/O thread.
+    pub sender_wake: WakeHandle,
+    /// The journal's files.
+    pub segments: Segments,
+    /// What observers see.
+    pub counters: CounterWriter,
+    /// The dead-man switch's countdown, off if `None`.
+    pub dead_man: Option<Nanos>,
+    /// Orders go by REST only: no order socket is made.
+    pub rest_only: bool,
+    /// Asks for an orderly end of trading.
+    pub stop: Arc<AtomicBool>,
+    /// The engine thread has ended.
+    pub engine_gone: Arc<AtomicBool>,
+}
+
+/// Due times of what recurs.
+struct Round {
+    listen_key: Nanos,
+    time: Nanos,
+    dead_man: Nanos,
+    flush: Nanos,
+    stop_told: bool,
+}
+
+impl Housekeeper {
+    /// Runs until the engine has ended. Gives back what the end of the run still needs.
+    #[must_use]
+    pub fn run(mut self) -> (Caller, Segments) {
+        let now = self.clock.now();
+        let wire = |target| Wire { target, due: Some(now), pause: RETRY_FIRST, since: now };
+        let mut wires = vec![
+            wire(Target::Feed(PUBLIC_FEED)),
+            wire(Target::Feed(MARKET_FEED)),
+            wire(Target::Link(Link::Private)),
+        ];
+        if !self.rest_only {
+            wires.push(wire(Target::Link(Link::OrderEntry)));
+        }
+        let mut round = Round {
+            listen_key: now + LISTEN_KEY_EVERY,
+            time: now + TIME_EVERY,
+            dead_man: now,
+            flush: now,
+            stop_told: false,
+        };
+        while !self.engine_gone.load(Ordering::Acquire) {
+            self.connect_due(&mut wires);
+            match self.errands.recv_timeout(ROUND) {
+                Ok(errand) => self.carry_out(errand, &mut wires),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => std::thread::sleep(ROUND),
+            }
+            while let Ok(used) = self.used.pop() {
+                if let Used::Connection { feed, reconnect: true, .. } = used {
+                    self.again(&mut wires, Target::Feed(feed));
+                }
+            }
+            self.recur(&mut round, &mut wires);
+        }
+        (self.caller, self.segments)
+    }
+
+    fn tell(&mut self, control: Control) {
+        // Without an engine there is nobody to tell.
+        let _ = push_waiting(&mut self.control, control);
+        self.engine_wake.wake();
+    }
+
+    fn carry_out(&mut self, errand: Errand, wires: &mut [Wire]) {
+        match errand {
+            Errand::Reconcile(instrument) => self.reconcile(instrument),
+            Errand::Snapshot(instrument) => self.snapshot(instrument),
+            Errand::Reconnect(link) => self.again(wires, Target::Link(link)),
+            Errand::SyncTime => self.sync_time(),
+            Errand::CancelAll(instrument) => self.cancel_ours(instrument),
+        }
+    }
+
+    fn again(&self, wires: &mut [Wire], target: Target) {
+        let now = self.clock.now();
+        for wire in wires.iter_mut().filter(|wire| wire.target == target && wire.due.is_none()) {
+            wire.due = Some(now);
+        }
+    }
+
+    fn connect_due(&mut self, wires: &mut [Wire]) {
+        for wire in wires {
+            let now = self.clock.now();
+            if wire.due.is_none() && now - wire.since > CONNECTION_LIFE {
+                wire.due = Some(now);
+            }
+            if wire.due.is_none_or(|due| now < due) {
+                continue;
+            }
+            match self.connect(wire.target) {
+                Ok(connection) => {
+                    self.counters.add(Slot::Handshakes, 1);
+                    (wire.due, wire.pause, wire.since) = (None, RETRY_FIRST, now);
+                    tracing::info!("connected {}", connection.name);
+                    match wire.target {
+                        Target::Feed(feed) => self.tell(Control::Market { feed, connection }),
+                        Target::Link(link) => self.deliver(Delivery::Connection(link, connection)),
+                    }
+                }
+                Err(error) => {
+                    self.counters.add(Slot::HandshakesFailed, 1);
+                    tracing::error!("{error}; next attempt in {} ms", wire.pause.as_millis());
+                    if wire.target == Target::Link(Link::OrderEntry) && wire.pause == RETRY_FIRST {
+                        self.deliver(Delivery::RestOnly);
+                    }
+                    wire.due = Some(self.clock.now() + wire.pause);
+                    wire.pause = Nanos((wire.pause.0 * 2).min(RETRY_MAX.0));
+                }
+            }
+        }
+    }
+
+    fn deliver(&self, delivery: Delivery) {
+        // Unbounded waiting would hang the thread behind a dead I/O thread; the channel is far larger than what can be under way.
+        if self.deliveries.try_send(delivery).is_ok() {
+            self.sender_wake.wake();
+        }
+    }
+
+    fn connect(&mut self, target: Target) -> anyhow::Result<Box<Connection>> {
+        let symbols: Vec<&str> = self.instruments.iter().map(|terms| terms.symbol.as_str()).collect();
+        let url = match target {
+            Target::Feed(PUBLIC_FEED) => {
+                format!("{}{}", self.addresses.public, public_path(&symbols, self.addresses.depth))
+            }
+            Target::Feed(_) => format!("{}{}", self.addresses.market, market_path(&symbols)),
+            Target::Link(Link::Private) => {
+                let answer = self.json(&rest::listen_key(Method::Post))?;
+                let key = answer["listenKey"].as_str().ok_or_else(|| anyhow::anyhow!("no listenKey in the answer"))?;
+                format!("{}{}", self.addresses.private, private_path(key))
+            }
+            Target::Link(_) => self.addresses.order.clone(),
+        };
+        Ok(Box::new(Connection::open(&Endpoint { url, ..self.endpoint.clone() })?))
+    }
+
+    fn json(&mut self, request: &rest::RestRequest) -> Result<serde_json::Value, super::rest::CallError> {
+        self.counters.add(Slot::RestCalls, 1);
+        self.caller.json(request).inspect_err(|_| self.counters.add(Slot::RestFailed, 1))
+    }
+
+    /// Asks for everything that is open; the facts reach the core only if all of them were had.
+    fn reconcile(&mut self, instrument: InstrumentId) {
+        self.tell(Control::Account(AccountEvent::ReconcileBegin));
+        match self.facts() {
+            Ok(facts) => {
+                for fact in facts {
+                    self.tell(fact);
+                }
+                self.tell(Control::Account(AccountEvent::ReconcileEnd));
+            }
+            Err(error) => {
+                tracing::error!("reconciliation of {instrument:?}: {error:#}");
+                self.tell(Control::Account(AccountEvent::ReconcileFailed));
+            }
+        }
+    }
+
+    fn facts(&mut self) -> anyhow::Result<Vec<Control>> {
+        let mut facts = Vec::new();
+        for (at, terms) in self.instruments.iter().enumerate() {
+            let id = InstrumentId(at as u16);
+            let orders = self.caller.call(&rest::open_orders(&terms.symbol))?;
+            if orders.status != 200 {
+                anyhow::bail!("open orders: {}", rest::body(orders.status, &orders.body).err().map_or_else(String::new, |e| e.to_string()));
+            }
+            let orders = rest::open_order_events(&orders.body, id, terms, &self.prefix).map_err(anyhow::Error::msg)?;
+            facts.extend(orders.into_iter().map(Control::Order));
+            let positions = self.caller.json(&rest::positions(&terms.symbol))?;
+            let positions = rest::position_events(&positions, id, terms).map_err(anyhow::Error::msg)?;
+            facts.extend(positions.into_iter().map(Control::Account));
+        }
+        let account = self.caller.json(&rest::account())?;
+        let quote = self.instruments[0].quote;
+        facts.push(Control::Account(rest::balance_event(&account, &quote).map_err(anyhow::Error::msg)?));
+        Ok(facts)
+    }
+
+    /// A depth snapshot's bytes, undecoded: the engine journals before it parses.
+    fn snapshot(&mut self, instrument: InstrumentId) {
+        let symbol = self.instruments[usize::from(instrument.0)].symbol;
+        self.counters.add(Slot::RestCalls, 1);
+        match self.caller.call(&rest::depth(&symbol)) {
+            Ok(reply) if reply.status == 200 => {
+                let len = reply.body.len();
+                let mut body = reply.body;
+                body.resize(len + crate::wire::buf::SPARE, 0);
+                self.tell(Control::Snapshot { instrument, body: body.into_boxed_slice(), len });
+            }
+            Ok(reply) => {
+                self.counters.add(Slot::RestFailed, 1);
+                let error = rest::body(reply.status, &reply.body).err();
+                tracing::error!("depth snapshot of {symbol}: {}", error.map_or_else(String::new, |e| e.to_string()));
+            }
+            Err(error) => {
+                self.counters.add(Slot::RestFailed, 1);
+                tracing::error!("depth snapshot of {symbol}: {error}");
+            }
+        }
+    }
+
+    fn sync_time(&mut self) {
+        match self.caller.sync_time() {
+            Ok(offset) => self.counters.set(Slot::ClockOffset, offset.0),
+            Err(error) => tracing::error!("server time: {error}"),
+        }
+    }
+
+    /// Cancels what is ours one by one: the venue's cancel-all would take other people's orders with it.
+    fn cancel_ours(&mut self, instrument: InstrumentId) {
+        let terms = &self.instruments[usize::from(instrument.0)];
+        match cancel_ours(&self.caller, instrument, terms, &self.prefix) {
+            Ok(count) => tracing::warn!("cancelled {count} orders of {} by REST", terms.symbol),
+            Err(error) => tracing::error!("cancelling our orders of {}: {error:#}", terms.symbol),
+        }
+    }
+
+    fn recur(&mut self, round: &mut Round, wires: &mut [Wire]) {
+        let now = self.clock.now();
+        if self.stop.load(Ordering::Acquire) && !round.stop_told {
+            round.stop_told = true;
+            self.tell(Control::Operator(Operator::Stop));
+        }
+        if let Err(error) = self.segments.housekeep(now) {
+            tracing::error!("journal: {error}");
+        }
+        if now >= round.flush {
+            round.flush = now + FLUSH_EVERY;
+            if let Err(error) = self.segments.flush() {
+                tracing::error!("journal: {error}");
+            }
+            self.counters.set(Slot::JournalBytes, self.segments.bytes().cast_signed());
+        }
+        if now >= round.listen_key {
+            round.listen_key = now + LISTEN_KEY_EVERY;
+            if let Err(error) = self.json(&rest::listen_key(Method::Put)) {
+                tracing::error!("listen key: {error}");
+                self.again(wires, Target::Link(Link::Private));
+            }
+        }
+        if now >= round.time {
+            round.time = now + TIME_EVERY;
+            self.sync_time();
+        }
+        if let Some(countdown) = self.dead_man.filter(|_| now >= round.dead_man && !round.stop_told) {
+            round.dead_man = now + Nanos(countdown.0 / 4);
+            for at in 0..self.instruments.len() {
+                let symbol = self.instruments[at].symbol;
+                if let Err(error) = self.json(&rest::dead_man(&symbol, countdown)) {
+                    tracing::error!("dead-man switch: {error}");
+                    // Once armed it fires by itself when this keeps failing; try again soon.
+                    round.dead_man = self.clock.now() + Nanos::from_secs(1);
+                }
+            }
+        }
+        self.counters.set(Slot::HousekeeperHeartbeat, now.0);
+    }
+}
+
+/// Cancels every open order with our prefix, one by one. Returns how many were cancelled.
+///
+/// # Errors
+/// The open orders cannot be had, or a cancel failed for another reason than that the order is gone.
+pub fn cancel_ours(
+    caller: &Caller,
+    instrument: InstrumentId,
+    terms: &Instrument,
+    prefix: &Prefix,
+) -> anyhow::Result<usize> {
+    let orders = caller.json(&rest::open_orders(&terms.symbol))?;
+    let orders =
+        rest::open_order_events(orders.to_string().as_bytes(), instrument, terms, prefix).map_err(anyhow::Error::msg)?;
+    let mut count = 0;
+    for order in orders.iter().filter(|order| order.client_id != crate::event::ClientId::default()) {
+        match caller.json(&rest::cancel(&terms.symbol, &prefix.text(order.client_id))) {
+            Ok(_) => count += 1,
+            // Gone meanwhile: filled, or cancelled by somebody else.
+            Err(super::rest::CallError::Venue { error, .. }) if error.code == -2011 => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(count)
+}

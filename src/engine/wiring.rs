@@ -1,0 +1,536 @@
+//! Puts a run together: terms from the venue, the run directory, rings, threads; and takes it apart in order. Decides nothing.
+
+use super::clock::Clock;
+use super::connection::Endpoint;
+use super::core::{Core, CoreParts, Finished};
+use super::errand::{Delivery, ERRANDS_CAPACITY};
+use super::housekeeper::{Addresses, Housekeeper, MARKET_FEED, PUBLIC_FEED, cancel_ours};
+use super::place::Place;
+use super::rest::{CallError, Caller, Rest, RestError};
+use super::ring::{ANSWERS_CAPACITY, CONTROL_CAPACITY, ORDERS_CAPACITY, OrderSink, Outgoing};
+use super::sender::{Measured, Sender};
+use super::turn::{Feed, Turn};
+use super::wait::Poller;
+use super::{memory, pin};
+use crate::config::engine::{self as settings, EngineSettings};
+use crate::event::{AccountEvent, ClientId, Command, OrderEventKind, OrderSource};
+use crate::instrument::{Instrument, InstrumentId};
+use crate::journal::histogram::{self, Stage};
+use crate::journal::record::Origin;
+use crate::journal::{self, ClockSource, JournalSettings, Retention, RunDir, Segments, command_page, counters};
+use crate::maker::recipe::{InstrumentRecipe, Recipe, StrategyText};
+use crate::maker::strategy::Cadence;
+use crate::maker::{Leftovers, MakerConfig, RiskLimits};
+use crate::unit::{Lots, Nanos};
+use crate::venue::binance::usdm::account::PrivateDecoder;
+use crate::venue::binance::usdm::answer::{Hint, bare};
+use crate::venue::binance::usdm::client_id::Prefix;
+use crate::venue::binance::usdm::instrument::{instrument, quotas};
+use crate::venue::binance::usdm::limits::{Limits, Quotas};
+use crate::venue::binance::usdm::market::MarketDecoder;
+use crate::venue::binance::usdm::order::OrderEncoder;
+use crate::venue::binance::usdm::rest::{self, order_event};
+use crate::venue::binance::usdm::sign::{Credentials, Signer};
+use crate::wire::tls::{self, Roots};
+use anyhow::{Context, Result};
+use crossbeam::channel::{Receiver, bounded};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Bound of one REST call and of each step of connecting.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a run is made from.
+pub struct Launch {
+    /// `engine.toml`.
+    pub settings: EngineSettings,
+    /// Key and secret.
+    pub credentials: Credentials,
+    /// Certificates to trust instead of the public roots, PEM.
+    pub ca_pem: Option<Vec<u8>>,
+    /// The venue's symbol.
+    pub symbol: String,
+    /// The strategy's file.
+    pub strategy: StrategyText,
+    /// Leverage to set.
+    pub leverage: u32,
+    /// Hedge mode to set.
+    pub hedge: bool,
+    /// Where the run is remembered; must not exist.
+    pub run_dir: PathBuf,
+    /// What meta.json says besides: how the run came about.
+    pub description: serde_json::Value,
+}
+
+/// A run under way.
+pub struct Running {
+    /// The run directory.
+    pub run_dir: RunDir,
+    /// What is traded.
+    pub instruments: Vec<Instrument>,
+    /// What could not be done for speed, a line each.
+    pub notices: Vec<String>,
+    stop: Arc<AtomicBool>,
+    prefix: Prefix,
+    engine: JoinHandle<Finished>,
+    sender: JoinHandle<()>,
+    rest_orders: JoinHandle<()>,
+    housekeeper: JoinHandle<(Caller, Segments)>,
+    dead_man: bool,
+}
+
+/// How a run ended.
+pub struct Ended {
+    /// The engine's last state.
+    pub engine: Finished,
+    /// Orders of ours that are open at the venue, if it could be asked.
+    pub open_orders: Option<usize>,
+    /// The venue's net position, if it could be asked.
+    pub position: Option<Lots>,
+    /// What went wrong on the way out, a line each.
+    pub problems: Vec<String>,
+}
+
+/// Starts a run; `progress` is told each step that takes time.
+///
+/// # Errors
+/// The first thing that cannot be done, with its address or file. Nothing is traded then.
+pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> {
+    let settings = &launch.settings;
+    let clock = Clock::new();
+    let offset = Arc::new(AtomicI64::new(0));
+    let prefix = Prefix::new(&settings.orders.id_prefix).map_err(anyhow::Error::msg)?;
+    let caller = || -> Result<Caller> {
+        let signer = Signer::new(&launch.credentials)?;
+        let rest = Rest::new(&settings.venue.rest_url, launch.ca_pem.as_deref(), Some(signer.api_key()), CALL_TIMEOUT)
+            .map_err(anyhow::Error::msg)?;
+        Ok(Caller::new(rest, Some(signer), clock.clone(), Arc::clone(&offset)))
+    };
+    let desk = caller()?;
+
+    progress(&format!("asking {} for its time and the terms of {}", settings.venue.rest_url, launch.symbol));
+    let skew = desk.sync_time().context("the venue's time")?;
+    let (instrument, quotas) = terms(&desk, &launch.symbol)?;
+    check_skew(skew, settings.risk.clock_skew_max)?;
+    progress("setting leverage and position mode");
+    prepare_account(&desk, &instrument, launch.leverage, launch.hedge)?;
+
+    let instruments = vec![instrument];
+    let run = run_number(clock.now());
+    let recipe = recipe(&launch, &instruments, run)?;
+    let maker = recipe.build()?;
+
+    progress(&format!("making the run directory {}", launch.run_dir.display()));
+    let symbols: Vec<&str> = instruments.iter().map(|terms| terms.symbol.as_str()).collect();
+    let run_dir = make_run_dir(&launch, &recipe)?;
+    let (writer, segments) = journal::start(journal_settings(settings, &run_dir, run), clock.now())?;
+    let [engine_counters, sender_counters, housekeeper_counters] = counters::create(&run_dir.counters(), &symbols)?;
+    let mut stages = histogram::create(&run_dir.histograms())?;
+    let [engine_watch, sender_watch] = command_page::create(&run_dir.command())?;
+
+    let mut notices = Vec::new();
+    if settings.threads.mlock {
+        notices.extend(memory::lock_memory().err());
+    }
+
+    let (orders_in, orders_out) = rtrb::RingBuffer::new(ORDERS_CAPACITY);
+    let (answers_in, answers_out) = rtrb::RingBuffer::new(ANSWERS_CAPACITY);
+    let (control_in, control_out) = rtrb::RingBuffer::new(CONTROL_CAPACITY);
+    let (used_in, used_out) = rtrb::RingBuffer::new(CONTROL_CAPACITY);
+    let (errands_in, errands_out) = bounded(ERRANDS_CAPACITY);
+    let (deliveries_in, deliveries_out) = bounded(ERRANDS_CAPACITY);
+    let (rest_in, rest_out) = bounded(ERRANDS_CAPACITY);
+
+    let engine_poller = Poller::new(settings.threads.wait).context("poll set of the engine")?;
+    let sender_poller = Poller::new(settings.threads.wait).context("poll set of the I/O thread")?;
+    let (engine_wake, sender_wake) = (engine_poller.wake_handle(), sender_poller.wake_handle());
+    let stop = Arc::new(AtomicBool::new(false));
+    let engine_gone = Arc::new(AtomicBool::new(false));
+    let rest_only = settings.orders.entry == settings::OrderEntry::Rest;
+
+    let core = Core::new(CoreParts {
+        maker,
+        instruments: instruments.clone(),
+        journal: writer,
+        orders: OrderSink::new(orders_in),
+        io_wake: sender_wake.clone(),
+        counters: engine_counters,
+        stages: &mut stages,
+        watch: engine_watch,
+    });
+    let feed = |number: usize| Feed {
+        origin: Origin { feed: number as u16, instrument: InstrumentId(0) },
+        carries_book: number == PUBLIC_FEED,
+        place: Place::default(),
+    };
+    let turn = Turn {
+        clock: clock.clone(),
+        poller: engine_poller,
+        feeds: vec![feed(PUBLIC_FEED), feed(MARKET_FEED)],
+        decoder: MarketDecoder::new(&instruments),
+        core,
+        answers: answers_out,
+        control: control_out,
+        used: used_in,
+    };
+    let sender = Sender {
+        clock: clock.clone(),
+        poller: sender_poller,
+        instruments: instruments.clone(),
+        prefix,
+        orders: orders_out,
+        answers: answers_in,
+        engine_wake: engine_wake.clone(),
+        deliveries: deliveries_out,
+        errands: errands_in,
+        rest_orders: rest_in,
+        encoder: OrderEncoder::new(prefix, launch.hedge, Signer::new(&launch.credentials)?),
+        decoder: PrivateDecoder::new(&instruments, prefix),
+        limits: Limits::new(Quotas {
+            orders_10s: quotas.orders_10s.min(settings.risk.orders_per_10s),
+            orders_1m: quotas.orders_1m.min(settings.risk.orders_per_min),
+            ..quotas
+        }),
+        offset: Arc::clone(&offset),
+        watch: sender_watch,
+        counters: sender_counters,
+        measured: Measured {
+            ring_wait: stages.take(Stage::RingWait),
+            encode: stages.take(Stage::Encode),
+            write: stages.take(Stage::Write),
+            tick_to_wire: stages.take(Stage::TickToWire),
+            round_trip: stages.take(Stage::OrderRoundTrip),
+        },
+        rest_only,
+    };
+    let roots = launch.ca_pem.as_deref().map_or(Roots::WebPki, Roots::Pem);
+    let endpoint = Endpoint { url: String::new(), tls: tls::client_config(roots)?, timeout: CALL_TIMEOUT };
+    let housekeeper = Housekeeper {
+        clock: clock.clone(),
+        caller: desk,
+        instruments: instruments.clone(),
+        prefix,
+        addresses: addresses(settings),
+        endpoint,
+        control: control_in,
+        engine_wake,
+        used: used_out,
+        errands: errands_out,
+        deliveries: deliveries_in.clone(),
+        sender_wake: sender_wake.clone(),
+        segments,
+        counters: housekeeper_counters,
+        dead_man: settings.orders.dead_man,
+        rest_only,
+        stop: Arc::clone(&stop),
+        engine_gone: Arc::clone(&engine_gone),
+    };
+    let rest_desk = RestDesk {
+        caller: caller()?,
+        instruments: instruments.clone(),
+        prefix,
+        hedge: launch.hedge,
+        orders: rest_out,
+        deliveries: deliveries_in,
+        wake: sender_wake,
+    };
+
+    progress("connecting market data, private stream and order entry");
+    let (engine_core, io_core) = (settings.threads.engine_core, settings.threads.io_core);
+    let (pinned_in, pinned_out) = bounded(2);
+    let engine_pinned = pinned_in.clone();
+    let housekeeper = spawn("housekeeper", move || housekeeper.run())?;
+    let rest_orders = spawn("rest-orders", move || rest_desk.run())?;
+    let sender = spawn("io", move || {
+        let _ = pinned_in.send(pin::pin("I/O", io_core.map(|core| core as usize)));
+        sender.run();
+    })?;
+    let engine = spawn("engine", move || {
+        let _ = engine_pinned.send(pin::pin("engine", engine_core.map(|core| core as usize)));
+        let _gone = RaiseAtEnd(engine_gone);
+        turn.run()
+    })?;
+    notices.extend(pinned_out.iter().take(2).filter_map(Result::err));
+    let dead_man = settings.orders.dead_man.is_some();
+    Ok(Running { run_dir, instruments, notices, stop, prefix, engine, sender, rest_orders, housekeeper, dead_man })
+}
+
+impl Running {
+    /// Asks for an orderly end: orders are cancelled first.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+    }
+
+    /// True once the engine thread has ended.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.engine.is_finished()
+    }
+
+    /// Waits for the threads, makes sure at the venue that nothing of ours is left, and files the journal away.
+    ///
+    /// # Errors
+    /// A thread panicked. Orders are cancelled by REST even then.
+    pub fn join(self) -> Result<Ended> {
+        let mut problems = Vec::new();
+        let engine = self.engine.join();
+        let sender = self.sender.join();
+        let (caller, segments) = self.housekeeper.join().map_err(|_| anyhow::anyhow!("the housekeeper panicked"))?;
+        let (mut open_orders, mut position) = (Some(0), Some(Lots::ZERO));
+        for (at, terms) in self.instruments.iter().enumerate() {
+            let id = InstrumentId(at as u16);
+            let cancelled = cancel_ours(&caller, id, terms, &self.prefix);
+            match cancelled.and_then(|count| leftovers(&caller, id, terms, &self.prefix).map(|left| (count, left))) {
+                Ok((count, (open, net))) => {
+                    if count > 0 {
+                        problems.push(format!("{count} orders of {} were still open and were cancelled by REST", terms.symbol));
+                    }
+                    open_orders = open_orders.map(|sum| sum + open);
+                    position = position.map(|sum| sum + net);
+                }
+                Err(error) => {
+                    problems.push(format!("{}: open orders and position are not known: {error:#}", terms.symbol));
+                    (open_orders, position) = (None, None);
+                }
+            }
+            // Only with nothing of ours open: the switch is our last safety.
+            if self.dead_man && open_orders == Some(0) {
+                if let Err(error) = caller.json(&rest::dead_man(&terms.symbol, Nanos::ZERO)) {
+                    problems.push(format!("the dead-man switch is still armed: {error}"));
+                }
+            }
+        }
+        if let Err(error) = segments.finish() {
+            problems.push(format!("journal: {error}"));
+        }
+        drop(self.rest_orders);
+        sender.map_err(|_| anyhow::anyhow!("the I/O thread panicked"))?;
+        let engine = engine.map_err(|_| anyhow::anyhow!("the engine thread panicked"))?;
+        Ok(Ended { engine, open_orders, position, problems })
+    }
+}
+
+/// Sets its flag when it goes, after a panic too.
+struct RaiseAtEnd(Arc<AtomicBool>);
+
+impl Drop for RaiseAtEnd {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+fn spawn<T: Send + 'static>(name: &str, body: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(body).with_context(|| format!("starting the {name} thread"))
+}
+
+fn terms(caller: &Caller, symbol: &str) -> Result<(Instrument, Quotas)> {
+    let request = rest::exchange_info();
+    let reply = caller.call(&request)?;
+    if let Err(error) = rest::body(reply.status, &reply.body) {
+        return Err(CallError::Venue { path: request.path, error }.into());
+    }
+    let mut terms = instrument(&reply.body, symbol)?;
+    let fees = caller.json(&rest::commission_rate(symbol)).context("the account's fees")?;
+    (terms.maker_fee, terms.taker_fee) =
+        rest::commission(&fees).context("the account's fees are missing in the venue's answer")?;
+    Ok((terms, quotas(&reply.body)?))
+}
+
+fn check_skew(skew: Nanos, most: Nanos) -> Result<()> {
+    anyhow::ensure!(
+        most.is_zero() || skew.abs() <= most,
+        "the venue's clock is {} ms ahead of ours, risk.clock_skew_max allows {} ms: synchronise this host's clock (T-TIME-SYNC)",
+        skew.as_millis(),
+        most.as_millis()
+    );
+    Ok(())
+}
+
+/// Sets what the strategy needs of the account. "No change" is what is wanted.
+fn prepare_account(caller: &Caller, terms: &Instrument, leverage: u32, hedge: bool) -> Result<()> {
+    match caller.json(&rest::position_mode(hedge)) {
+        Ok(_) => {}
+        Err(CallError::Venue { error, .. }) if error.code == -4059 => {}
+        Err(error) => {
+            let mode = if hedge { "hedge" } else { "one-way" };
+            return Err(error).with_context(|| format!("setting {mode} position mode (it cannot change while orders or positions are open)"));
+        }
+    }
+    caller.json(&rest::leverage(&terms.symbol, leverage)).with_context(|| format!("setting leverage {leverage}"))?;
+    Ok(())
+}
+
+/// Seconds of the clock: never zero, and a later run on the account has a higher one.
+fn run_number(now: Nanos) -> u32 {
+    u32::try_from(now.0 / 1_000_000_000 % i64::from(u32::MAX)).unwrap_or(1).max(1)
+}
+
+fn recipe(launch: &Launch, instruments: &[Instrument], run: u32) -> Result<Recipe> {
+    let risk = &launch.settings.risk;
+    let terms = &instruments[0];
+    let lots = |amount: crate::unit::Amount, key: &str| -> Result<Lots> {
+        let count = i64::try_from(amount.0 / terms.lot.atto()).unwrap_or(i64::MAX);
+        anyhow::ensure!(count > 0, "{key} is less than one lot ({}) of {}", terms.lot, terms.symbol);
+        Ok(Lots(count))
+    };
+    let interval = Nanos::from_secs(1);
+    let limits = RiskLimits {
+        position_max: lots(risk.position_max, "risk.position_max")?,
+        order_qty_max: lots(risk.order_qty_max, "risk.order_qty_max")?,
+        order_notional_max: risk.order_notional_max,
+        price_band: risk.price_band,
+        orders_max: risk.orders_per_10s.min(risk.messages_per_s),
+        messages_max: risk.messages_per_s,
+        cancel_headroom: risk.cancel_headroom,
+        interval,
+        loss_max: risk.loss_max,
+        data_age_max: Nanos::ZERO,
+        skew_max: Nanos::ZERO,
+    };
+    let config = MakerConfig {
+        amend: risk.amend,
+        leftovers: match risk.leftovers {
+            settings::Leftovers::Cancel => Leftovers::Cancel,
+            settings::Leftovers::Adopt => Leftovers::Adopt,
+        },
+        ack_timeout: launch.settings.orders.ack_timeout,
+        market_stale: risk.stale_after,
+        ..MakerConfig::new(run, limits)
+    };
+    let cadence = launch.settings.market.tick_interval.map_or(Cadence::EveryEvent, Cadence::Interval);
+    let strategy = InstrumentRecipe { instrument: terms.clone(), strategy: launch.strategy.clone(), cadence, source: None };
+    Ok(Recipe { config, instruments: vec![strategy] })
+}
+
+fn make_run_dir(launch: &Launch, recipe: &Recipe) -> Result<RunDir> {
+    let path = &launch.run_dir;
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))?;
+    }
+    std::fs::create_dir(path).with_context(|| format!("making the run directory {}", path.display()))?;
+    let run_dir = RunDir::new(path);
+    let meta = serde_json::json!({
+        "spinquote": env!("CARGO_PKG_VERSION"),
+        "recipe": recipe.to_json(),
+        "run": launch.description,
+        "host": host(),
+    });
+    let text = serde_json::to_string_pretty(&meta).context("meta.json")?;
+    std::fs::write(run_dir.meta(), text).with_context(|| format!("writing {}", run_dir.meta().display()))?;
+    Ok(run_dir)
+}
+
+/// What tells whether two runs' latencies can be compared.
+fn host() -> serde_json::Value {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let model = read("/proc/cpuinfo").lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1).map(str::to_owned));
+    serde_json::json!({
+        "cpu": model,
+        "cores": pin::cores_available(),
+        "kernel": read("/proc/sys/kernel/osrelease").trim(),
+        "clocksource": read("/sys/devices/system/clocksource/clocksource0/current_clocksource").trim(),
+    })
+}
+
+fn journal_settings(settings: &EngineSettings, run_dir: &RunDir, run: u32) -> JournalSettings {
+    let journal = &settings.journal;
+    JournalSettings {
+        live_dir: journal.live_dir.clone(),
+        segment_bytes: usize::try_from(journal.segment_bytes).unwrap_or(usize::MAX),
+        bytes_max: journal.bytes_max,
+        retention: match journal.keep {
+            settings::Keep::Stop => Retention::Stop,
+            settings::Keep::DropOldest => Retention::DropOldest,
+        },
+        lock: settings.threads.mlock,
+        ..JournalSettings::new(run_dir.clone(), run, ClockSource::Counter)
+    }
+}
+
+fn addresses(settings: &EngineSettings) -> Addresses {
+    let venue = &settings.venue;
+    Addresses {
+        public: venue.public_ws_url.clone(),
+        market: venue.market_ws_url.clone(),
+        private: venue.private_ws_url.clone(),
+        order: venue.order_ws_url.clone(),
+        depth: match settings.market.depth_stream {
+            settings::DepthStream::Fastest => "0ms",
+            settings::DepthStream::Every100ms => "100ms",
+        },
+    }
+}
+
+/// How many orders of ours are open, and the net position.
+fn leftovers(caller: &Caller, id: InstrumentId, terms: &Instrument, prefix: &Prefix) -> Result<(usize, Lots)> {
+    let orders = caller.json(&rest::open_orders(&terms.symbol))?.to_string();
+    let orders = rest::open_order_events(orders.as_bytes(), id, terms, prefix).map_err(anyhow::Error::msg)?;
+    let ours = orders.iter().filter(|order| order.client_id != ClientId::default()).count();
+    let positions = caller.json(&rest::positions(&terms.symbol))?;
+    let positions = rest::position_events(&positions, id, terms).map_err(anyhow::Error::msg)?;
+    let net = positions.iter().fold(Lots::ZERO, |sum, event| match event {
+        AccountEvent::Position { qty, .. } => sum + *qty,
+        _ => sum,
+    });
+    Ok((ours, net))
+}
+
+/// Sends orders by REST while there is no order socket: a thread of its own, because each call blocks.
+struct RestDesk {
+    caller: Caller,
+    instruments: Vec<Instrument>,
+    prefix: Prefix,
+    hedge: bool,
+    orders: Receiver<Outgoing>,
+    deliveries: crossbeam::channel::Sender<Delivery>,
+    wake: super::wait::WakeHandle,
+}
+
+impl RestDesk {
+    fn run(self) {
+        while let Ok(outgoing) = self.orders.recv() {
+            let delivery = self.send(&outgoing.command);
+            if self.deliveries.send(delivery).is_err() {
+                return;
+            }
+            self.wake.wake();
+        }
+    }
+
+    fn send(&self, command: &Command) -> Delivery {
+        let terms = &self.instruments[usize::from(command.instrument.0)];
+        let request = rest::order(command, terms, &self.prefix, self.hedge).expect("only orders come here");
+        let (event, hint) = match self.caller.call(&request) {
+            Ok(reply) => order_event(command, terms, &self.prefix, reply.status, &reply.body, reply.retry_after),
+            Err(error) => {
+                tracing::error!("order by REST: {error}");
+                let kind = match error {
+                    RestError::NotSent { .. } => OrderEventKind::NotSent,
+                    RestError::Unknown { .. } => OrderEventKind::Unknown,
+                };
+                let (id, generation) = (command.client_id, command.generation);
+                let event = bare(kind, OrderSource::Engine, command.instrument, id, generation);
+                (event, Hint::None)
+            }
+        };
+        Delivery::Order(event, hint)
+    }
+}
+
+/// A run directory's name: the time, so that the newest is last in a listing.
+#[must_use]
+pub fn run_name(now: Nanos) -> String {
+    let time = jiff::Timestamp::from_nanosecond(i128::from(now.0)).unwrap_or_default();
+    time.strftime("%Y%m%d-%H%M%S").to_string()
+}
+
+/// A run directory under `dir` that does not exist yet.
+#[must_use]
+pub fn new_run_dir(dir: &Path, now: Nanos) -> PathBuf {
+    let name = run_name(now);
+    let with = |suffix: String| dir.join(format!("{name}{suffix}"));
+    std::iter::once(with(String::new())).chain((2..).map(|n| with(format!("-{n}")))).find(|path| !path.exists()).expect("endless")
+}

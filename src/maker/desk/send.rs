@@ -1,0 +1,292 @@
+//! From quotes and wishes to commands: each through the gate, each with its decision; what may not go out now stays wished.
+
+use super::{Desk, Flatten, LEVELS, REFUSAL_REPEAT};
+use crate::event::{ClientId, Command, CommandKind, LinkState, PositionSide, Side, TimeInForce};
+use crate::maker::account::Account;
+use crate::maker::order::table::SLOTS;
+use crate::maker::order::{Input, Leg, Slot, State, Wish};
+use crate::maker::output::{Blocks, Decision, DecisionKind, Output};
+use crate::maker::risk::{Exposure, Facts, Refusal};
+use crate::maker::strategy::{Cause, Purpose, Quote};
+use crate::unit::{Lots, Nanos, Ticks};
+
+impl Desk {
+    pub(super) fn place(
+        &mut self,
+        account: &mut Account,
+        quote: &Quote,
+        cause: Cause,
+        now: Nanos,
+        clock: Nanos,
+        out: &mut Output,
+    ) {
+        let mut command = Command {
+            kind: CommandKind::New,
+            side: quote.side,
+            tif: quote.tif,
+            position_side: quote.position_side,
+            reduce_only: quote.reduce_only,
+            instrument: self.id,
+            generation: 1,
+            client_id: ClientId::default(),
+            price: quote.price,
+            qty: quote.qty,
+            decided_at: now,
+        };
+        let verdict = if now < self.back_off(quote.side, quote.level).until {
+            self.found(account, Refusal::BackOff)
+        } else if out.commands.is_full() {
+            self.found(account, Refusal::OutputFull)
+        } else if !self.table.has_room() {
+            self.found(account, Refusal::NoSlot)
+        } else {
+            let facts = self.facts(now, quote.position_side, quote.qty, quote.purpose, None);
+            account.gate.check(&command, &facts)
+        };
+        let id = match verdict {
+            Ok(()) => {
+                let table = &self.table;
+                account.ids.next(SLOTS, |id| table.is_free(id, now))
+            }
+            Err(refusal) => return self.refused(refusal, quote, cause, now, out),
+        };
+        let Some(id) = id else {
+            account.gate.count(Refusal::NoSlot);
+            return self.refused(Refusal::NoSlot, quote, cause, now, out);
+        };
+        let place = self.table.open(id, quote, false, clock);
+        let slot = self.table.at_mut(place);
+        slot.generation = command.generation;
+        (slot.placed_at, slot.sent_at) = (now, now);
+        command.client_id = id;
+        out.commands.push(command);
+        self.counters.new += 1;
+        let decision = self.decision(DecisionKind::Placed, place, cause);
+        out.note(decision);
+    }
+
+    fn found(&self, account: &mut Account, refusal: Refusal) -> Result<(), Refusal> {
+        account.gate.count(refusal);
+        Err(refusal)
+    }
+
+    fn refused(&mut self, refusal: Refusal, quote: &Quote, cause: Cause, now: Nanos, out: &mut Output) {
+        self.counters.refused += 1;
+        let last = &mut self.refused[quote.side.index()][usize::from(quote.level) % LEVELS];
+        if last.is_some_and(|(same, at)| same == refusal && now - at < REFUSAL_REPEAT) {
+            return;
+        }
+        *last = Some((refusal, now));
+        out.note(Decision {
+            reference: self.plan.reference,
+            price: quote.price,
+            qty: quote.qty,
+            side: quote.side,
+            purpose: quote.purpose,
+            level: quote.level,
+            refusal: Some(refusal),
+            ..Decision::of(DecisionKind::Refused, self.id, cause)
+        });
+    }
+
+    /// Sends what the slots wish and their states allow. What does not fit or may not go out now stays wished.
+    pub(super) fn pump(&mut self, account: &mut Account, now: Nanos, out: &mut Output) {
+        if account.entry != LinkState::Up {
+            return;
+        }
+        let mut waiting = false;
+        for at in 0..self.table.live_count() {
+            let place = self.table.live_place(at);
+            let slot = self.table.at(place);
+            let wish = slot.wish;
+            if slot.state.is_unknown() {
+                waiting = true;
+                if slot.query_sent.is_none() && now >= slot.not_before {
+                    self.query(account, place, now, out);
+                }
+                continue;
+            }
+            if wish == Wish::None {
+                continue;
+            }
+            waiting = true;
+            if now < slot.not_before || slot.state == State::PendingNew || slot.market {
+                continue;
+            }
+            match wish {
+                Wish::Cancel(cause) if slot.state != State::PendingCancel => {
+                    self.cancel(account, place, cause, now, out)
+                }
+                Wish::Amend(quote, cause) if slot.state != State::PendingAmend => {
+                    self.amend(account, place, &quote, cause, now, out);
+                }
+                _ => {}
+            }
+        }
+        self.work = waiting;
+    }
+
+    fn query(&mut self, account: &mut Account, place: usize, now: Nanos, out: &mut Output) {
+        if out.commands.is_full() || account.gate.check_plain(now).is_err() {
+            return;
+        }
+        let slot = self.table.at_mut(place);
+        out.commands.push(slot.command(CommandKind::Query, self.id, now));
+        slot.query_sent = Some(now);
+        self.counters.query += 1;
+    }
+
+    fn cancel(&mut self, account: &mut Account, place: usize, cause: Cause, now: Nanos, out: &mut Output) {
+        if out.commands.is_full() || account.gate.check_plain(now).is_err() {
+            return;
+        }
+        let slot = self.table.at_mut(place);
+        slot.on(Input::SendCancel, now);
+        slot.wish = Wish::None;
+        out.commands.push(slot.command(CommandKind::Cancel, self.id, now));
+        self.counters.cancel += 1;
+        let decision = self.decision(DecisionKind::Canceled, place, cause);
+        out.note(decision);
+    }
+
+    fn amend(
+        &mut self,
+        account: &mut Account,
+        place: usize,
+        quote: &Quote,
+        cause: Cause,
+        now: Nanos,
+        out: &mut Output,
+    ) {
+        let slot = *self.table.at(place);
+        let (price, qty) = (quote.price, slot.base + quote.qty);
+        if price == slot.price && qty == slot.qty {
+            self.table.at_mut(place).wish = Wish::None;
+            return;
+        }
+        if out.commands.is_full() {
+            return;
+        }
+        let mut command = Command { price, qty, ..slot.peek(CommandKind::Amend, self.id, now) };
+        let verdict = if qty <= slot.filled {
+            // Executed meanwhile beyond what is wanted: the rest goes.
+            Err(Refusal::QtyRange)
+        } else if now < self.back_off(quote.side, quote.level).until {
+            self.found(account, Refusal::BackOff)
+        } else {
+            let open = qty - slot.filled;
+            let facts = self.facts(now, quote.position_side, open, quote.purpose, Some(place));
+            account.gate.check(&command, &facts)
+        };
+        let clock = self.clock(now);
+        if let Err(refusal) = verdict {
+            // The strategy wanted the old quote gone; what may not replace it does not keep it.
+            self.refused(refusal, quote, cause, now, out);
+            self.table.at_mut(place).wish_cancel(clock, cause);
+            return self.cancel(account, place, cause, now, out);
+        }
+        let slot = self.table.at_mut(place);
+        command.generation = slot.command(CommandKind::Amend, self.id, now).generation;
+        slot.leg = Some(Leg { generation: command.generation, price, qty });
+        slot.wish = Wish::None;
+        slot.on(Input::SendAmend, now);
+        out.commands.push(command);
+        self.counters.amend += 1;
+        let decision = self.decision(DecisionKind::Amended, place, cause);
+        out.note(decision);
+    }
+
+    /// One market order at a time, once everything else is gone and every outcome is known.
+    pub(super) fn close_position(&mut self, account: &mut Account, now: Nanos, out: &mut Output) {
+        let Some(flatten) = self.flatten else { return };
+        let reconciling = account.blocks().any(Blocks::RECONCILE | Blocks::PRIVATE | Blocks::ENTRY | Blocks::MISMATCH);
+        if !self.is_quiet() || self.behind || reconciling || now < flatten.not_before {
+            return;
+        }
+        let open = self.holdings.sides().iter().copied().find(|&side| !self.holdings.qty(side).is_zero());
+        let end = match open {
+            None => Some(DecisionKind::Flat),
+            Some(_) if flatten.tries >= account.config.flatten_tries => Some(DecisionKind::FlattenFailed),
+            Some(_) => None,
+        };
+        if let Some(kind) = end {
+            self.flatten = None;
+            return out.note(Decision { qty: self.holdings.net(), ..Decision::of(kind, self.id, Cause::Operator) });
+        }
+        let Some(position_side) = open else { return };
+        let held = self.holdings.qty(position_side);
+        let quote = Quote {
+            side: if held.0 > 0 { Side::Sell } else { Side::Buy },
+            position_side,
+            purpose: Purpose::Flatten,
+            level: 0,
+            price: Ticks::ZERO,
+            qty: held.abs().min(self.instrument.market_qty_max),
+            tif: TimeInForce::Ioc,
+            reduce_only: true,
+        };
+        let table = &self.table;
+        if out.commands.is_full() {
+            return;
+        }
+        let Some(id) = account.ids.next(SLOTS, |id| table.is_free(id, now)) else { return };
+        let place = self.table.open(id, &quote, true, now);
+        let command = self.table.at_mut(place).command(CommandKind::Market, self.id, now);
+        let facts = self.facts(now, position_side, Lots::ZERO, Purpose::Flatten, Some(place));
+        if account.gate.check(&command, &facts).is_err() {
+            let slot = self.table.at_mut(place);
+            slot.told = true;
+            slot.on(Input::Unsent, now);
+            self.table.settle(place);
+            return;
+        }
+        self.flatten = Some(Flatten { tries: flatten.tries + 1, ..flatten });
+        out.commands.push(command);
+        self.counters.market += 1;
+        let decision = self.decision(DecisionKind::Placed, place, Cause::Operator);
+        out.note(decision);
+    }
+
+    /// What the gate must know of a command about `open` more quantity; `amended` is left out of the worst case.
+    fn facts(
+        &self,
+        now: Nanos,
+        position_side: PositionSide,
+        open: Lots,
+        purpose: Purpose,
+        amended: Option<usize>,
+    ) -> Facts<'_> {
+        let before = amended.map_or(Lots::ZERO, |place| self.table.at(place).exposure());
+        let touch = self.touch();
+        Facts {
+            now,
+            instrument: &self.instrument,
+            best: [touch.map(|[bid, _]| bid.price), touch.map(|[_, ask]| ask.price)],
+            mark: self.mark,
+            data_time: self.data_time,
+            exposure: self.exposure(position_side, amended),
+            open_qty: open.max(before),
+            open_before: before,
+            live: self.table.live_count(),
+            purpose,
+        }
+    }
+
+    /// The worst case of a position side, the order at `without` left out.
+    pub(super) fn exposure(&self, position_side: PositionSide, without: Option<usize>) -> Exposure {
+        let mut exposure = Exposure { position: self.holdings.qty(position_side), ..Exposure::default() };
+        let without = without.map(|place| self.table.at(place).id);
+        let mut count = |slot: &Slot| {
+            if slot.position_side == position_side && Some(slot.id) != without {
+                let sums = if slot.is_reducing() { &mut exposure.reducing } else { &mut exposure.adding };
+                sums[slot.side.index()] += slot.exposure();
+            }
+        };
+        if self.behind {
+            self.table.all().for_each(&mut count);
+        } else {
+            self.table.live().for_each(&mut count);
+        }
+        exposure
+    }
+}

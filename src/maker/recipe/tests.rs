@@ -1,0 +1,184 @@
+//! A recipe goes through JSON and back, and its faults have names.
+
+use super::*;
+use crate::config::reference;
+use proptest::prelude::{any, prop, prop_assert_eq, proptest};
+
+fn recipe() -> Recipe {
+    let limits = RiskLimits {
+        position_max: Lots(10),
+        order_qty_max: Lots(5),
+        order_notional_max: Money::parse(b"5000.5").unwrap(),
+        price_band: Rate::parse(b"0.02").unwrap(),
+        orders_max: 300,
+        messages_max: 600,
+        cancel_headroom: 100,
+        interval: Nanos::from_secs(10),
+        loss_max: Money::ZERO,
+        data_age_max: Nanos::from_secs(1),
+        skew_max: Nanos::ZERO,
+    };
+    let part = |symbol, tick, lot, cadence, source| InstrumentRecipe {
+        instrument: Instrument::synthetic(symbol, tick, lot),
+        strategy: StrategyText {
+            kind: StrategyKind::PerpetualMarketMaking,
+            file: "pmm.yml".to_owned(),
+            text: reference::template("perpetual_market_making").unwrap(),
+        },
+        cadence,
+        source,
+    };
+    let instruments = vec![
+        part("BTCUSDT", "0.10", "0.001", Cadence::EveryEvent, Some(InstrumentId(1))),
+        part("ETHUSDT", "0.25", "0.5", Cadence::Interval(Nanos::from_secs(1)), None),
+    ];
+    Recipe { config: MakerConfig::new(7, limits), instruments }
+}
+
+/// The JSON form with one place changed.
+fn changed(pointer: &str, value: Value) -> Result<Recipe, RecipeError> {
+    let mut json = recipe().to_json();
+    *json.pointer_mut(pointer).unwrap() = value;
+    Recipe::from_json(&json)
+}
+
+fn said<T>(result: Result<T, RecipeError>) -> String {
+    result.err().map(|error| error.to_string()).unwrap_or_default()
+}
+
+#[test]
+fn a_recipe_that_went_through_a_file_makes_a_maker() {
+    let text = serde_json::to_string_pretty(&recipe().to_json()).unwrap();
+    let read = Recipe::from_json(&serde_json::from_str(&text).unwrap()).unwrap();
+    assert_eq!(read, recipe());
+    assert_eq!(read.build().unwrap().status(InstrumentId(1)).position, Lots::ZERO);
+    assert_eq!(recipe().to_json()["instruments"][1]["instrument"]["price_max"], "25000000.00");
+}
+
+#[test]
+fn the_faulty_field_is_named() {
+    assert_eq!(said(changed("/version", json!(2))), "the recipe has version 2, this program reads 1");
+    assert_eq!(
+        said(changed("/instruments/1/instrument/price_min", json!("0.3"))),
+        "instruments[1].instrument.price_min: \"0.3\": the number is not a multiple of the step 0.25"
+    );
+    assert_eq!(said(changed("/maker/limits/orders_max", json!(-1))), "maker.limits.orders_max: -1 is out of range");
+    assert_eq!(said(changed("/maker/limits", json!([]))), "maker.limits: found a list, expected an object");
+    assert_eq!(
+        said(changed("/maker/leftovers", json!("keep"))),
+        "maker.leftovers: found \"keep\"; must be cancel or adopt"
+    );
+    assert_eq!(
+        said(changed("/instruments/0/cadence", json!("hourly"))),
+        "instruments[0].cadence: found \"hourly\"; must be every_event"
+    );
+    let mut json = recipe().to_json();
+    json["maker"].as_object_mut().unwrap().remove("amend");
+    assert_eq!(said(Recipe::from_json(&json)), "maker.amend: missing");
+    json["maker"]["amend"] = json!(true);
+    json["maker"]["boost"] = json!(2);
+    assert_eq!(said(Recipe::from_json(&json)), "maker.boost: unknown");
+    assert_eq!(said(Recipe::from_json(&json!(null))), "recipe: found null, expected an object");
+}
+
+#[test]
+fn what_no_maker_can_have_is_an_error_and_no_panic() {
+    let built = |change: fn(&mut Recipe)| {
+        let mut recipe = recipe();
+        change(&mut recipe);
+        said(recipe.build().map(drop))
+    };
+    assert_eq!(built(|_| ()), "");
+    assert_eq!(built(|recipe| recipe.config.run = 0), "maker.run: must not be 0");
+    assert!(built(|recipe| recipe.config.limits.interval = Nanos(15)).starts_with("maker.limits.interval_ns: "));
+    assert!(built(|recipe| recipe.instruments.clear()).starts_with("instruments: 0 of them"));
+    assert!(built(|recipe| recipe.instruments.truncate(1)).starts_with("instruments[0].source: "));
+    assert!(
+        built(|recipe| recipe.instruments[1].cadence = Cadence::Interval(Nanos::ZERO))
+            .starts_with("instruments[1].cadence: ")
+    );
+    assert!(
+        built(|recipe| recipe.instruments[0].instrument.lot = Step::parse(b"0.000000000000000001").unwrap())
+            .starts_with("instruments[0].instrument.lot: 0.000000000000000001, with a tick of 0.1: ")
+    );
+    let error = built(|recipe| recipe.instruments[1].strategy.text.push_str("order_levles: 2\n"));
+    assert!(error.starts_with("instruments[1].strategy: pmm.yml:") && error.contains("order_levels"), "{error}");
+}
+
+proptest! {
+    #[test]
+    fn every_value_goes_through_json_unchanged(
+        steps in (1_u32.., 0_usize..=9, 1_u32.., 0_usize..=9),
+        counts in prop::array::uniform5(any::<i64>()),
+        money in prop::array::uniform3(-(1_i128 << 100)..1 << 100),
+        rates in prop::array::uniform6(any::<i64>()),
+        times in prop::array::uniform12(any::<i64>()),
+        numbers in prop::array::uniform8(any::<u32>()),
+        bytes in prop::array::uniform3(any::<u8>()),
+        flags in (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()),
+        source in any::<Option<u16>>(),
+        (file, text) in (".{0,20}", "(?s).{0,60}"),
+    ) {
+        // The largest counts times the largest steps are beyond any decimal text that can be read back.
+        let count = |at: usize| counts[at] >> 2;
+        let step = |mantissa: u32, places: usize| {
+            let digits = format!("{mantissa:010}");
+            Step::parse(format!("{}.{}", &digits[..10 - places], &digits[10 - places..]).trim_end_matches('.').as_bytes()).unwrap()
+        };
+        let rate = |at: usize| Rate(rates[at]);
+        let limits = RiskLimits {
+            position_max: Lots(count(0)),
+            order_qty_max: Lots(count(1)),
+            order_notional_max: Money(money[0]),
+            price_band: rate(0),
+            orders_max: numbers[0],
+            messages_max: numbers[1],
+            cancel_headroom: numbers[2],
+            interval: Nanos(times[0]),
+            loss_max: Money(money[1]),
+            data_age_max: Nanos(times[1]),
+            skew_max: Nanos(times[2]),
+        };
+        let config = MakerConfig {
+            run: numbers[3],
+            limits,
+            amend: flags.0,
+            leftovers: if flags.1 { Leftovers::Adopt } else { Leftovers::Cancel },
+            ack_timeout: Nanos(times[3]),
+            query_grace: Nanos(times[4]),
+            market_stale: Nanos(times[5]),
+            snapshot_retry: Nanos(times[6]),
+            reconcile_retry: Nanos(times[7]),
+            mismatch_after: Nanos(times[8]),
+            reject_delay: Nanos(times[9]),
+            slot_quiet: Nanos(times[10]),
+            flatten_tries: numbers[4],
+        };
+        let instrument = Instrument {
+            tick: step(steps.0, steps.1),
+            lot: step(steps.2, steps.3),
+            price_places: bytes[0],
+            qty_places: bytes[1],
+            price_min: Ticks(count(0)),
+            price_max: Ticks(count(1)),
+            qty_min: Lots(count(2)),
+            qty_max: Lots(count(3)),
+            market_qty_max: Lots(count(4)),
+            notional_min: Money(money[2]),
+            percent_up: rate(1),
+            percent_down: rate(2),
+            orders_max: numbers[5],
+            maker_fee: rate(3),
+            taker_fee: rate(4),
+            maintenance_margin: rate(5),
+            funding_interval_hours: bytes[2],
+            ..Instrument::synthetic("1000SHIBUSDT", "1", "1")
+        };
+        let strategy = StrategyText { kind: StrategyKind::PerpetualMarketMaking, file, text };
+        let cadence = if flags.2 { Cadence::EveryEvent } else { Cadence::Interval(Nanos(times[11])) };
+        let part = InstrumentRecipe { instrument, strategy, cadence, source: source.map(InstrumentId) };
+        let recipe = Recipe { config, instruments: vec![part; usize::from(flags.3) + 1] };
+        let text = recipe.to_json().to_string();
+        prop_assert_eq!(Recipe::from_json(&serde_json::from_str(&text).unwrap()), Ok(recipe));
+    }
+}
