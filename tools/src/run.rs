@@ -189,8 +189,9 @@ fn is_run(path: &Path) -> bool {
     let dir = RunDir::new(path);
     dir.counters().is_file()
         || dir.meta().is_file()
-        || fs::read_dir(path)
-            .is_ok_and(|mut list| list.any(|entry| entry.is_ok_and(|e| e.file_name().to_str().and_then(segment_index).is_some())))
+        || fs::read_dir(path).is_ok_and(|mut list| {
+            list.any(|entry| entry.is_ok_and(|e| e.file_name().to_str().and_then(segment_index).is_some()))
+        })
 }
 
 /// The runs in a directory with the times of their starts.
@@ -245,7 +246,8 @@ pub fn read_fault(error: ReadError) -> anyhow::Error {
 /// Why a page cannot be used, told from its first bytes.
 pub fn page_fault(path: &Path, what: &str, error: JournalError) -> anyhow::Error {
     let JournalError::Foreign { .. } = &error else {
-        let missing = matches!(&error, JournalError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound);
+        let missing =
+            matches!(&error, JournalError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound);
         let hint = if missing { format!("this run has no {what}") } else { format!("the {what} cannot be read") };
         return anyhow!(error).context(hint);
     };

@@ -19,6 +19,11 @@ pub fn clock(at: Nanos) -> String {
     time(at).get(11..23).map_or_else(|| time(at), str::to_owned)
 }
 
+/// A time of day in UTC to the microsecond.
+pub fn clock_micros(at: Nanos) -> String {
+    time(at).get(11..26).map_or_else(|| time(at), str::to_owned)
+}
+
 /// A length of time in the unit that fits, with at most three decimals.
 pub fn span(ns: i64) -> String {
     let size = ns.unsigned_abs();
