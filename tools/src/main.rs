@@ -1,6 +1,7 @@
 //! `sq`: reads run directories from the mapped files alone; never talks to the engine, and only `sq ctl` writes (the command page).
 
 mod filter;
+mod hist;
 mod journal;
 mod meta;
 mod row;
@@ -29,6 +30,7 @@ enum Command {
     /// Every record of a run, decoded.
     #[command(subcommand)]
     Journal(journal::JournalCommand),
+    Hist(hist::HistArgs),
 }
 
 fn main() -> ExitCode {
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
 fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     match &cli.command {
         Command::Journal(command) => command.run(out),
+        Command::Hist(args) => hist::run(args, out),
     }
 }
 

@@ -3,11 +3,11 @@
 use super::say_fault;
 use crate::filter::{Filter, FilterArgs};
 use crate::row::Row;
-use crate::run::{Run, RunArgs, read_fault};
+use crate::run::{Life, Run, RunArgs, read_fault};
 use crate::text;
 use anyhow::Result;
 use clap::Args;
-use spinquote::journal::{Reader, record};
+use spinquote::journal::Reader;
 use std::collections::VecDeque;
 use std::io::Write;
 use std::process::ExitCode;
@@ -52,18 +52,18 @@ pub fn run(args: &TailArgs, run: &Run, out: &mut dyn Write) -> Result<ExitCode> 
     }
     let mut reader = end?;
     let mut ended = false;
-    while args.follow && !ended {
+    while args.follow {
         match reader.next().map_err(read_fault)? {
-            Some(found) => {
-                ended = found.kind == record::RUN_END;
-                if filter.takes(&found) {
-                    print(&Row::of(&found, &run.meta), out)?;
-                }
-            }
+            Some(found) if filter.takes(&found) => print(&Row::of(&found, &run.meta), out)?,
+            Some(_) => {}
+            // What came between the last look and the end is read before this is left.
+            None if ended => break,
             None => {
                 out.flush()?;
-                ended = matches!(run.life(), crate::run::Life::Ended { .. });
-                std::thread::sleep(LOOK_EVERY);
+                ended = matches!(run.life(), Life::Ended { .. });
+                if !ended {
+                    std::thread::sleep(LOOK_EVERY);
+                }
             }
         }
     }
