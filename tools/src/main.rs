@@ -1,11 +1,16 @@
 //! `sq`: reads run directories from the mapped files alone; never talks to the engine, and only `sq ctl` writes (the command page).
 
+mod account;
 mod filter;
 mod hist;
 mod journal;
+mod ledger;
 mod meta;
+mod orders;
+mod page;
 mod row;
 mod run;
+mod status;
 mod text;
 
 use clap::{Parser, Subcommand};
@@ -31,6 +36,11 @@ enum Command {
     #[command(subcommand)]
     Journal(journal::JournalCommand),
     Hist(hist::HistArgs),
+    Status(status::StatusArgs),
+    Orders(orders::OrdersArgs),
+    Fills(orders::FillsArgs),
+    Positions(account::PositionsArgs),
+    Balance(account::BalanceArgs),
 }
 
 fn main() -> ExitCode {
@@ -54,6 +64,11 @@ fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     match &cli.command {
         Command::Journal(command) => command.run(out),
         Command::Hist(args) => hist::run(args, out),
+        Command::Status(args) => status::run(args, out),
+        Command::Orders(args) => orders::orders(args, out),
+        Command::Fills(args) => orders::fills(args, out),
+        Command::Positions(args) => account::positions(args, out),
+        Command::Balance(args) => account::balance(args, out),
     }
 }
 

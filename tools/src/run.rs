@@ -148,16 +148,23 @@ impl Run {
     /// Whether somebody is at work in it at this moment.
     pub fn life(&self) -> Life {
         let segments = self.segments();
-        if let Some(ended) = segments.last().and_then(|&(index, _)| self.ended(index)) {
+        let beat = self.counters().ok().and_then(|page| page.named("engine.heartbeat")).unwrap_or(0);
+        let age = Nanos((now().0 - beat).max(0));
+        let fresh = beat != 0 && age < SILENT_AFTER;
+        // A journal is cut behind its last record when it is closed; while it is not, a live run need not be read for its end.
+        let last = segments.last().filter(|(index, header)| {
+            let len = fs::metadata(self.dir.segment(*index)).map_or(0, |file| file.len());
+            !fresh || len < header.size
+        });
+        if let Some(ended) = last.and_then(|&(index, _)| self.ended(index)) {
             return ended;
         }
-        let beat = self.counters().ok().and_then(|page| page.named("engine.heartbeat")).unwrap_or(0);
         let pretended = segments.first().is_some_and(|(_, header)| header.clock == ClockSource::Virtual);
-        if beat == 0 || pretended {
-            return Life::Unborn;
+        match fresh {
+            _ if beat == 0 || pretended => Life::Unborn,
+            true => Life::Live(age),
+            false => Life::Silent(age),
         }
-        let age = Nanos((now().0 - beat).max(0));
-        if age < SILENT_AFTER { Life::Live(age) } else { Life::Silent(age) }
     }
 
     fn ended(&self, segment: u64) -> Option<Life> {
