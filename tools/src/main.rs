@@ -1,6 +1,7 @@
 //! `sq`: reads run directories from the mapped files alone; never talks to the engine, and only `sq ctl` writes (the command page).
 
 mod account;
+mod ctl;
 mod filter;
 mod hist;
 mod journal;
@@ -41,6 +42,7 @@ enum Command {
     Fills(orders::FillsArgs),
     Positions(account::PositionsArgs),
     Balance(account::BalanceArgs),
+    Ctl(ctl::CtlArgs),
 }
 
 fn main() -> ExitCode {
@@ -69,6 +71,7 @@ fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         Command::Fills(args) => orders::fills(args, out),
         Command::Positions(args) => account::positions(args, out),
         Command::Balance(args) => account::balance(args, out),
+        Command::Ctl(args) => ctl::run(args, out),
     }
 }
 
