@@ -13,6 +13,7 @@ mod row;
 mod run;
 mod status;
 mod text;
+mod why;
 
 use clap::{Parser, Subcommand};
 use std::io::{self, BufWriter, Write};
@@ -43,6 +44,7 @@ enum Command {
     Positions(account::PositionsArgs),
     Balance(account::BalanceArgs),
     Ctl(ctl::CtlArgs),
+    Why(why::WhyArgs),
 }
 
 fn main() -> ExitCode {
@@ -72,6 +74,7 @@ fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         Command::Positions(args) => account::positions(args, out),
         Command::Balance(args) => account::balance(args, out),
         Command::Ctl(args) => ctl::run(args, out),
+        Command::Why(args) => why::run(args, out),
     }
 }
 

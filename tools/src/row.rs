@@ -225,7 +225,7 @@ impl Row {
 }
 
 /// The first `most` characters, and how many bytes follow.
-pub fn excerpt(text: &str, most: usize) -> String {
+fn excerpt(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         None => text.to_owned(),
         Some((at, _)) => format!("{}... (+{} B)", &text[..at], text.len() - at),
