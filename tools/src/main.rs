@@ -13,6 +13,7 @@ mod row;
 mod run;
 mod status;
 mod text;
+mod top;
 mod why;
 
 use clap::{Parser, Subcommand};
@@ -45,6 +46,7 @@ enum Command {
     Balance(account::BalanceArgs),
     Ctl(ctl::CtlArgs),
     Why(why::WhyArgs),
+    Top(top::TopArgs),
 }
 
 fn main() -> ExitCode {
@@ -75,6 +77,7 @@ fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         Command::Balance(args) => account::balance(args, out),
         Command::Ctl(args) => ctl::run(args, out),
         Command::Why(args) => why::run(args, out),
+        Command::Top(args) => top::run(args, out),
     }
 }
 

@@ -60,15 +60,17 @@ pub fn state(page: &Page, life: Life) -> &'static str {
     match life {
         Life::Ended { .. } => "ended",
         _ if page.count("engine.killed") != 0 => "KILLED",
+        Life::Silent(_) => "silent",
+        Life::Unborn => "unborn",
         _ if page.count("engine.paused") != 0 => "paused",
         _ => "quoting",
     }
 }
 
 fn print(run: &Run, page: &Page, life: Life, out: &mut dyn Write) -> Result<()> {
-    match life {
-        Life::Ended { .. } => writeln!(out, "run {}: {}", run.name, life.sentence())?,
-        _ => writeln!(out, "run {}: {}; {}", run.name, state(page, life), life.sentence())?,
+    match state(page, life) {
+        state @ ("quoting" | "paused" | "KILLED") => writeln!(out, "run {}: {state}; {}", run.name, life.sentence())?,
+        _ => writeln!(out, "run {}: {}", run.name, life.sentence())?,
     }
     let mut table = Table::new(&[
         "<symbol", "bid", "ask", "own bid", "own ask", "position", "orders", "buys", "sells", "pnl", "<book",

@@ -1,6 +1,6 @@
 //! Numbers, times and tables as text. Knows nothing of runs.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use spinquote::event::ClientId;
 use spinquote::unit::Nanos;
 use std::fmt::Debug;
@@ -154,11 +154,6 @@ impl Table {
 pub fn json(out: &mut dyn Write, value: &Value, lines: bool) -> io::Result<()> {
     let text = if lines { serde_json::to_string_pretty(value) } else { serde_json::to_string(value) };
     writeln!(out, "{}", text.map_err(io::Error::other)?)
-}
-
-/// An object from pairs.
-pub fn object<const N: usize>(pairs: [(&str, Value); N]) -> Value {
-    Value::Object(pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect::<Map<_, _>>())
 }
 
 #[cfg(test)]
