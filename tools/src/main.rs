@@ -2,6 +2,7 @@
 
 mod account;
 mod ctl;
+mod export;
 mod filter;
 mod hist;
 mod journal;
@@ -9,6 +10,7 @@ mod ledger;
 mod meta;
 mod orders;
 mod page;
+mod prom;
 mod row;
 mod run;
 mod status;
@@ -47,6 +49,8 @@ enum Command {
     Ctl(ctl::CtlArgs),
     Why(why::WhyArgs),
     Top(top::TopArgs),
+    Export(export::ExportArgs),
+    Prom(prom::PromArgs),
 }
 
 fn main() -> ExitCode {
@@ -78,6 +82,8 @@ fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         Command::Ctl(args) => ctl::run(args, out),
         Command::Why(args) => why::run(args, out),
         Command::Top(args) => top::run(args, out),
+        Command::Export(args) => export::run(args, out),
+        Command::Prom(args) => prom::run(args, out),
     }
 }
 
