@@ -168,7 +168,7 @@ pub struct ReplayArgs {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  spinquote capture --engine engine.toml --symbol ETHUSDT --out ethusdt.gz --for 10m\n  \
-                        spinquote capture --url wss://127.0.0.1:8443 --symbol BTCUSDT --out btcusdt.gz --for 60s"
+                        spinquote capture --url wss://127.0.0.1:8443 --ca sim.pem --symbol BTCUSDT --out btcusdt.gz --for 60s"
 )]
 pub struct CaptureArgs {
     /// The endpoint to record from.
@@ -177,6 +177,9 @@ pub struct CaptureArgs {
     /// Take the endpoints from this engine file.
     #[arg(long, value_name = "FILE")]
     pub engine: Option<PathBuf>,
+    /// Certificates (PEM) to trust instead of the public roots, such as a simulator's own.
+    #[arg(long, value_name = "FILE", conflicts_with = "engine")]
+    pub ca: Option<PathBuf>,
     /// The symbol to record, such as ETHUSDT.
     #[arg(long, value_name = "SYMBOL")]
     pub symbol: String,
@@ -224,7 +227,7 @@ mod tests {
             "init engine",
             "sim --listen 127.0.0.1:0 --capture F --symbol S --key K --secret T --no-tls --for 2m --fault X --seed 1",
             "replay RUN --json",
-            "capture --url wss://h --symbol S --out O --for 1m",
+            "capture --url wss://h --ca C --symbol S --out O --for 1m",
             "capture --engine E --symbol S --out O",
         ] {
             assert!(parse(line).is_ok(), "{line}: {}", parse(line).unwrap_err());

@@ -25,10 +25,6 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let command = cli.command.unwrap_or_else(|| Command::Demo(cli::DemoArgs::default()));
-    log(match &command {
-        Command::Demo(_) => "error",
-        _ => "info",
-    });
     match command {
         Command::Demo(args) => commands::demo::run(&args),
         Command::Run(args) => commands::run::run(&args),
@@ -36,13 +32,6 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Init(args) => commands::init::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Sim(args) => commands::sim::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Replay(args) => commands::replay::run(&args),
-        Command::Capture(_) => anyhow::bail!("not in this build"),
+        Command::Capture(args) => commands::capture::run(&args).map(|()| ExitCode::SUCCESS),
     }
-}
-
-/// Logs of the slow threads go to stderr; `SPINQUOTE_LOG` overrides the level.
-fn log(level: &str) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("SPINQUOTE_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).try_init();
 }

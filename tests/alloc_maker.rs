@@ -1,10 +1,9 @@
 //! The core takes all its memory at construction, and the same events give the same commands.
 
-#[allow(unsafe_code)] // A counting allocator cannot be written without.
 #[path = "support/alloc.rs"]
 mod alloc;
 
-use alloc::allocations;
+use alloc::{Counting, allocations};
 use spinquote::event::{
     AccountEvent, Command, CommandKind, DepthSnapshot, DepthUpdate, Event, Fill, Level, Link, LinkState, OrderEvent,
     OrderEventKind, OrderSource, PositionSide, Side, TimeInForce,
@@ -13,6 +12,9 @@ use spinquote::instrument::{Instrument, InstrumentId};
 use spinquote::maker::strategy::{Cadence, Cause, OwnEvent, Plan, Purpose, Quote, Strategy, View};
 use spinquote::maker::{Counters, InstrumentSetup, Maker, MakerConfig, Output, RiskLimits};
 use spinquote::unit::{Lots, Money, Nanos, Price, Rate, Seq, Ticks};
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
 const ID: InstrumentId = InstrumentId(0);
 
@@ -222,9 +224,7 @@ impl Run {
 #[test]
 fn no_allocation_after_construction_and_the_same_events_give_the_same_commands() {
     let (mut first, mut second) = (Run::new(), Run::new());
-    let before = allocations();
-    first.play(2_000);
-    assert_eq!(allocations() - before, 0);
+    assert_eq!(allocations(|| first.play(2_000)), 0);
     second.play(2_000);
     assert_eq!((first.checksum, first.counters()), (second.checksum, second.counters()));
     let counters = first.counters();

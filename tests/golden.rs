@@ -3,6 +3,10 @@
 //! Runs the vectors beside this file, or those under `SPINQUOTE_GOLDEN_DIR` (plain files in the same format, one folder per
 //! strategy, or one strategy's files directly). Prints per strategy how many cases ran, were equal, and were not.
 
+#[path = "golden/funding_aware.rs"]
+mod funding_aware;
+#[path = "golden/funding_loop.rs"]
+mod funding_loop;
 #[path = "golden/perpetual.rs"]
 mod perpetual;
 
@@ -18,6 +22,9 @@ enum Outcome {
     Equal(Vec<String>),
     /// Equal but for binary floating point in the originals, recognised by the driver's rule, which the text names.
     Artifact(String),
+    /// Not run, for this reason.
+    #[allow(dead_code, reason = "no case of the strategies here is left out")]
+    Skipped(&'static str),
     /// Not equal: where, what was expected, what came.
     Different(String),
 }
@@ -28,14 +35,18 @@ struct Family {
     run: fn(&Value) -> Outcome,
 }
 
-const FAMILIES: &[Family] = &[Family {
-    name: "perpetual_market_making",
-    vectors: include_bytes!("golden/perpetual_market_making/vectors.jsonl.gz"),
-    run: perpetual::run,
-}];
-
-/// Cases that are not run, by file name, each with its reason. None.
-const SKIPPED: &[(&str, &str)] = &[];
+const FAMILIES: &[Family] = &[
+    Family {
+        name: "perpetual_market_making",
+        vectors: include_bytes!("golden/perpetual_market_making/vectors.jsonl.gz"),
+        run: perpetual::run,
+    },
+    Family {
+        name: "funding_aware",
+        vectors: include_bytes!("golden/funding_aware/vectors.jsonl.gz"),
+        run: funding_aware::run,
+    },
+];
 
 type Case = (String, Value);
 
@@ -57,27 +68,33 @@ fn folder(path: &Path) -> Vec<Case> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if name.ends_with(".json") && name != "INDEX.json" {
             let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-            cases.push((name, serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))));
+            let mut file: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            match file["cases"].take() {
+                // A file of many cases, each with its own name.
+                Value::Array(list) => cases.extend(list.into_iter().map(|case| (id(&case), case))),
+                _ => cases.push((name, file)),
+            }
         }
     }
     cases.sort_by(|a, b| a.0.cmp(&b.0));
     cases
 }
 
+fn id(case: &Value) -> String {
+    case["id"].as_str().unwrap_or("a case without an id").to_owned()
+}
+
 /// Runs the cases; true when none differs. Writes past the test harness, so that the counts are seen without a flag.
 fn judge(family: &Family, cases: &[Case]) -> bool {
     let (mut equal, mut notes, mut artifacts, mut different, mut skipped) = (0, vec![], vec![], vec![], vec![]);
     for (file, case) in cases {
-        if let Some((_, reason)) = SKIPPED.iter().find(|(name, _)| name == file) {
-            skipped.push(format!("{file}: {reason}"));
-            continue;
-        }
         match (family.run)(case) {
             Outcome::Equal(taken) => {
                 equal += 1;
                 notes.extend(taken.into_iter().map(|note| format!("{file}: {note}")));
             }
             Outcome::Artifact(why) => artifacts.push(format!("{file}: {why}")),
+            Outcome::Skipped(reason) => skipped.push(format!("{file}: {reason}")),
             Outcome::Different(what) => different.push(format!("{file}: {what}")),
         }
     }
@@ -133,10 +150,13 @@ fn every_vector_is_equal() {
     assert!(good, "some vectors differ, see above");
 }
 
-/// A case states its strategy in its settings; a validation file is recognised by its parameters.
+/// A case states its strategy in its settings; a validation file is recognised by its parameters, others by their kinds.
 fn names(case: &Value, strategy: &str) -> bool {
-    match case["config"]["strategy"].as_str() {
-        Some(name) => name == strategy,
-        None => strategy == "perpetual_market_making" && case["defaults"]["derivative"].is_object(),
-    }
+    let own = match case["config"]["strategy"].as_str() {
+        Some(name) => name,
+        None if case["defaults"]["derivative"].is_object() => "perpetual_market_making",
+        None if funding_aware::KINDS.iter().any(|kind| case["kind"] == *kind) => "funding_aware",
+        None => return false,
+    };
+    own == strategy
 }

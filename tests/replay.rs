@@ -263,7 +263,7 @@ impl Session {
                 self.fill(place as u64);
             }
             if place % 50 == 0 {
-                self.remember(record::STAMPS, &[&[1; 20]]);
+                self.remember(record::SENT, &[&[1; 20]]);
             }
         }
     }

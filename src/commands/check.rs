@@ -16,6 +16,9 @@ pub fn run(args: &CheckArgs) -> Result<()> {
                     AnyFile::Strategy(Strategy::Perpetual(settings)) => {
                         format!("perpetual_market_making on {} at {}", settings.market, settings.derivative)
                     }
+                    AnyFile::Strategy(Strategy::FundingAware(settings)) => {
+                        format!("funding_aware on {} at the venue of engine.toml", settings.pair())
+                    }
                     AnyFile::Engine(settings) => format!("engine settings for {}", settings.venue.rest_url),
                 };
                 writeln!(std::io::stdout(), "{}: ok, {what}", path.display()).context("stdout")?;

@@ -4,9 +4,10 @@ use super::{market, trade};
 use crate::cli::DemoArgs;
 use crate::diagnose;
 use anyhow::{Context, Result, bail};
-use spinquote::config::engine::EngineSettings;
+use spinquote::config::engine::{EngineSettings, Wait};
 use spinquote::config::load::{self, Strategy, Target};
 use spinquote::engine::clock::wall;
+use spinquote::engine::pin;
 use spinquote::engine::wiring::{Launch, new_run_dir};
 use spinquote::event::Side;
 use spinquote::instrument::Instrument;
@@ -20,13 +21,16 @@ use std::process::ExitCode;
 /// The account at the embedded exchange; loopback only, so no secret.
 const KEY: &str = "demo-key";
 const SECRET: &str = "demo-secret";
+/// The demo has four busy threads; on fewer cores than this they take turns best by sleeping.
+const CORES_TO_YIELD: usize = 5;
 /// What one quote of the built-in strategy is worth, in quote currency.
 const QUOTE_WORTH: i64 = 250;
 
 pub fn run(args: &DemoArgs) -> Result<ExitCode> {
+    trade::log("error");
     let interrupted = trade::interrupted()?;
     let text = args.strategy.as_deref().map(read).transpose()?;
-    let named = text.as_ref().map(|(_, strategy)| symbol_of(strategy));
+    let named = text.as_ref().map(|(_, strategy)| strategy.symbol());
     if args.market.capture.is_some() {
         trade::say("reading the recording");
     }
@@ -36,8 +40,8 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode> {
         Some(given) => given,
         None => built_in(&terms, touch(source.as_ref()))?,
     };
-    if symbol_of(&strategy) != terms.symbol.as_str() {
-        bail!("the strategy trades {}, the market that is played is {}", symbol_of(&strategy), terms.symbol);
+    if strategy.symbol() != terms.symbol.as_str() {
+        bail!("the strategy trades {}, the market that is played is {}", strategy.symbol(), terms.symbol);
     }
     let mut config = ServerConfig::new(vec![source], vec![AccountConfig::new(KEY, SECRET)]);
     config.faults = market::faults(&args.market)?;
@@ -46,20 +50,22 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode> {
     trade::say(&format!("embedded exchange at {} plays {}", exchange.rest_url(), terms.symbol));
 
     let mut settings = EngineSettings::demo();
+    if pin::cores_available() < CORES_TO_YIELD {
+        settings.threads.wait = Wait::Park;
+    }
     let (rest, ws) = (exchange.rest_url(), exchange.ws_url());
     settings.venue.rest_url = rest;
     settings.venue.public_ws_url = format!("{ws}/public");
     settings.venue.market_ws_url = format!("{ws}/market");
     settings.venue.private_ws_url = format!("{ws}/private");
     settings.venue.order_ws_url = format!("{ws}/ws-fapi/v1");
-    let Strategy::Perpetual(perpetual) = &strategy;
     let launch = Launch {
         settings,
         credentials: Credentials { api_key: KEY.into(), secret: SECRET.into(), kind: KeyKind::Hmac },
         ca_pem: exchange.cert_pem().map(|pem| pem.as_bytes().to_vec()),
         symbol: terms.symbol.to_string(),
-        leverage: perpetual.leverage,
-        hedge: perpetual.hedge,
+        leverage: strategy.leverage(),
+        hedge: strategy.hedge(),
         strategy: text,
         run_dir: args.run_dir.clone().unwrap_or_else(|| new_run_dir(Path::new("runs"), wall())),
         description: serde_json::json!({
@@ -90,6 +96,7 @@ pub fn parse(file: &str, text: String, target: Target) -> Result<(StrategyText, 
             let strategy = loaded.settings;
             let kind = match strategy {
                 Strategy::Perpetual(_) => StrategyKind::PerpetualMarketMaking,
+                Strategy::FundingAware(_) => StrategyKind::FundingAware,
             };
             Ok((StrategyText { kind, file: file.to_owned(), text }, strategy))
         }
@@ -100,17 +107,11 @@ pub fn parse(file: &str, text: String, target: Target) -> Result<(StrategyText, 
     }
 }
 
-/// The venue's symbol of the strategy's pair.
-pub fn symbol_of(strategy: &Strategy) -> String {
-    let Strategy::Perpetual(settings) = strategy;
-    settings.market.replace('-', "")
-}
-
 fn touch(source: &dyn MarketSource) -> i64 {
     source.book().best(Side::Buy).map_or(0, |level| level.price.0)
 }
 
-/// A strategy that shows something within a minute: three near levels a side, refreshed twice a second.
+/// A strategy that shows something within a minute: five near levels a side, refreshed three times a second.
 fn built_in(terms: &Instrument, bid_ticks: i64) -> Result<(StrategyText, Strategy)> {
     let lot_worth = terms.notional(spinquote::unit::Ticks(bid_ticks.max(1)), spinquote::unit::Lots(1));
     let worth = i128::from(QUOTE_WORTH) * 10_i128.pow(18);
@@ -118,10 +119,10 @@ fn built_in(terms: &Instrument, bid_ticks: i64) -> Result<(StrategyText, Strateg
     let text = format!(
         "# The demo's strategy: `spinquote init perpetual_market_making` explains every key.\n\
          strategy: perpetual_market_making\nderivative: binance_perpetual\nmarket: {}-{}\nleverage: 10\n\
-         position_mode: One-way\nbid_spread: 0.004\nask_spread: 0.004\norder_levels: 3\norder_level_spread: 0.004\n\
-         order_amount: {}\norder_refresh_time: 0.5\nfilled_order_delay: 0.5\nlong_profit_taking_spread: 0.004\n\
-         short_profit_taking_spread: 0.004\nstop_loss_spread: 0.03\ntime_between_stop_loss_orders: 2\n\
-         stop_loss_slippage_buffer: 0.05\n",
+         position_mode: One-way\nbid_spread: 0.005\nask_spread: 0.005\norder_levels: 5\norder_level_spread: 0.002\n\
+         order_amount: {}\norder_refresh_time: 0.3\nfilled_order_delay: 0.3\nlong_profit_taking_spread: 0.002\n\
+         short_profit_taking_spread: 0.002\nstop_loss_spread: 0.008\ntime_between_stop_loss_orders: 1\n\
+         stop_loss_slippage_buffer: 0.02\n",
         terms.base,
         terms.quote,
         terms.lot.text(lots)

@@ -26,7 +26,10 @@ pub fn source(args: &MarketArgs, symbol: Option<&str>) -> Result<Box<dyn MarketS
     }
     let symbol = symbol.unwrap_or(SYMBOL);
     anyhow::ensure!(
-        symbol.len() > 4 && symbol.len() <= 20 && symbol.ends_with("USDT") && symbol.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()),
+        symbol.len() > 4
+            && symbol.len() <= 20
+            && symbol.ends_with("USDT")
+            && symbol.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()),
         "--symbol {symbol}: the synthetic market plays USDT contracts, such as BTCUSDT or ETHUSDT"
     );
     let tick = if symbol == SYMBOL { "0.1" } else { "0.01" };

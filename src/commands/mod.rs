@@ -1,8 +1,10 @@
 //! What each command does: one file, one `run` per command. Reads arguments that `cli` has checked; prints for people.
 
+pub mod capture;
 pub mod check;
 pub mod demo;
 pub mod init;
+mod listen;
 mod market;
 pub mod replay;
 pub mod run;

@@ -6,7 +6,7 @@ use crate::diagnose;
 use anyhow::{Context, Result, bail};
 use spinquote::config::credentials;
 use spinquote::config::engine::{CredentialKind, EngineSettings};
-use spinquote::config::load::{self, Strategy, Target};
+use spinquote::config::load::{self, Target};
 use spinquote::engine::clock::wall;
 use spinquote::engine::wiring::{Launch, new_run_dir};
 use spinquote::venue::binance::usdm::sign::{Credentials, KeyKind};
@@ -15,9 +15,9 @@ use std::process::ExitCode;
 pub fn run(args: &RunArgs) -> Result<ExitCode> {
     let interrupted = trade::interrupted()?;
     let settings = engine(&args.engine)?;
+    trade::log(&settings.log.level);
     let text = load::read_text(&args.strategy).map_err(|problem| anyhow::anyhow!("{problem}"))?;
     let (text, strategy) = demo::parse(&args.strategy.display().to_string(), text, Target::Venue)?;
-    let Strategy::Perpetual(perpetual) = &strategy;
     let found = credentials::find(&settings.credentials)?;
     let kind = match found.kind {
         CredentialKind::Hmac => KeyKind::Hmac,
@@ -33,9 +33,9 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
     let launch = Launch {
         credentials: Credentials { api_key: found.key, secret: found.secret, kind },
         ca_pem,
-        symbol: settings.venue.symbol.clone().unwrap_or_else(|| demo::symbol_of(&strategy)),
-        leverage: perpetual.leverage,
-        hedge: perpetual.hedge,
+        symbol: settings.venue.symbol.clone().unwrap_or_else(|| strategy.symbol()),
+        leverage: strategy.leverage(),
+        hedge: strategy.hedge(),
         strategy: text,
         run_dir,
         description: serde_json::json!({"command": "run", "venue": settings.venue.rest_url}),
@@ -44,7 +44,8 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
     trade::run(launch, args.run_for, args.json, &interrupted)
 }
 
-fn engine(path: &std::path::Path) -> Result<EngineSettings> {
+/// An engine file; its faults are shown with their places.
+pub fn engine(path: &std::path::Path) -> Result<EngineSettings> {
     match load::engine(path) {
         Ok(loaded) => {
             diagnose::warnings(&loaded.warnings);

@@ -13,6 +13,7 @@ const KEY: &str = "testkey";
 const SECRET: &str = "testsecret";
 
 pub fn run(args: &SimArgs) -> Result<()> {
+    trade::log("info");
     let interrupted = trade::interrupted()?;
     let source = market::source(&args.market, None)?;
     let symbol = source.instrument().symbol;

@@ -4,9 +4,9 @@ use anyhow::Result;
 use serde_json::{Map, Value, json};
 use spinquote::engine::wiring::Ended;
 use spinquote::instrument::Instrument;
+use spinquote::journal::RunDir;
 use spinquote::journal::counters::CounterReader;
 use spinquote::journal::histogram::{HistogramReader, Snapshot};
-use spinquote::journal::RunDir;
 use spinquote::unit::{Lots, Money, Nanos};
 use std::fmt::Write as _;
 
@@ -113,7 +113,12 @@ impl Summary {
             Some(n) => format!("{n} ORDERS OF OURS ARE STILL OPEN AT THE VENUE"),
             None => "WHETHER ORDERS ARE OPEN AT THE VENUE IS NOT KNOWN".to_owned(),
         };
-        let _ = writeln!(out, "\n{} after {:.1} s: {flat}; {open}", self.terms.symbol, self.lasted.as_millis() as f64 / 1e3);
+        let _ = writeln!(
+            out,
+            "\n{} after {:.1} s: {flat}; {open}",
+            self.terms.symbol,
+            self.lasted.as_millis() as f64 / 1e3
+        );
         match self.ended.position {
             Some(venue) if venue == status.position => {}
             Some(venue) => {
@@ -147,7 +152,8 @@ impl Summary {
             self.allocations,
             self.page_faults
         );
-        let _ = writeln!(out, "\n{:<18}{:>10}{:>10}{:>10}{:>10}{:>12}", "latency", "count", "p50", "p99", "p99.9", "max");
+        let _ =
+            writeln!(out, "\n{:<18}{:>10}{:>10}{:>10}{:>10}{:>12}", "latency", "count", "p50", "p99", "p99.9", "max");
         for stage in self.stages.iter().filter(|stage| stage.count > 0) {
             let at = |millionths| span(stage.percentile(millionths));
             let _ = writeln!(
@@ -168,7 +174,10 @@ impl Summary {
             let _ = writeln!(out, "fault: {fault}");
         }
         let dir = self.run_dir.path().display();
-        let _ = writeln!(out, "\nrun directory {dir}\n  spinquote replay {dir}    verifies it bit for bit\n  sq journal stat {dir}    says what is in it");
+        let _ = writeln!(
+            out,
+            "\nrun directory {dir}\n  spinquote replay {dir}    verifies it bit for bit\n  sq journal stat {dir}    says what is in it"
+        );
         out
     }
 }

@@ -27,6 +27,14 @@ pub fn interrupted() -> Result<Arc<AtomicBool>> {
     Ok(flag)
 }
 
+/// Logs of the slow threads go to stderr; `SPINQUOTE_LOG` overrides the level.
+pub fn log(level: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("SPINQUOTE_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    let _ =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).try_init();
+}
+
 /// Says a step on stderr.
 pub fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");

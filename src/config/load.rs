@@ -1,7 +1,8 @@
 //! From a file to checked settings: every fault of the file at once, each with its line and what would be valid. Starts nothing.
 
-use crate::config::document::{self, Entry, Format};
+use crate::config::document::{self, Entry, Format, Value};
 use crate::config::engine::EngineSettings;
+use crate::config::funding_aware::{self, FundingAwareSettings};
 use crate::config::perpetual::{self, PerpetualSettings};
 use crate::config::problem::{Problem, line_of, nearest};
 use crate::config::schema::{Key, Settings};
@@ -12,7 +13,8 @@ use std::path::Path;
 const BYTES_MAX: u64 = 1 << 20;
 
 /// The strategies that can be run, by the name in their files.
-pub const STRATEGIES: &[&str] = &["perpetual_market_making"];
+pub const STRATEGIES: &[&str] = &[PERPETUAL, funding_aware::NAME];
+const PERPETUAL: &str = "perpetual_market_making";
 /// The connectors that can be traded on.
 pub const CONNECTORS: &[&str] = &["binance_perpetual", "binance_perpetual_testnet"];
 /// Keys of a strategy file that belong to the file and not to the strategy.
@@ -47,6 +49,37 @@ impl<T> Loaded<T> {
 pub enum Strategy {
     /// `perpetual_market_making`.
     Perpetual(PerpetualSettings),
+    /// The funding-aware maker.
+    FundingAware(FundingAwareSettings),
+}
+
+impl Strategy {
+    /// The venue's symbol of the market that it trades; a coin alone is traded against USDT.
+    #[must_use]
+    pub fn symbol(&self) -> String {
+        match self {
+            Self::Perpetual(settings) => settings.market.replace('-', ""),
+            Self::FundingAware(settings) => settings.pair().replace('-', ""),
+        }
+    }
+
+    /// Leverage to set at the venue.
+    #[must_use]
+    pub const fn leverage(&self) -> u32 {
+        match self {
+            Self::Perpetual(settings) => settings.leverage,
+            Self::FundingAware(settings) => settings.leverage,
+        }
+    }
+
+    /// Hedge mode to set at the venue.
+    #[must_use]
+    pub const fn hedge(&self) -> bool {
+        match self {
+            Self::Perpetual(settings) => settings.hedge,
+            Self::FundingAware(_) => false,
+        }
+    }
 }
 
 /// A settings file of any kind, as `spinquote check` meets it.
@@ -150,9 +183,20 @@ pub fn strategy_text(file: &str, text: &str, target: Target) -> Result<Loaded<St
     };
     let entries = document::parse(file, text, format)?;
     let source = Source { file, text };
-    source.known_strategy(&entries).map_err(|problem| vec![problem])?;
+    let name = source.known_strategy(&entries).map_err(|problem| vec![problem])?;
     let connector = if target == Target::Venue { source.known_connector(&entries) } else { None };
-    source.settings(&entries, FILE_KEYS, connector.into_iter().collect()).map(|loaded| loaded.map(Strategy::Perpetual))
+    let problems: Vec<Problem> = connector.into_iter().collect();
+    if name == funding_aware::NAME {
+        let mut entries = document::flatten(entries);
+        // A section without keys counts as absent.
+        entries.retain(|entry| {
+            !(entry.node.value == Value::Null && funding_aware::SECTIONS.contains(&entry.key.as_str()))
+        });
+        let loaded = source.settings(&entries, FILE_KEYS, problems)?;
+        Ok(loaded.map(Strategy::FundingAware))
+    } else {
+        source.settings(&entries, FILE_KEYS, problems).map(|loaded| loaded.map(Strategy::Perpetual))
+    }
 }
 
 fn find<'a>(entries: &'a [Entry], key: &str) -> Option<&'a Entry> {
@@ -177,14 +221,14 @@ impl Source<'_> {
         problem
     }
 
-    /// The file names a strategy that can be run.
-    fn known_strategy(&self, entries: &[Entry]) -> Result<(), Problem> {
+    /// The strategy that the file names, or that its sections tell; one that can be run.
+    fn known_strategy(&self, entries: &[Entry]) -> Result<&'static str, Problem> {
         let supported = format!("{}; others come in later versions", STRATEGIES.join(", "));
         if let Some(entry) = find(entries, "strategy")
             && let Some(name) = entry.node.value.text()
         {
-            if STRATEGIES.contains(&name.as_str()) {
-                return Ok(());
+            if let Some(known) = STRATEGIES.iter().find(|known| **known == name) {
+                return Ok(known);
             }
             let guess = nearest(&name, STRATEGIES.iter().copied());
             let message = match guess {
@@ -201,9 +245,8 @@ impl Source<'_> {
             };
             return Err(self.at(entry, message, supported));
         }
-        if let (Some(entry), Some(_)) = (find(entries, "trading"), find(entries, "position")) {
-            let message = "the funding-aware strategy comes in a later version".to_owned();
-            return Err(self.at(entry, message, supported));
+        if entries.iter().any(|entry| funding_aware::SECTIONS.contains(&entry.key.as_str())) {
+            return Ok(funding_aware::NAME);
         }
         Err(Problem {
             key: "strategy".to_owned(),
@@ -217,6 +260,16 @@ impl Source<'_> {
 
     /// What is wrong with the connector, if the file names one that cannot be traded on yet.
     fn known_connector(&self, entries: &[Entry]) -> Option<Problem> {
+        if let Some(entry) = find(entries, "dex")
+            && let Some(name) = entry.node.value.text().filter(|name| !name.is_empty())
+        {
+            let message = format!("found {name}, a builder venue; they come in a later version");
+            let valid = format!(
+                "empty: the venue of engine.toml; or try the file unchanged with `spinquote demo --strategy {}`",
+                self.file
+            );
+            return Some(self.at(entry, message, valid));
+        }
         let entry = find(entries, "derivative")?;
         let name = entry.node.value.text()?;
         if CONNECTORS.contains(&name.as_str()) {
@@ -361,8 +414,9 @@ mod tests {
 
     #[test]
     fn a_users_file_is_read_unchanged_with_exact_numbers() {
-        let Loaded { settings: Strategy::Perpetual(settings), .. } =
-            strategy_text("s.yml", GOOD, Target::Venue).unwrap();
+        let Strategy::Perpetual(settings) = strategy_text("s.yml", GOOD, Target::Venue).unwrap().settings else {
+            panic!("another strategy");
+        };
         assert_eq!(settings.bid_spread, crate::unit::Rate::from_bps(10));
         assert_eq!(settings.order_refresh_time, crate::unit::Nanos::from_secs(30));
         assert_eq!(settings.market, "ETH-USDT");
@@ -420,9 +474,47 @@ mod tests {
             assert_eq!(problems.len(), 1, "{problems:?}");
             assert!(parts.iter().all(|part| problems[0].contains(part)), "{problems:?}");
         }
-        let json = "{\"market\": \"ICP\",\n\"trading\": {\"base_order_size\": 50}, \"position\": {}}";
-        let problems = faults(strategy_text("f.json", json, Target::Venue));
-        assert!(problems[0].contains("f.json:2") && problems[0].contains("funding-aware"), "{problems:?}");
+    }
+
+    const FUNDING_AWARE: &str = "{\"market\": \"ICP\",\n \"trading\": {\"base_order_size\": 50,\n \"base_spread_bps\": 15},\n \
+        \"position\": {\"max_position_usd\": 500}}";
+
+    #[test]
+    fn a_funding_aware_file_is_known_by_its_sections() {
+        let read = |text: &str| strategy_text("f.json", text, Target::Venue).map(|loaded| loaded.settings);
+        let Ok(Strategy::FundingAware(settings)) = read(FUNDING_AWARE) else { panic!("another strategy or a fault") };
+        assert_eq!(settings.base_order_usd, crate::unit::Money::parse(b"50").unwrap());
+        assert_eq!(settings.max_spread, Some(crate::unit::Rate::from_bps(200)), "settled");
+        let nulls = FUNDING_AWARE.replace("15}", "15, \"max_spread_bps\": null}, \"timing\": null, \"safety\": {}");
+        assert_eq!(read(&nulls), Ok(Strategy::FundingAware(settings)), "null and empty count as absent");
+    }
+
+    #[test]
+    fn faults_of_a_funding_aware_file_name_their_dotted_key_and_line() {
+        for (from, to, expected) in [
+            (
+                "\"position\": {\"max_position_usd\": 500}",
+                "\"position\": {}",
+                "position.max_position_usd: the key is missing",
+            ),
+            (
+                "\"position\": {\"max_position_usd\": 500}",
+                "\"dex\": \"\"",
+                "position.max_position_usd: the key is missing",
+            ),
+            ("\"market\": \"ICP\",", "", "market: the key is missing"),
+            ("50,", "-50,", "f.json:2: trading.base_order_size: -50 must not be below 0"),
+            (
+                "15}",
+                "15, \"min_spread_bps\": 16}",
+                "f.json:3: trading.base_spread_bps: trading.base_spread_bps 15 is below",
+            ),
+            ("base_spread_bps", "base_spraed_bps", "did you mean trading.base_spread_bps?"),
+            ("\"market\"", "\"dex\": \"xyz\", \"market\"", "dex: found xyz, a builder venue"),
+        ] {
+            let problems = faults(strategy_text("f.json", &FUNDING_AWARE.replacen(from, to, 1), Target::Venue));
+            assert!(problems.len() == 1 && problems[0].contains(expected), "{expected}: {problems:#?}");
+        }
     }
 
     #[test]

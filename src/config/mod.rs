@@ -4,6 +4,7 @@ pub mod credentials;
 pub mod document;
 pub mod engine;
 mod engine_keys;
+pub mod funding_aware;
 pub mod load;
 pub mod perpetual;
 pub mod problem;

@@ -625,7 +625,7 @@ const SECOND_PLACES: u32 = 9;
 
 /// Reads a decimal as the users' former program does: blanks around it, underscores, a leading `+`, an exponent.
 /// The result is cut to `places`; a value that is not zero stays at least one unit away from zero.
-fn decimal(text: &str, places: u32) -> Result<i128, String> {
+pub(super) fn decimal(text: &str, places: u32) -> Result<i128, String> {
     let refuse = || format!("`{text}` is not a number");
     let plain = text.trim().replace('_', "");
     let (digits_text, exponent) = match plain.split_once(['e', 'E']) {

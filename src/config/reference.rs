@@ -1,6 +1,7 @@
 //! The settings reference, made from the key tables: commented files for `spinquote init` and the tables in README.md.
 
 use crate::config::engine::{DEMO, EngineSettings};
+use crate::config::funding_aware::{self, FundingAwareSettings};
 use crate::config::perpetual::{self, PerpetualSettings};
 use crate::config::schema::{Key, Settings};
 use std::fmt::Write;
@@ -8,6 +9,7 @@ use std::fmt::Write;
 /// What `spinquote init` can print.
 pub const TEMPLATES: &[(&str, &str)] = &[
     ("perpetual_market_making", "a strategy file in YAML"),
+    (funding_aware::NAME, "a strategy file in YAML; its users' JSON is read as well"),
     ("engine", "engine.toml: venue, credentials, threads, risk limits, journal"),
     ("demo", "engine.toml as the demo has it, with small limits to start from"),
     ("credentials", "the file that credentials.file names"),
@@ -25,11 +27,20 @@ const EXAMPLE_STRATEGY: &[(&str, &str)] = &[
     ("order_amount", "0.002"),
 ];
 
+/// The same for the funding-aware maker.
+const EXAMPLE_FUNDING_AWARE: &[(&str, &str)] = &[
+    ("market", "ICP"),
+    ("trading.base_order_size", "50"),
+    ("trading.base_spread_bps", "15"),
+    ("position.max_position_usd", "500"),
+];
+
 /// A commented file by name, or `None` for an unknown name.
 #[must_use]
 pub fn template(name: &str) -> Option<String> {
     match name {
         "perpetual_market_making" => Some(strategy_yaml(name, perpetual::KEYS, EXAMPLE_STRATEGY)),
+        funding_aware::NAME => Some(strategy_yaml(name, funding_aware::KEYS, EXAMPLE_FUNDING_AWARE)),
         "engine" => Some(engine_toml(&[])),
         "demo" => Some(engine_toml(DEMO)),
         "credentials" => Some(
@@ -58,13 +69,24 @@ fn comment<T>(key: &Key<T>) -> String {
     text
 }
 
+/// Dotted keys become sections. A section of which every line is a comment is absent when the file is read.
 fn strategy_yaml<T: Settings>(name: &str, keys: &[Key<T>], example: &[(&str, &str)]) -> String {
     let mut text = format!("# {name}: every key. Lines with # before the key show the default.\nstrategy: {name}\n");
+    let mut section = "";
     for key in keys {
-        let _ = write!(text, "\n{}", comment(key));
+        let (part, name) = key.name.split_once('.').unwrap_or(("", key.name));
+        if part != section {
+            section = part;
+            let _ = write!(text, "\n{section}:");
+        }
+        let indent = if part.is_empty() { "" } else { "  " };
+        text.push('\n');
+        for line in comment(key).lines() {
+            let _ = writeln!(text, "{indent}{line}");
+        }
         let _ = match (example.iter().find(|(known, _)| *known == key.name), key.default) {
-            (Some((_, value)), _) => writeln!(text, "{}: {value}", key.name),
-            (None, default) => writeln!(text, "# {}: {}", key.name, default.unwrap_or_default()),
+            (Some((_, value)), _) => writeln!(text, "{indent}{name}: {value}"),
+            (None, default) => writeln!(text, "{indent}# {name}: {}", default.unwrap_or_default()),
         };
     }
     text.lines().map(str::trim_end).fold(String::new(), |all, line| all + line + "\n")
@@ -104,6 +126,8 @@ fn toml_value(text: &str) -> String {
 pub fn markdown() -> String {
     let mut text = String::from("#### `perpetual_market_making` (YAML or JSON)\n\n");
     table::<PerpetualSettings>(&mut text);
+    text.push_str("\n#### `funding_aware` (JSON or YAML; the part before the dot is the section)\n\n");
+    table::<FundingAwareSettings>(&mut text);
     text.push_str("\n#### `engine.toml`\n\n");
     table::<EngineSettings>(&mut text);
     text
@@ -134,11 +158,40 @@ mod tests {
     #[test]
     fn the_strategy_template_can_be_used_as_it_is() {
         let text = template("perpetual_market_making").unwrap();
-        let Strategy::Perpetual(settings) = strategy_text("s.yml", &text, Target::Venue).unwrap().settings;
+        let Strategy::Perpetual(settings) = strategy_text("s.yml", &text, Target::Venue).unwrap().settings else {
+            panic!("another strategy");
+        };
         assert_eq!(settings.market, "BTC-USDT");
         for key in perpetual::KEYS {
             assert!(text.contains(&format!("{}:", key.name)) && text.contains(key.help), "{}", key.name);
         }
+    }
+
+    #[test]
+    fn the_funding_aware_template_is_its_example_with_every_key_in_its_section() {
+        let text = template(funding_aware::NAME).unwrap();
+        let shown = strategy_text("s.yml", &text, Target::Venue).unwrap();
+        let json = r#"{"market": "ICP", "trading": {"base_order_size": 50, "base_spread_bps": 15},
+            "position": {"max_position_usd": 500}}"#;
+        assert_eq!(shown, strategy_text("s.json", json, Target::Venue).unwrap());
+        // With the comments before keys removed the defaults stand there and change nothing.
+        let all: String = text
+            .lines()
+            .map(|line| match line.split_once("# ") {
+                Some((indent, rest)) if rest.split_once(':').is_some_and(|(word, _)| is_key(word)) => {
+                    format!("{indent}{rest}\n")
+                }
+                _ => format!("{line}\n"),
+            })
+            .collect();
+        assert_eq!(shown, strategy_text("s.yml", &all, Target::Venue).unwrap());
+        for key in funding_aware::KEYS {
+            assert!(text.contains(key.help), "{}", key.name);
+        }
+    }
+
+    fn is_key(word: &str) -> bool {
+        funding_aware::KEYS.iter().any(|key| key.name.rsplit('.').next() == Some(word))
     }
 
     #[test]

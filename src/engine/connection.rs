@@ -216,12 +216,13 @@ impl Connection {
         let _ = registry.deregister(&mut self.socket);
     }
 
-    /// One socket read and the opening of its records. True if the socket may hold more: a short read has emptied it.
+    /// One socket read and the opening of its records. Returns the bytes read, and whether the socket may hold more: a short read
+    /// has emptied it.
     ///
     /// # Errors
     /// The connection is dead; what was opened before is still there to be handled.
     #[inline]
-    pub fn receive(&mut self) -> Result<bool, LinkFault> {
+    pub fn receive(&mut self) -> Result<(usize, bool), LinkFault> {
         let space = self.inbound.space()?;
         let room = space.len();
         match self.socket.read(space) {
@@ -229,10 +230,10 @@ impl Connection {
             Ok(n) => {
                 self.inbound.filled(n);
                 self.records.open(&mut self.inbound, &mut self.outbound)?;
-                Ok(n == room)
+                Ok((n, n == room))
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok((0, false)),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok((0, true)),
             Err(error) => Err(error.into()),
         }
     }
@@ -242,7 +243,7 @@ impl Connection {
     /// # Errors
     /// The connection is dead.
     #[inline]
-    pub fn next(&mut self) -> Result<Option<Range<usize>>, LinkFault> {
+    pub fn next_message(&mut self) -> Result<Option<Range<usize>>, LinkFault> {
         while let Some(message) = self.reader.next(&mut self.inbound)? {
             match message.kind {
                 Kind::Text | Kind::Binary => return Ok(Some(message.range)),

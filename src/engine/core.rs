@@ -9,7 +9,7 @@ use crate::instrument::{Instrument, InstrumentId};
 use crate::journal::command_page::CommandWatch;
 use crate::journal::counters::{CounterWriter, InstrumentSlot, Slot};
 use crate::journal::histogram::{Stage, StageWriter, StageWriters};
-use crate::journal::record::{self, Origin};
+use crate::journal::record::{self, Origin, RunEnd, RunStart, Sent};
 use crate::journal::{AppendError, Writer};
 use crate::maker::{Blocks, Ladder, Maker, Output, Status};
 use crate::unit::{Nanos, Ticks};
@@ -78,6 +78,7 @@ pub struct Core {
     counters: CounterWriter,
     measured: Measured,
     watch: CommandWatch,
+    stamps: bool,
     tally: Tally,
     stopping: bool,
     kill_seen: bool,
@@ -102,13 +103,15 @@ pub struct CoreParts<'a> {
     pub stages: &'a mut StageWriters,
     /// Kill flag and operators' commands.
     pub watch: CommandWatch,
+    /// A time stamp per stage of each frame.
+    pub stamps: bool,
 }
 
 impl Core {
     /// Takes the parts; every buffer of its own has its final size.
     #[must_use]
     pub fn new(parts: CoreParts<'_>) -> Self {
-        let CoreParts { maker, instruments, journal, orders, io_wake, counters, stages, watch } = parts;
+        let CoreParts { maker, instruments, journal, orders, io_wake, counters, stages, watch, stamps } = parts;
         let measured = Measured {
             decode: stages.take(Stage::Decode),
             decide: stages.take(Stage::Decide),
@@ -126,6 +129,7 @@ impl Core {
             counters,
             measured,
             watch,
+            stamps,
             tally: Tally::default(),
             stopping: false,
             kill_seen: false,
@@ -150,16 +154,18 @@ impl Core {
         self.remember(record::FRAME, now, &[&origin.encode(), &document[..len]]);
         match decoder.decode(document, len) {
             Ok(MarketMessage::Event(event)) => {
-                let decoded_at = clock.now();
-                self.measured.decode.record((decoded_at - now).0);
-                if let Some(venue_time) = venue_time(&event) {
-                    self.measured.feed_age.record((received_at - venue_time).0);
-                }
+                let decoded_at = if self.stamps { clock.now() } else { now };
                 self.maker.step(now, &event, &mut self.out);
-                let decided_at = clock.now();
-                self.measured.decide.record((decided_at - decoded_at).0);
+                if self.stamps {
+                    let decided_at = clock.now();
+                    self.measured.decode.record((decoded_at - now).0);
+                    self.measured.decide.record((decided_at - decoded_at).0);
+                    self.measured.frame.record((decided_at - received_at).0);
+                    if let Some(venue_time) = venue_time(&event) {
+                        self.measured.feed_age.record((received_at - venue_time).0);
+                    }
+                }
                 self.emit(Stamps { received_at, now }, clock);
-                self.measured.frame.record((decided_at - received_at).0);
             }
             Ok(_) => {}
             Err(_) => self.tally.decode_errors += 1,
@@ -189,9 +195,9 @@ impl Core {
 
     /// Any input that is not bytes of the market.
     pub fn step(&mut self, event: &Event<'_>, now: Nanos, clock: &Clock) {
-        if let Some((kind, payload)) = record::encode_event(event) {
-            self.remember(kind, now, &[&payload]);
-        }
+        let (kind, payload) =
+            record::encode_event(event).expect("market events come as frames, which are journalled as such");
+        self.remember(kind, now, &[&payload]);
         self.maker.step(now, event, &mut self.out);
         self.emit(Stamps::at(now), clock);
     }
@@ -207,9 +213,13 @@ impl Core {
         if self.out.commands.is_empty() {
             return;
         }
+        // All of them are remembered before the first one leaves: a run that ends in the middle still replays.
+        for at in 0..self.out.commands.len() {
+            let payload = record::encode_command(&self.out.commands[at]);
+            self.remember(record::COMMAND, stamps.now, &[&payload]);
+        }
         for at in 0..self.out.commands.len() {
             let command = self.out.commands[at];
-            self.remember(record::COMMAND, stamps.now, &[&record::encode_command(&command)]);
             let pushed_at = clock.now();
             if let Err(full) = self.orders.push(Outgoing { command, received_at: stamps.received_at, pushed_at }) {
                 self.fail(full.into(), stamps.now);
@@ -223,8 +233,7 @@ impl Core {
 
     /// A command's bytes were handed to the kernel; only remembered.
     pub fn sent(&mut self, client_id: ClientId, generation: u32, at: Nanos, now: Nanos) {
-        let parts = [client_id.run.to_le_bytes(), client_id.seq.to_le_bytes(), generation.to_le_bytes()];
-        self.remember(record::STAMPS, now, &[&parts[0], &parts[1], &parts[2], &at.0.to_le_bytes()]);
+        self.remember(record::SENT, now, &[&Sent { client_id, generation, at }.encode()]);
     }
 
     #[inline]
@@ -318,9 +327,18 @@ impl Core {
         }
     }
 
+    /// The first record.
+    pub fn begin(&mut self, run: u32, feeds: usize, now: Nanos) {
+        let start = RunStart { run, instruments: self.instruments.len() as u16, feeds: feeds as u16, seed: 0 };
+        self.remember(record::RUN_START, now, &[&start.encode()]);
+    }
+
     /// Ends the journal in order and gives back what the summary needs.
     #[must_use]
-    pub fn finish(self) -> Finished {
+    pub fn finish(mut self, now: Nanos) -> Finished {
+        if self.fault.is_none() {
+            self.remember(record::RUN_END, now, &[&RunEnd { reason: u8::from(!self.maker.is_quiet()) }.encode()]);
+        }
         let statuses = (0..self.instruments.len()).map(|at| self.maker.status(InstrumentId(at as u16))).collect();
         let quiet = self.maker.is_quiet();
         self.journal.close();

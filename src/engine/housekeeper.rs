@@ -126,11 +126,8 @@ impl Housekeeper {
     pub fn run(mut self) -> (Caller, Segments) {
         let now = self.clock.now();
         let wire = |target| Wire { target, due: Some(now), pause: RETRY_FIRST, since: now };
-        let mut wires = vec![
-            wire(Target::Feed(PUBLIC_FEED)),
-            wire(Target::Feed(MARKET_FEED)),
-            wire(Target::Link(Link::Private)),
-        ];
+        let mut wires =
+            vec![wire(Target::Feed(PUBLIC_FEED)), wire(Target::Feed(MARKET_FEED)), wire(Target::Link(Link::Private))];
         if !self.rest_only {
             wires.push(wire(Target::Link(Link::OrderEntry)));
         }
@@ -265,7 +262,10 @@ impl Housekeeper {
             let id = InstrumentId(at as u16);
             let orders = self.caller.call(&rest::open_orders(&terms.symbol))?;
             if orders.status != 200 {
-                anyhow::bail!("open orders: {}", rest::body(orders.status, &orders.body).err().map_or_else(String::new, |e| e.to_string()));
+                anyhow::bail!(
+                    "open orders: {}",
+                    rest::body(orders.status, &orders.body).err().map_or_else(String::new, |e| e.to_string())
+                );
             }
             let orders = rest::open_order_events(&orders.body, id, terms, &self.prefix).map_err(anyhow::Error::msg)?;
             facts.extend(orders.into_iter().map(Control::Order));
@@ -371,8 +371,8 @@ pub fn cancel_ours(
     prefix: &Prefix,
 ) -> anyhow::Result<usize> {
     let orders = caller.json(&rest::open_orders(&terms.symbol))?;
-    let orders =
-        rest::open_order_events(orders.to_string().as_bytes(), instrument, terms, prefix).map_err(anyhow::Error::msg)?;
+    let orders = rest::open_order_events(orders.to_string().as_bytes(), instrument, terms, prefix)
+        .map_err(anyhow::Error::msg)?;
     let mut count = 0;
     for order in orders.iter().filter(|order| order.client_id != crate::event::ClientId::default()) {
         match caller.json(&rest::cancel(&terms.symbol, &prefix.text(order.client_id))) {

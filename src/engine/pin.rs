@@ -11,7 +11,9 @@ pub fn pin(role: &str, core: Option<usize>) -> Result<(), String> {
     // Built from the setting: isolated cores are missing in `core_affinity::get_core_ids()`.
     // `core_affinity` indexes a set of 1,024 cores without a check.
     if core >= 1024 || !core_affinity::set_for_current(CoreId { id: core }) || !runs_only_on(core) {
-        return Err(format!("{role} thread is not pinned: core {core} is not available to this process (see T-PIN)"));
+        return Err(format!(
+            "{role} thread is not pinned: core {core} is not available to this process (see threads.engine_core and threads.io_core)"
+        ));
     }
     if !isolated().contains(&core) {
         return Err(format!(

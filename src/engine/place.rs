@@ -124,17 +124,17 @@ impl Place {
             self.ready[which] = false;
             return Pass::Idle;
         };
-        let result = link.receive().and_then(|more| {
+        let result = link.receive().and_then(|read| {
             handle(link)?;
             if link.unsent() {
                 link.flush()?;
             }
-            Ok(more)
+            Ok(read)
         });
         match result {
-            Ok(more) => {
+            Ok((bytes, more)) => {
                 self.ready[which] = more;
-                Pass::Busy
+                if bytes > 0 { Pass::Busy } else { Pass::Idle }
             }
             Err(fault) => {
                 self.ready[which] = false;

@@ -2,7 +2,6 @@
 
 use super::clock::Clock;
 use crate::unit::Nanos;
-use crate::venue::binance::usdm::order::RECV_WINDOW_MS;
 use crate::venue::binance::usdm::rest::{self, Method, RestRequest, VenueError};
 use crate::venue::binance::usdm::sign::Signer;
 use std::sync::Arc;
@@ -144,13 +143,14 @@ pub struct Caller {
     signer: Option<Signer>,
     clock: Clock,
     offset: Arc<AtomicI64>,
+    recv_window: Nanos,
 }
 
 impl Caller {
     /// Without a signer only unsigned calls can be made.
     #[must_use]
-    pub fn new(rest: Rest, signer: Option<Signer>, clock: Clock, offset: Arc<AtomicI64>) -> Self {
-        Self { rest, signer, clock, offset }
+    pub fn new(rest: Rest, signer: Option<Signer>, clock: Clock, offset: Arc<AtomicI64>, recv_window: Nanos) -> Self {
+        Self { rest, signer, clock, offset, recv_window }
     }
 
     /// One call; a reply with an error status is not an error here.
@@ -166,7 +166,7 @@ impl Caller {
         }
         let now = Nanos(self.clock.now().0 + self.offset.load(Ordering::Relaxed)).as_millis();
         let signer = self.signer.as_ref().expect("a signed call has a signer");
-        self.rest.call(request.method, request.path, &signer.signed_query(&request.query, now, RECV_WINDOW_MS))
+        self.rest.call(request.method, request.path, &signer.signed_query(&request.query, now, self.recv_window))
     }
 
     /// One call whose JSON is wanted.

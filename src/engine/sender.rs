@@ -193,7 +193,7 @@ impl Sender {
             let registry = self.poller.registry();
             let decoder = &self.decoder;
             let pass = state.places[number].pass(which, registry, |link| {
-                while let Some(range) = link.next()? {
+                while let Some(range) = link.next_message()? {
                     let text = link.inbound.bytes(range);
                     if number == PRIVATE {
                         if let Err(error) = decoder.decode(text, |event| told.push(Heard::Private(event))) {

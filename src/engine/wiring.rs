@@ -107,7 +107,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         let signer = Signer::new(&launch.credentials)?;
         let rest = Rest::new(&settings.venue.rest_url, launch.ca_pem.as_deref(), Some(signer.api_key()), CALL_TIMEOUT)
             .map_err(anyhow::Error::msg)?;
-        Ok(Caller::new(rest, Some(signer), clock.clone(), Arc::clone(&offset)))
+        Ok(Caller::new(rest, Some(signer), clock.clone(), Arc::clone(&offset), settings.orders.recv_window))
     };
     let desk = caller()?;
 
@@ -160,6 +160,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         counters: engine_counters,
         stages: &mut stages,
         watch: engine_watch,
+        stamps: settings.journal.stamps,
     });
     let feed = |number: usize| Feed {
         origin: Origin { feed: number as u16, instrument: InstrumentId(0) },
@@ -175,6 +176,9 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         answers: answers_out,
         control: control_out,
         used: used_in,
+        run,
+        direct: settings.market.poll == settings::Poll::Direct,
+        passes: 0,
     };
     let sender = Sender {
         clock: clock.clone(),
@@ -187,7 +191,12 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         deliveries: deliveries_out,
         errands: errands_in,
         rest_orders: rest_in,
-        encoder: OrderEncoder::new(prefix, launch.hedge, Signer::new(&launch.credentials)?),
+        encoder: OrderEncoder::new(
+            prefix,
+            launch.hedge,
+            settings.orders.recv_window,
+            Signer::new(&launch.credentials)?,
+        ),
         decoder: PrivateDecoder::new(&instruments, prefix),
         limits: Limits::new(Quotas {
             orders_10s: quotas.orders_10s.min(settings.risk.orders_per_10s),
@@ -286,7 +295,10 @@ impl Running {
             match cancelled.and_then(|count| leftovers(&caller, id, terms, &self.prefix).map(|left| (count, left))) {
                 Ok((count, (open, net))) => {
                     if count > 0 {
-                        problems.push(format!("{count} orders of {} were still open and were cancelled by REST", terms.symbol));
+                        problems.push(format!(
+                            "{count} orders of {} were still open and were cancelled by REST",
+                            terms.symbol
+                        ));
                     }
                     open_orders = open_orders.map(|sum| sum + open);
                     position = position.map(|sum| sum + net);
@@ -297,10 +309,11 @@ impl Running {
                 }
             }
             // Only with nothing of ours open: the switch is our last safety.
-            if self.dead_man && open_orders == Some(0) {
-                if let Err(error) = caller.json(&rest::dead_man(&terms.symbol, Nanos::ZERO)) {
-                    problems.push(format!("the dead-man switch is still armed: {error}"));
-                }
+            if self.dead_man
+                && open_orders == Some(0)
+                && let Err(error) = caller.json(&rest::dead_man(&terms.symbol, Nanos::ZERO))
+            {
+                problems.push(format!("the dead-man switch is still armed: {error}"));
             }
         }
         if let Err(error) = segments.finish() {
@@ -356,7 +369,9 @@ fn prepare_account(caller: &Caller, terms: &Instrument, leverage: u32, hedge: bo
         Err(CallError::Venue { error, .. }) if error.code == -4059 => {}
         Err(error) => {
             let mode = if hedge { "hedge" } else { "one-way" };
-            return Err(error).with_context(|| format!("setting {mode} position mode (it cannot change while orders or positions are open)"));
+            return Err(error).with_context(|| {
+                format!("setting {mode} position mode (it cannot change while orders or positions are open)")
+            });
         }
     }
     caller.json(&rest::leverage(&terms.symbol, leverage)).with_context(|| format!("setting leverage {leverage}"))?;
@@ -387,8 +402,9 @@ fn recipe(launch: &Launch, instruments: &[Instrument], run: u32) -> Result<Recip
         cancel_headroom: risk.cancel_headroom,
         interval,
         loss_max: risk.loss_max,
-        data_age_max: Nanos::ZERO,
-        skew_max: Nanos::ZERO,
+        // The venue's time is read by our clock, so a difference of the clocks is no age.
+        data_age_max: if risk.stale_after.is_zero() { Nanos::ZERO } else { risk.stale_after + risk.clock_skew_max },
+        skew_max: risk.clock_skew_max,
     };
     let config = MakerConfig {
         amend: risk.amend,
@@ -401,7 +417,8 @@ fn recipe(launch: &Launch, instruments: &[Instrument], run: u32) -> Result<Recip
         ..MakerConfig::new(run, limits)
     };
     let cadence = launch.settings.market.tick_interval.map_or(Cadence::EveryEvent, Cadence::Interval);
-    let strategy = InstrumentRecipe { instrument: terms.clone(), strategy: launch.strategy.clone(), cadence, source: None };
+    let strategy =
+        InstrumentRecipe { instrument: terms.clone(), strategy: launch.strategy.clone(), cadence, source: None };
     Ok(Recipe { config, instruments: vec![strategy] })
 }
 
@@ -426,7 +443,9 @@ fn make_run_dir(launch: &Launch, recipe: &Recipe) -> Result<RunDir> {
 /// What tells whether two runs' latencies can be compared.
 fn host() -> serde_json::Value {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let model = read("/proc/cpuinfo").lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1).map(str::to_owned));
+    let model = read("/proc/cpuinfo")
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1).map(str::to_owned));
     serde_json::json!({
         "cpu": model,
         "cores": pin::cores_available(),
@@ -532,5 +551,8 @@ pub fn run_name(now: Nanos) -> String {
 pub fn new_run_dir(dir: &Path, now: Nanos) -> PathBuf {
     let name = run_name(now);
     let with = |suffix: String| dir.join(format!("{name}{suffix}"));
-    std::iter::once(with(String::new())).chain((2..).map(|n| with(format!("-{n}")))).find(|path| !path.exists()).expect("endless")
+    std::iter::once(with(String::new()))
+        .chain((2..).map(|n| with(format!("-{n}"))))
+        .find(|path| !path.exists())
+        .expect("endless")
 }

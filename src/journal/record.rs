@@ -32,7 +32,7 @@ pub const KILL: u16 = 8;
 pub const TIMER: u16 = 9;
 /// Output: a message to the venue, [`Command`].
 pub const COMMAND: u16 = 16;
-/// Output: what was decided and why, [`Decision`].
+/// Output: what was decided and why, in the maker's own layout (`maker::Decision::to_bytes`).
 pub const DECISION: u16 = 17;
 /// The clock was compared with the system's: [`Calibration`].
 pub const CLOCK: u16 = 32;
@@ -42,8 +42,8 @@ pub const RUN_START: u16 = 33;
 pub const RUN_END: u16 = 34;
 /// Records were lost before this one: [`Loss`].
 pub const LOSS: u16 = 35;
-/// Stamps of one pass: [`Stamps`].
-pub const STAMPS: u16 = 36;
+/// A command left: [`Sent`].
+pub const SENT: u16 = 36;
 /// The feed is known to have lost something: [`FeedGap`].
 pub const GAP: u16 = 37;
 /// A full segment ends; no payload. The reader passes over it.
@@ -190,35 +190,6 @@ payload! {
         /// The instrument, or the first of the feed's.
         instrument: InstrumentId,
     }
-    /// A decision of the maker, in codes of the maker.
-    Decision[64] {
-        /// The price that it was decided on, 0 if none.
-        reference: Price,
-        /// The order, zero if none.
-        client_id: ClientId,
-        /// Limit price, 0 if none.
-        price: Ticks,
-        /// Quantity, 0 if none.
-        qty: Lots,
-        /// A number whose meaning depends on the kind.
-        detail: i64,
-        /// Which instrument.
-        instrument: InstrumentId,
-        /// What.
-        kind: u8,
-        /// Why.
-        cause: u8,
-        /// Side of the order.
-        side: u8,
-        /// Why the order exists.
-        purpose: u8,
-        /// Quote level.
-        level: u8,
-        /// The gate's reason, 0 if none.
-        refusal: u8,
-        /// Sequence number of the input record that it answers.
-        input: u64,
-    }
     /// Counter and system clock at one moment.
     Calibration[24] {
         /// Raw counter.
@@ -262,32 +233,20 @@ payload! {
         /// The one that came.
         got: u64,
     }
-    /// Times of one pass after the record's own time, in nanoseconds; 0 where a stage did not run.
-    Stamps[40] {
-        /// Sequence number of the input record.
-        input: u64,
-        /// Opened (TLS).
-        opened: u32,
-        /// Decoded.
-        decoded: u32,
-        /// Book updated.
-        booked: u32,
-        /// Decided.
-        decided: u32,
-        /// Handed to the ring.
-        handed: u32,
-        /// Taken from the ring.
-        taken: u32,
-        /// Encoded and signed.
-        encoded: u32,
-        /// Written to the socket.
-        written: u32,
+    /// A command's bytes were handed to the kernel.
+    Sent[20] {
+        /// Which order.
+        client_id: ClientId,
+        /// Which intent.
+        generation: u32,
+        /// When the write returned.
+        at: Nanos,
     }
 }
 
 const _: () = {
-    // The two fixed layouts that are largest.
-    assert!(ORDER_SIZE <= FIXED_MAX && Decision::SIZE <= FIXED_MAX);
+    // The largest fixed layout.
+    assert!(ORDER_SIZE <= FIXED_MAX);
 };
 /// Bytes of an [`ORDER`] payload.
 pub const ORDER_SIZE: usize = 8 + 8 + 8 + 4 * 8 + 8 + 42;
@@ -414,13 +373,12 @@ mod tests {
     #[test]
     fn sizes_are_as_drawn() {
         assert_eq!(Origin::default().encode().len(), Origin::SIZE);
-        assert_eq!(Decision::default().encode().len(), Decision::SIZE);
         assert_eq!(Calibration::default().encode().len(), Calibration::SIZE);
         assert_eq!(RunStart::default().encode().len(), RunStart::SIZE);
         assert_eq!(RunEnd::default().encode().len(), RunEnd::SIZE);
         assert_eq!(Loss::default().encode().len(), Loss::SIZE);
         assert_eq!(FeedGap::default().encode().len(), FeedGap::SIZE);
-        assert_eq!(Stamps::default().encode().len(), Stamps::SIZE);
+        assert_eq!(Sent::default().encode().len(), Sent::SIZE);
         let command: Command = decoded(&[0; COMMAND_SIZE]).unwrap();
         assert_eq!(encode_command(&command).len(), COMMAND_SIZE);
         assert!(matches!(decode_event(ORDER, &[0; ORDER_SIZE]), Ok(Event::Order(_))));

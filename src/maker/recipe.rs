@@ -6,6 +6,7 @@ mod fields;
 use super::Maker;
 use super::config::{InstrumentSetup, Leftovers, MakerConfig};
 use super::risk::RiskLimits;
+use super::strategy::funding_aware::FundingAware;
 use super::strategy::perpetual::Perpetual;
 use super::strategy::{Cadence, Strategy};
 use crate::config::load::{self, Target};
@@ -56,16 +57,19 @@ pub struct StrategyText {
 pub enum StrategyKind {
     /// `perpetual_market_making`.
     PerpetualMarketMaking,
+    /// The funding-aware maker.
+    FundingAware,
 }
 
 impl StrategyKind {
-    const ALL: [Self; 1] = [Self::PerpetualMarketMaking];
+    const ALL: [Self; 2] = [Self::PerpetualMarketMaking, Self::FundingAware];
 
     /// Its name in settings files.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::PerpetualMarketMaking => "perpetual_market_making",
+            Self::FundingAware => crate::config::funding_aware::NAME,
         }
     }
 }
@@ -206,6 +210,10 @@ impl StrategyText {
             (StrategyKind::PerpetualMarketMaking, load::Strategy::Perpetual(settings)) => {
                 Box::new(Perpetual::new(settings, cadence))
             }
+            (StrategyKind::FundingAware, load::Strategy::FundingAware(settings)) => {
+                Box::new(FundingAware::new(settings))
+            }
+            _ => return Err(invalid(field, format!("the text is of another strategy than {}", self.kind.name()))),
         })
     }
 }

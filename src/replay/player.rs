@@ -237,7 +237,7 @@ impl Player {
             // After a loss nothing can be said: an input or an output is missing.
             record::LOSS => self.differs(record),
             record::RUN_END if self.next_output().is_some() => self.differs(record),
-            record::CLOCK | record::RUN_START | record::RUN_END | record::STAMPS | record::GAP => {}
+            record::CLOCK | record::RUN_START | record::RUN_END | record::SENT | record::GAP => {}
             _ if self.next_output().is_some() => self.differs(record),
             _ => {
                 self.inputs += 1;

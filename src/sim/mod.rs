@@ -13,5 +13,6 @@ pub mod order;
 pub mod orders;
 pub mod protocol;
 pub mod queue;
+pub mod reject;
 pub mod server;
 pub mod tape;

@@ -146,6 +146,8 @@ pub struct ServerCounts {
     pub connections: u64,
     /// REST requests answered.
     pub rest: u64,
+    /// Of those, requests with an API key or a signature.
+    pub signed: u64,
     /// WebSocket API requests answered.
     pub ws_api: u64,
     /// Market frames sent, all clients together.

@@ -9,6 +9,7 @@ use crate::instrument::Instrument;
 use crate::unit::{Amount, Lots, Money, Nanos, Price, Rate, Ticks};
 use arrayvec::ArrayVec;
 
+pub mod funding_aware;
 pub mod perpetual;
 
 /// Most own orders that one instrument can have at once, and most placements in one plan.

@@ -1,6 +1,7 @@
 //! The exchange under scripts of requests and market events.
 
 use super::*;
+use crate::event::PositionSide;
 use crate::event::{DepthUpdate, Level, Trade};
 use crate::sim::account::EntryKind;
 use crate::sim::order::ClientOrderId;

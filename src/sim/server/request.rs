@@ -90,6 +90,7 @@ impl Runner {
                         }
                     }
                     self.counts.rest += 1;
+                    self.counts.signed += u64::from(rest.api_key.is_some() || rest.query.contains("signature="));
                 }
                 (size, request.keep_alive, upgrade)
             }

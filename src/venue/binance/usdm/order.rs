@@ -6,7 +6,7 @@ use super::client_id::Prefix;
 use super::sign::{KeyKind, SIGNATURE_MAX, Signer};
 use crate::event::{ClientId, Command, CommandKind, OrderEvent, OrderSource, PositionSide, Side, TimeInForce};
 use crate::instrument::{Instrument, InstrumentId};
-use crate::unit::Step;
+use crate::unit::{Nanos, Step};
 use arrayvec::{ArrayString, ArrayVec};
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -14,8 +14,6 @@ use std::fmt::Write as _;
 
 /// Room for one request.
 pub const REQUEST_MAX: usize = 1024;
-/// How long a request may be under way before the venue refuses it, ms. Short: a late order is a wrong order.
-pub const RECV_WINDOW_MS: u32 = 5_000;
 
 /// A parameter: its name, its text, and whether JSON writes it without quotes.
 type Param = (&'static str, ArrayString<64>, bool);
@@ -24,6 +22,8 @@ type Param = (&'static str, ArrayString<64>, bool);
 pub struct OrderEncoder {
     prefix: Prefix,
     hedge: bool,
+    /// How long a request may be under way before the venue refuses it: a late order is a wrong order.
+    recv_window: Nanos,
     signer: Signer,
     /// The connection has logged on: requests need neither key nor signature.
     pub logged_on: bool,
@@ -34,9 +34,9 @@ pub struct OrderEncoder {
 impl OrderEncoder {
     /// For one account.
     #[must_use]
-    pub fn new(prefix: Prefix, hedge: bool, signer: Signer) -> Self {
+    pub fn new(prefix: Prefix, hedge: bool, recv_window: Nanos, signer: Signer) -> Self {
         let (params, payload) = (ArrayVec::new(), ArrayString::new());
-        Self { prefix, hedge, signer, logged_on: false, params, payload }
+        Self { prefix, hedge, recv_window, signer, logged_on: false, params, payload }
     }
 
     /// True when the connection should log on first (Ed25519 keys only).
@@ -84,13 +84,14 @@ impl OrderEncoder {
         timestamp_ms: i64,
         out: &'a mut ArrayString<REQUEST_MAX>,
     ) -> &'a str {
+        let recv_window = self.recv_window.as_millis();
         let mut number = |name, value: i64| {
             let mut text = ArrayString::new();
             write!(text, "{value}").expect("an i64 has at most 20 digits");
             self.params.push((name, text, true));
         };
         number("timestamp", timestamp_ms);
-        number("recvWindow", i64::from(RECV_WINDOW_MS));
+        number("recvWindow", recv_window);
         let sign = !self.logged_on;
         if sign {
             let key = ArrayString::from(self.signer.api_key()).unwrap_or_default();
@@ -340,11 +341,11 @@ mod tests {
     use super::super::sign::Credentials;
     use super::*;
     use crate::event::OrderEventKind;
-    use crate::unit::{Lots, Nanos, Ticks};
+    use crate::unit::{Lots, Ticks};
 
     fn encoder() -> OrderEncoder {
         let credentials = Credentials { api_key: "K".into(), secret: "S".into(), kind: KeyKind::Hmac };
-        OrderEncoder::new(Prefix::new("sq").unwrap(), false, Signer::new(&credentials).unwrap())
+        OrderEncoder::new(Prefix::new("sq").unwrap(), false, Nanos::from_secs(5), Signer::new(&credentials).unwrap())
     }
 
     fn command(kind: CommandKind) -> Command {

@@ -1,5 +1,6 @@
 //! Signatures of the venue: HMAC-SHA256 in hex or Ed25519 in base64, over the exact text that is sent. Never shows a secret.
 
+use crate::unit::Nanos;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use ed25519_dalek::Signer as _;
@@ -103,9 +104,10 @@ impl Signer {
 
     /// `query` with timestamp and signature behind it, ready for a URL. The order of the parameters stays as it is.
     #[must_use]
-    pub fn signed_query(&self, query: &str, timestamp_ms: i64, recv_window_ms: u32) -> String {
+    pub fn signed_query(&self, query: &str, timestamp_ms: i64, recv_window: Nanos) -> String {
         let joint = if query.is_empty() { "" } else { "&" };
-        let mut text = format!("{query}{joint}recvWindow={recv_window_ms}&timestamp={timestamp_ms}");
+        let recv_window = recv_window.as_millis();
+        let mut text = format!("{query}{joint}recvWindow={recv_window}&timestamp={timestamp_ms}");
         let mut signature = [0_u8; SIGNATURE_MAX];
         let len = self.sign(text.as_bytes(), &mut signature);
         text.push_str("&signature=");
@@ -134,7 +136,7 @@ mod tests {
     fn hmac_equals_a_known_answer() {
         // printf 'symbol=BTCUSDT&recvWindow=5000&timestamp=1591702613943' | openssl dgst -sha256 -hmac secret
         let signer = Signer::new(&hmac("secret")).unwrap();
-        let query = signer.signed_query("symbol=BTCUSDT", 1_591_702_613_943, 5_000);
+        let query = signer.signed_query("symbol=BTCUSDT", 1_591_702_613_943, Nanos::from_secs(5));
         assert_eq!(
             query,
             concat!(

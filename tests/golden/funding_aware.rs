@@ -1,0 +1,410 @@
+//! Drives `FundingAware` through single updates, prices, settings and wake-ups: the venue's side of FORMAT.md (its replies as the
+//! strategy's inputs, its orders from the plan).
+//!
+//! Left out of the comparison: the half second that simple mode waits between cancel and placement (G12 of the strategy's table).
+//! Values before rounding agree to 1e-9. An order that differs from the recorded one by exactly one tick or one lot is a float
+//! artifact if the exact value before rounding lies within 1e-9 of a rounding boundary; it is listed.
+
+use super::{Outcome, funding_loop};
+use serde_json::Value;
+use spinquote::config::funding_aware::FundingAwareSettings;
+use spinquote::config::load::{self, Strategy as Loaded, Target};
+use spinquote::event::{ClientId, Side, TimeInForce};
+use spinquote::instrument::Instrument;
+use spinquote::maker::strategy::funding_aware::{FundingAware, Holding, Inputs, Resting};
+use spinquote::maker::strategy::{FundingView, Plan};
+use spinquote::unit::{Amount, Money, Nanos, Price, Rate, decimal_text};
+
+/// What the cases of this strategy are called.
+pub const KINDS: &[&str] = &["config", "skewed_mid", "update_quotes", "volatility", "ws_trigger", "loop"];
+
+pub fn run(case: &Value) -> Outcome {
+    let expected = if case["intended"].is_object() { &case["intended"] } else { &case["original"] };
+    let result = match case["kind"].as_str() {
+        Some("config") => config(case, expected).map(|()| None),
+        Some("ws_trigger") => funding_loop::wake_ups(case, expected).map(|()| None),
+        Some(kind) => match (settings(&case["config"]), expected["config_error"].is_object()) {
+            (Err(_), true) => Ok(None),
+            (Ok(_), true) => Err("the settings are accepted".to_owned()),
+            (Err(problems), false) => Err(format!("the settings are refused: {problems}")),
+            (Ok(settings), false) => match kind {
+                "skewed_mid" => skewed_mid(case, expected, settings).map(|()| None),
+                "update_quotes" => update(case, expected, settings),
+                "volatility" => funding_loop::volatility(expected, settings).map(|()| None),
+                "loop" => funding_loop::run(case, expected, settings),
+                other => Err(format!("unknown kind {other}")),
+            },
+        },
+        None => Err("no kind".to_owned()),
+    };
+    match result {
+        Ok(None) => Outcome::Equal(Vec::new()),
+        Ok(Some(artifact)) => Outcome::Artifact(artifact),
+        Err(what) => Outcome::Different(what),
+    }
+}
+
+/// Numbers stand as text or as JSON numbers.
+pub fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// A decimal, also with an exponent, with 18 places; finer digits are cut. `None` for what is no number.
+pub fn atto(value: &Value) -> Option<i128> {
+    let text = text(value);
+    let (front, exponent) = text.split_once(['e', 'E']).unwrap_or((&text, "0"));
+    let negative = front.starts_with('-');
+    let (whole, fraction) =
+        front.trim_start_matches('-').split_once('.').unwrap_or((front.trim_start_matches('-'), ""));
+    let digits: i128 = format!("{whole}{fraction}").parse().ok()?;
+    let shift = 18 + exponent.parse::<i32>().ok()? - i32::try_from(fraction.len()).ok()?;
+    let scale = 10_i128.checked_pow(shift.unsigned_abs())?;
+    let value = if shift < 0 { digits / scale } else { digits.checked_mul(scale)? };
+    Some(if negative { -value } else { value })
+}
+
+/// Seconds to nanoseconds; the recorded times are doubles, so a microsecond is as fine as they are.
+pub fn nanos(seconds: &Value) -> Nanos {
+    let micros = (text(seconds).parse::<f64>().expect("a time") * 1e6).round();
+    Nanos::from_micros(micros as i64)
+}
+
+fn settings(config: &Value) -> Result<FundingAwareSettings, String> {
+    match load::strategy_text("config.json", &config.to_string(), Target::Demo) {
+        Ok(loaded) => match loaded.settings {
+            Loaded::FundingAware(settings) => Ok(settings),
+            _ => Err("another strategy".to_owned()),
+        },
+        Err(problems) => Err(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
+    }
+}
+
+fn config(case: &Value, expected: &Value) -> Result<(), String> {
+    let s = match (settings(&case["config"]), expected["ok"] == true) {
+        (Ok(settings), true) => settings,
+        (Ok(_), false) => return Err(format!("accepted, but: {}", expected["message"])),
+        (Err(problems), true) => return Err(problems),
+        (Err(problems), false) => {
+            // "in intended refusals the message names the section or field"
+            let message = text(&expected["message"]);
+            let named = message
+                .split_whitespace()
+                .filter(|word| word.contains('_') || word.contains('.'))
+                .all(|word| problems.contains(word.trim_end_matches([':', ','])));
+            return if case["intended"].is_null() || named { Ok(()) } else { Err(problems) };
+        }
+    };
+    let money = |value: Money| value.0;
+    let rate = |value: Rate, places: u32| i128::from(value.0) * 10_i128.pow(6 + places);
+    let count = |value: u32| i128::from(value) * 10_i128.pow(18);
+    for (name, ours) in [
+        ("BASE_ORDER_SIZE", money(s.base_order_usd)),
+        ("BASE_SPREAD_BPS", rate(s.base_spread, 4)),
+        ("EMERGENCY_STOP_LOSS_PCT", rate(s.emergency_stop_loss, 2)),
+        ("FALLBACK_CHECK_SECONDS", i128::from(s.fallback_check.0) * 10_i128.pow(9)),
+        ("FUNDING_SKEW_MULTIPLIER", rate(s.funding_multiplier, 0)),
+        ("INVENTORY_SKEW_BPS_PER_1K", rate(s.skew_per_1k, 4)),
+        ("INVENTORY_SKEW_THRESHOLD_USD", money(s.skew_threshold_usd)),
+        ("LEVERAGE", count(s.leverage)),
+        ("MAX_FUNDING_RATE_PCT_8H", rate(s.max_funding_8h, 2)),
+        ("MAX_POSITION_USD", money(s.max_position_usd)),
+        ("MAX_QUOTE_COUNT", count(s.max_quote_count)),
+        ("MAX_SKEW_BPS", rate(s.max_skew, 4)),
+        ("MAX_SPREAD_BPS", rate(s.max_spread.expect("settled"), 4)),
+        ("MIN_MARGIN_RATIO_PCT", rate(s.min_margin_ratio, 2)),
+        ("MIN_ORDER_SIZE", s.min_order_size.0),
+        ("MIN_SPREAD_BPS", rate(s.min_spread.expect("settled"), 4)),
+        ("PRICE_DECIMALS", count(s.price_decimals.into())),
+        ("PROFIT_TAKE_AGGRESSION_BPS", rate(s.profit_aggression, 4)),
+        ("PROFIT_TAKE_THRESHOLD_USD", money(s.profit_threshold_usd)),
+        ("SIZE_DECIMALS", count(s.size_decimals.into())),
+        ("SIZE_INCREMENT", s.size_increment.0),
+        ("TARGET_POSITION_USD", money(s.target_position_usd)),
+        ("UPDATE_THRESHOLD_BPS", rate(s.update_threshold, 4)),
+    ] {
+        let theirs = &expected["values"][name];
+        if !theirs.is_null() && atto(theirs) != Some(ours) {
+            return Err(format!("{name} is {}, expected {theirs}", decimal_text(ours, 18)));
+        }
+    }
+    for (name, ours) in [
+        ("IS_SUBACCOUNT", Value::from(s.is_subaccount)),
+        ("SMART_ORDER_MGMT_ENABLED", Value::from(s.smart_order_mgmt)),
+        ("SUBACCOUNT_ADDRESS", s.subaccount_address.map_or(Value::Null, Value::from)),
+    ] {
+        if expected["values"].get(name).is_some_and(|theirs| *theirs != ours) {
+            return Err(format!("{name} is {ours}, expected {}", expected["values"][name]));
+        }
+    }
+    Ok(())
+}
+
+fn skewed_mid(case: &Value, expected: &Value, settings: FundingAwareSettings) -> Result<(), String> {
+    let input = |name: &str| atto(&case["input"][name]).expect("a number");
+    let funding = per_8h(input("funding_rate"));
+    let strategy = FundingAware::new(settings);
+    let found = strategy.skewed_mid(Price(input("mark_price")), Money(input("position_usd")), &funding);
+    let (mid, _) = found.ok_or("no figure")?;
+    near("skewed_mid", mid.0, &expected["skewed_mid"])
+}
+
+/// Percent per 8 hours as funding terms.
+fn per_8h(percent: i128) -> FundingView {
+    FundingView {
+        rate: Rate(i64::try_from(percent / 10_i128.pow(8)).expect("a rate")),
+        next: Nanos::ZERO,
+        interval_hours: 8,
+    }
+}
+
+/// Equal to 1e-9, of the value where that is above one.
+pub fn near(name: &str, ours: i128, theirs: &Value) -> Result<(), String> {
+    if theirs.is_null() {
+        return Ok(());
+    }
+    let value = atto(theirs).ok_or_else(|| format!("{name}: {theirs} is no number"))?;
+    let allowed = 10_i128.pow(9).max(value.abs() / 10_i128.pow(9));
+    if (ours - value).abs() <= allowed {
+        Ok(())
+    } else {
+        Err(format!("{name} is {}, expected {theirs}", decimal_text(ours, 18)))
+    }
+}
+
+/// What the venue replied, as the strategy's inputs.
+pub struct Venue {
+    pub instrument: Instrument,
+    pub orders: Option<Vec<Resting>>,
+    mid: Option<Price>,
+    touch: Option<[Price; 2]>,
+    position: Option<Holding>,
+    account_value: Money,
+    margin_used: Money,
+}
+
+impl Venue {
+    pub fn new(replies: &Value, settings: &FundingAwareSettings) -> Self {
+        let decimals = |places: u8| decimal_text(1, places.into());
+        let rule = |name: &str, places: u8| {
+            replies["venue_rules"][name].as_str().map_or_else(|| decimals(places), str::to_owned)
+        };
+        let (tick, lot) = (rule("price_tick", settings.price_decimals), rule("size_step", settings.size_decimals));
+        let failed =
+            |name: &str| replies["api_failures"].as_array().is_some_and(|list| list.iter().any(|one| one == name));
+        let streamed = &replies["ws_book"];
+        let touch =
+            streamed.is_object().then(|| ["best_bid", "best_ask"].map(|name| Price(atto(&streamed[name]).unwrap())));
+        let polled = || {
+            let [bid, ask] = [0, 1].map(|side| atto(&replies["rest_l2"]["levels"][side][0]["px"]));
+            Some(Price((bid? + ask?) / 2)).filter(|_| !failed("l2"))
+        };
+        let state = &replies["user_state"];
+        let held = state["assetPositions"].as_array().into_iter().flatten().map(|entry| &entry["position"]);
+        let held = held.into_iter().find(|position| bare(&position["coin"]) == bare(&settings.market.as_str().into()));
+        let position = held.map_or_else(Holding::default, |position| {
+            let size = atto(&position["szi"]).expect("a size");
+            Holding {
+                size: Amount(size),
+                usd: Money(atto(&position["positionValue"]).expect("a value").abs() * size.signum()),
+                unrealized: Money(atto(&position["unrealizedPnl"]).expect("a profit")),
+            }
+        });
+        let cross = &state["crossMarginSummary"];
+        let summary =
+            if cross.as_object().is_some_and(|map| !map.is_empty()) { cross } else { &state["marginSummary"] };
+        let mut account_value = atto(&summary["accountValue"]).unwrap_or(0);
+        if account_value == 0 {
+            let history = &replies["portfolio"][0][1]["accountValueHistory"];
+            account_value = history.as_array().and_then(|list| atto(&list.last()?[1])).unwrap_or(0);
+        }
+        let orders = replies["open_orders"].as_array().into_iter().flatten();
+        let orders = orders.filter(|order| bare(&order["coin"]) == bare(&settings.market.as_str().into()));
+        let orders = orders.map(|order| Resting {
+            id: ClientId { run: 1, seq: order["oid"].as_u64().expect("an order id") as u32 },
+            side: if order["side"] == "B" { Side::Buy } else { Side::Sell },
+            price: Price(atto(&order["limitPx"]).expect("a price")),
+            rest: Amount(atto(&order["sz"]).expect("a size")),
+        });
+        let known = !failed("user_state");
+        Self {
+            instrument: Instrument::synthetic("COINUSDT", &tick, &lot),
+            orders: (!failed("open_orders")).then(|| orders.collect()),
+            mid: if streamed.is_object() { atto(&streamed["mid"]).map(Price) } else { polled() },
+            touch,
+            position: known.then_some(position),
+            account_value: Money(if known { account_value } else { 0 }),
+            margin_used: Money(if known { atto(&summary["totalMarginUsed"]).unwrap_or(0) } else { 0 }),
+        }
+    }
+
+    pub fn inputs(&self, now: Nanos, info: &Info) -> Inputs<'_> {
+        Inputs {
+            now,
+            instrument: &self.instrument,
+            mid: self.mid,
+            touch: self.touch,
+            mark: info.mark,
+            position: self.position,
+            account_value: self.account_value,
+            margin_used: self.margin_used,
+            funding: info.funding,
+            widen: Rate::ONE,
+        }
+    }
+}
+
+/// The venue's market info.
+#[derive(Clone, Copy, Default)]
+pub struct Info {
+    mark: Option<Price>,
+    funding: FundingView,
+}
+
+impl Info {
+    /// The first entry of the market's name; `None` where the call failed.
+    pub fn of(replies: &Value, market: &str) -> Option<Self> {
+        if replies["api_failures"].as_array().is_some_and(|list| list.iter().any(|one| one == "meta")) {
+            return None;
+        }
+        let universe = replies["meta_universe"].as_array()?;
+        let own = universe.iter().find(|entry| bare(&entry["name"]) == bare(&market.into()))?;
+        Some(Self { mark: atto(&own["markPx"]).map(Price), funding: per_8h(atto(&own["funding"]).unwrap_or(0)) })
+    }
+}
+
+/// A market's name without its builder venue.
+fn bare(name: &Value) -> String {
+    text(name).rsplit(':').next().unwrap_or_default().to_owned()
+}
+
+/// The calls of a plan, in the words that [`recorded`] uses.
+pub fn calls(plan: &Plan, instrument: &Instrument) -> Vec<String> {
+    let cancels = plan.cancel.iter().map(|(id, _)| format!("cancel {}", id.seq));
+    let orders = plan.place.iter().map(|(quote, _)| {
+        let side = if quote.side == Side::Buy { "buy" } else { "sell" };
+        let size = decimal_text(i128::from(quote.qty.0) * instrument.lot.atto(), 18);
+        let price = decimal_text(instrument.price(quote.price).0, 18);
+        let terms = if quote.tif == TimeInForce::Ioc { "Ioc" } else { "Alo" };
+        format!("{side} {size} at {price} {terms}{}", if quote.reduce_only { " reduce-only" } else { "" })
+    });
+    cancels.chain(orders).collect()
+}
+
+/// A recorded call as text; `None` for waiting.
+pub fn recorded(call: &Value) -> Option<String> {
+    match call["fn"].as_str() {
+        Some("cancel") => Some(format!("cancel {}", call["oid"])),
+        Some("order") => {
+            let side = if call["is_buy"] == true { "buy" } else { "sell" };
+            let number = |name: &str| decimal_text(atto(&call[name]).expect("a number"), 18);
+            let reduce = if call["reduce_only"] == true { " reduce-only" } else { "" };
+            Some(format!("{side} {} at {} {}{reduce}", number("sz"), number("px"), text(&call["tif"])))
+        }
+        _ => None,
+    }
+}
+
+fn update(case: &Value, expected: &Value, settings: FundingAwareSettings) -> Result<Option<String>, String> {
+    let input = &case["input"];
+    let venue = Venue::new(input, &settings);
+    let info = Info::of(input, &settings.market).unwrap_or_default();
+    let mut strategy = FundingAware::new(settings).unguarded();
+    let mut plan = Plan::default();
+    if input["emergency_stop"] == true {
+        // Latched in an earlier update.
+        let loss = Holding { unrealized: Money(-(10_i128.pow(30))), ..Holding::default() };
+        let earlier = Inputs {
+            position: Some(loss),
+            account_value: Money(1),
+            mid: Some(Price(10_i128.pow(18))),
+            ..venue.inputs(Nanos::ZERO, &info)
+        };
+        strategy.update(&earlier, Some(&[]), &mut plan);
+        assert!(plan.cancel.is_empty() && plan.place.is_empty());
+    }
+    strategy.update(&venue.inputs(nanos(&input["now"]), &info), venue.orders.as_deref(), &mut plan);
+    let derived = &expected["derived"];
+    if let Some(targets) = strategy.targets() {
+        near("skewed_mid", targets.skewed_mid.0, &derived["skewed_mid"])?;
+        near("mark_price", targets.mark.0, &derived["mark_price"])?;
+        near("bid_spread_half", targets.half[0].0 * 10_000, &derived["bid_spread_half"])?;
+        near("ask_spread_half", targets.half[1].0 * 10_000, &derived["ask_spread_half"])?;
+        if derived["mark_price"].is_string() && targets.venue_mark != (expected["mark_source"] == "venue") {
+            return Err("the mark price is of another source".to_owned());
+        }
+    }
+    let killed = strategy.halt() == Some(spinquote::maker::strategy::funding_aware::Halt::Killed);
+    if expected["state_after"]["emergency_stop"] != killed {
+        return Err(format!("the kill switch is {killed}"));
+    }
+    let theirs: Vec<String> = expected["calls"].as_array().into_iter().flatten().filter_map(recorded).collect();
+    compare(&theirs, &calls(&plan, &venue.instrument), &strategy, &venue, plan.reference)
+}
+
+/// Equal, equal but for rounding (with its place), or different. `mark` is what the orders were priced around.
+pub fn compare(
+    theirs: &[String],
+    ours: &[String],
+    strategy: &FundingAware,
+    venue: &Venue,
+    mark: Price,
+) -> Result<Option<String>, String> {
+    if theirs == ours {
+        return Ok(None);
+    }
+    let what = format!("expected {theirs:?}, came {ours:?}");
+    let exact = Exact::of(strategy, venue, mark);
+    let same = theirs.len() == ours.len()
+        && theirs.iter().zip(ours).all(|(theirs, ours)| theirs == ours || exact.lies_between(theirs, ours, venue));
+    if same { Ok(Some(what)) } else { Err(what) }
+}
+
+/// Every value before rounding that a price or a size of an update can come from.
+struct Exact {
+    prices: Vec<f64>,
+    sizes: Vec<f64>,
+}
+
+impl Exact {
+    fn of(strategy: &FundingAware, venue: &Venue, mark: Price) -> Self {
+        let real = |atto: i128| atto as f64 / 1e18;
+        let s = strategy.settings();
+        let mark = real(mark.0);
+        let half = s.base_spread.0 as f64 / 2e12;
+        let (mut prices, mut sizes) =
+            (vec![mark * 0.95, mark * 1.05, mark * (1.0 - half), mark * (1.0 + half)], vec![]);
+        if let Some(targets) = strategy.targets() {
+            let skewed = real(targets.skewed_mid.0);
+            prices.extend([skewed * (1.0 - real(targets.half[0].0)), skewed * (1.0 + real(targets.half[1].0))]);
+        }
+        let held = real(venue.position.map_or(0, |position| position.usd.0.abs()));
+        let leverage = f64::from(s.leverage);
+        let free = real(venue.account_value.0) - held / leverage;
+        sizes.extend([
+            real(s.base_order_usd.0),
+            held - real(s.max_position_usd.0) + 50.0,
+            held / 2.0,
+            free * 0.8 * leverage,
+        ]);
+        Self { prices, sizes: sizes.iter().map(|usd| usd / mark).collect() }
+    }
+
+    /// The two orders are one tick or one lot apart, and an exact value lies on the boundary between them.
+    fn lies_between(&self, theirs: &str, ours: &str, venue: &Venue) -> bool {
+        let words = |order: &str| order.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let (theirs, ours) = (words(theirs), words(ours));
+        if theirs.len() < 5 || theirs[0] != ours[0] || theirs[4..] != ours[4..] {
+            return false;
+        }
+        let number = |text: &String| atto(&Value::from(text.as_str())).expect("a number");
+        let fits = |at: usize, step: i128, exact: &[f64]| {
+            let (theirs, ours) = (number(&theirs[at]), number(&ours[at]));
+            let boundary = (theirs + ours) as f64 / 2e18;
+            theirs == ours
+                || ((theirs - ours).abs() == step
+                    && exact.iter().any(|exact| (exact - boundary).abs() < 1e-9 * boundary))
+        };
+        let (tick, lot) = (venue.instrument.tick.atto(), venue.instrument.lot.atto());
+        fits(1, lot, &self.sizes) && fits(3, tick, &self.prices)
+    }
+}

@@ -1,0 +1,320 @@
+//! A whole run in this process: the pretend venue on a free loopback port, the engine's threads against it, both looked at from
+//! outside — the engine through its counters page, the venue through its own books.
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use spinquote::config::engine::{EngineSettings, Wait};
+use spinquote::engine::clock::wall;
+use spinquote::engine::wiring::{self, Ended, Launch, Running};
+use spinquote::event::PositionSide;
+use spinquote::instrument::{Instrument, InstrumentId};
+use spinquote::journal::End;
+use spinquote::journal::counters::CounterReader;
+use spinquote::journal::histogram::HistogramReader;
+use spinquote::maker::Status;
+use spinquote::maker::recipe::{StrategyKind, StrategyText};
+use spinquote::replay::{self, Outcome};
+use spinquote::sim::capture::CaptureMarket;
+use spinquote::sim::fault::FaultScript;
+use spinquote::sim::market::{MarketSource, Schedule, SyntheticMarket};
+use spinquote::sim::order::{AccountId, Order};
+use spinquote::sim::server::{AccountConfig, Server, ServerConfig, ServerCounts};
+use spinquote::unit::{Lots, Money, Ticks};
+use spinquote::venue::binance::usdm::sign::{Credentials, KeyKind};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+pub const KEY: &str = "test-key";
+pub const SECRET: &str = "test-secret";
+const ACCOUNT: AccountId = AccountId(0);
+const CONTRACT: InstrumentId = InstrumentId(0);
+
+/// The synthetic market of one contract.
+pub fn synthetic(seed: u64) -> Box<dyn MarketSource + Send> {
+    let mut terms = Instrument::synthetic("BTCUSDT", "0.1", "0.001");
+    terms.price_places = 2;
+    Box::new(SyntheticMarket::new(terms, seed, wall(), Schedule::calm()))
+}
+
+/// A recording, or `None` with one line that says where it was looked for.
+pub fn recording(name: &str) -> Option<PathBuf> {
+    let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
+    let path = std::env::var_os("SPINQUOTE_DATA").map_or_else(beside, PathBuf::from).join("binance_usdm").join(name);
+    if path.is_file() {
+        return Some(path);
+    }
+    eprintln!(
+        "no recording at {} (SPINQUOTE_DATA names the folder): the synthetic market is played instead",
+        path.display()
+    );
+    None
+}
+
+/// A market that plays a recording, the synthetic one where it is missing.
+pub fn recorded(name: &str) -> Box<dyn MarketSource + Send> {
+    match recording(name) {
+        Some(path) => Box::new(CaptureMarket::open(&path, None).expect("a recording that can be played")),
+        None => synthetic(11),
+    }
+}
+
+/// What to run.
+pub struct Plan {
+    pub market: Box<dyn MarketSource + Send>,
+    /// As `spinquote sim --fault`; times count from the start of the venue.
+    pub faults: &'static str,
+    pub seed: u64,
+    /// Lines behind the strategy's own; a key given here replaces the default one.
+    pub strategy: Vec<(&'static str, &'static str)>,
+    pub server: fn(&mut ServerConfig),
+    pub engine: fn(&mut EngineSettings),
+}
+
+impl Plan {
+    pub fn on(market: Box<dyn MarketSource + Send>) -> Self {
+        Self { market, faults: "", seed: 1, strategy: Vec::new(), server: |_| {}, engine: |_| {} }
+    }
+}
+
+/// Four levels a side close to the touch, requoted five times a second: a hundred messages and some fills in ten seconds.
+pub fn near_touch(terms: &Instrument, bid: Ticks, changes: &[(&str, &str)]) -> String {
+    let lot_worth = terms.notional(bid, Lots(1)).0.max(1);
+    let lots = i64::try_from(250 * 10_i128.pow(18) / lot_worth + 1).unwrap();
+    let market = format!("{}-{}", terms.base, terms.quote);
+    let amount = terms.lot.text(lots).to_string();
+    let mut lines = vec![
+        ("strategy", "perpetual_market_making"),
+        ("derivative", "binance_perpetual"),
+        ("market", &market),
+        ("leverage", "10"),
+        ("position_mode", "One-way"),
+        ("bid_spread", "0.001"),
+        ("ask_spread", "0.001"),
+        ("order_levels", "4"),
+        ("order_level_spread", "0.001"),
+        ("order_amount", &amount),
+        ("order_refresh_time", "0.2"),
+        ("filled_order_delay", "0.2"),
+        ("long_profit_taking_spread", "0.001"),
+        ("short_profit_taking_spread", "0.001"),
+        ("stop_loss_spread", "0.006"),
+        ("time_between_stop_loss_orders", "1"),
+        ("stop_loss_slippage_buffer", "0.05"),
+    ];
+    for (key, value) in changes {
+        lines.retain(|(name, _)| name != key);
+        lines.push((key, value));
+    }
+    lines.iter().map(|(key, value)| format!("{key}: {value}\n")).collect()
+}
+
+/// A run under way.
+pub struct Session {
+    pub server: Server,
+    pub started: Instant,
+    pub terms: Instrument,
+    pub dir: TempDir,
+    running: Running,
+    page: CounterReader,
+}
+
+impl Session {
+    pub fn start(plan: Plan) -> Self {
+        let Plan { market, faults, seed, strategy, server: shape, engine } = plan;
+        let terms = market.instrument().clone();
+        let bid = market.book().best(spinquote::event::Side::Buy).map_or(Ticks(1), |level| level.price);
+        let text = near_touch(&terms, bid, &strategy);
+        let mut config = ServerConfig::new(vec![market], vec![AccountConfig::new(KEY, SECRET)]);
+        config.faults = FaultScript::parse(faults).expect("a fault script");
+        config.seed = seed;
+        shape(&mut config);
+        let server = Server::start(config).expect("the venue starts");
+        Self::attach(server, terms, text, engine)
+    }
+
+    /// The engine against a venue that already runs.
+    pub fn attach(server: Server, terms: Instrument, text: String, engine: fn(&mut EngineSettings)) -> Self {
+        let mut settings = EngineSettings::demo();
+        settings.venue.rest_url = server.rest_url();
+        settings.venue.public_ws_url = format!("{}/public", server.ws_url());
+        settings.venue.market_ws_url = format!("{}/market", server.ws_url());
+        settings.venue.private_ws_url = format!("{}/private", server.ws_url());
+        settings.venue.order_ws_url = format!("{}/ws-fapi/v1", server.ws_url());
+        // Several runs share few cores here.
+        settings.threads.wait = Wait::Park;
+        engine(&mut settings);
+        let dir = tempfile::tempdir().unwrap();
+        let started = Instant::now();
+        let running = wiring::start(
+            Launch {
+                settings,
+                credentials: Credentials { api_key: KEY.into(), secret: SECRET.into(), kind: KeyKind::Hmac },
+                ca_pem: server.cert_pem().map(|pem| pem.as_bytes().to_vec()),
+                symbol: terms.symbol.to_string(),
+                strategy: StrategyText {
+                    kind: StrategyKind::PerpetualMarketMaking,
+                    file: "near_touch.yml".to_owned(),
+                    text,
+                },
+                leverage: 10,
+                hedge: false,
+                run_dir: dir.path().join("run"),
+                description: serde_json::json!({}),
+            },
+            |_| {},
+        )
+        .unwrap_or_else(|error| panic!("the run starts: {error:#}"));
+        let page = CounterReader::open(&running.run_dir.counters()).unwrap();
+        Self { server, started, terms, dir, running, page }
+    }
+
+    /// A word of the counters page.
+    pub fn count(&self, name: &str) -> i64 {
+        self.page.named(name).unwrap_or_else(|| panic!("no counter {name}"))
+    }
+
+    /// A word of the contract.
+    pub fn of(&self, name: &str) -> i64 {
+        self.count(&format!("{}/{name}", self.terms.symbol))
+    }
+
+    /// Both sides rest, as the engine sees it.
+    pub fn quotes(&self) -> bool {
+        self.of("own_bid") != 0 && self.of("own_ask") != 0
+    }
+
+    /// The largest value of a latency stage, nanoseconds.
+    pub fn stage_max(&self, name: &str) -> u64 {
+        let histograms = HistogramReader::open(&self.running.run_dir.histograms()).unwrap();
+        histograms.stage(name).map_or(0, |stage| stage.max)
+    }
+
+    pub fn fills(&self) -> i64 {
+        self.of("fills.buy") + self.of("fills.sell")
+    }
+
+    /// Waits until `wanted`, at most `within`.
+    #[track_caller]
+    pub fn until(&self, what: &str, within: Duration, mut wanted: impl FnMut(&Self) -> bool) {
+        let begun = Instant::now();
+        while !wanted(self) {
+            assert!(!self.running.is_over(), "the engine ended while waiting for: {what}");
+            assert!(begun.elapsed() < within, "not within {within:?}: {what}; {}", self.describe());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Sleeps until `at` after the engine's start.
+    pub fn run_until(&self, at: Duration) {
+        std::thread::sleep(at.saturating_sub(self.started.elapsed()));
+    }
+
+    /// Orders open at the venue, whoever placed them.
+    pub fn venue_orders(&self) -> Vec<Order> {
+        self.server.open_orders(ACCOUNT)
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.running.is_over()
+    }
+
+    /// The state in one line, for a failure's message.
+    pub fn describe(&self) -> String {
+        let words = self.page.words().iter().map(|word| (word, self.page.value(word))).filter(|(_, value)| *value != 0);
+        let words: Vec<String> = words.map(|(word, value)| format!("{}={value}", word.name)).collect();
+        format!(
+            "at {:?}, venue {:?}, {} open there: {}",
+            self.started.elapsed(),
+            self.server.counts(),
+            self.venue_orders().len(),
+            words.join(" ")
+        )
+    }
+
+    /// Ends the run in order and gathers what both sides say of it.
+    pub fn stop(self) -> Finished {
+        let describe = self.describe();
+        let Self { server, terms, dir, running, page, .. } = self;
+        let run_dir = running.run_dir.path().to_path_buf();
+        running.stop();
+        let ended = running.join().expect("no thread panicked");
+        let word = |name: &str| page.named(name).unwrap_or(0);
+        let (allocations, page_faults) = (word("engine.allocations"), word("engine.page_faults"));
+        let protocol_errors = word("engine.protocol_errors") + word("engine.decode_errors");
+        let sent = word("sender.orders_new") + word("sender.orders_amend") + word("sender.orders_cancel");
+        server.stop();
+        let replayed = replay::replay(&run_dir, |_| {}).expect("the run can be read");
+        let open = server.open_orders(ACCOUNT);
+        let position = server.position(ACCOUNT, CONTRACT, PositionSide::Net);
+        let mid = ended.engine.statuses[0].mid;
+        let contract = terms.clone();
+        let profit = server.with(move |exchange, _| {
+            let account = exchange.account(ACCOUNT);
+            account.ledger().profit() + account.position(CONTRACT, PositionSide::Net).unrealized(&contract, mid)
+        });
+        Finished {
+            counts: server.counts(),
+            venue_error: server.error(),
+            status: ended.engine.statuses[0],
+            ended,
+            open,
+            position,
+            profit,
+            allocations,
+            page_faults,
+            protocol_errors,
+            sent,
+            replayed,
+            describe,
+            dir,
+        }
+    }
+}
+
+/// What a run came to, on both sides.
+pub struct Finished {
+    pub ended: Ended,
+    pub status: Status,
+    pub counts: ServerCounts,
+    pub venue_error: Option<String>,
+    /// Orders open at the venue after the end.
+    pub open: Vec<Order>,
+    /// The venue's position.
+    pub position: Lots,
+    /// What the venue booked (trades, fees, funding), and the open position at the maker's last mid.
+    pub profit: Money,
+    pub allocations: i64,
+    pub page_faults: i64,
+    pub protocol_errors: i64,
+    /// New orders, amends and cancels that left.
+    pub sent: i64,
+    pub replayed: Outcome,
+    pub describe: String,
+    pub dir: TempDir,
+}
+
+impl Finished {
+    /// What holds at the end of every run, whatever went wrong in it.
+    #[track_caller]
+    pub fn is_whole(&self) {
+        let state = &self.describe;
+        assert_eq!(self.venue_error, None);
+        assert!(self.ended.engine.fault.is_none(), "{:?}; {state}", self.ended.engine.fault);
+        assert!(self.ended.engine.quiet, "something of ours was in doubt at the end; {state}");
+        assert_eq!(self.ended.problems, Vec::<String>::new(), "{state}");
+        assert_eq!(self.ended.open_orders, Some(0), "{state}");
+        assert_eq!(self.open, [], "open at the venue; {state}");
+        assert_eq!(self.status.position, self.position, "the venue's position is another; {state}");
+        assert_eq!(self.ended.position, Some(self.position), "{state}");
+        assert!(matches!(self.replayed.end, End::Clean), "{:?}", self.replayed.end);
+        assert_eq!(self.replayed.first_difference, None, "{state}");
+        assert!(self.replayed.identical);
+        assert_eq!(self.protocol_errors, 0, "{state}");
+    }
+
+    /// The P&L is the venue's ledger, to the last of eighteen decimals.
+    #[track_caller]
+    pub fn earned_what_the_venue_booked(&self) {
+        assert_eq!(self.status.pnl.total(), self.profit, "{:?}; {}", self.status.pnl, self.describe);
+    }
+}
