@@ -45,8 +45,7 @@ fn whole_recording(name: &str, speed: u32) {
             16 => |config| config.speed = 16,
             _ => |config| config.speed = 24,
         },
-        // The store to a page of a file that the kernel is writing back faults; this is the setting against it.
-        engine: |settings| settings.journal.live_dir = Some("/dev/shm".into()),
+        in_memory: true,
         ..Plan::on(market)
     });
     session.until("quotes on both sides", Duration::from_secs(2), Session::quotes);

@@ -80,6 +80,7 @@ pub struct Running {
     rest_orders: JoinHandle<()>,
     housekeeper: JoinHandle<(Caller, Segments)>,
     dead_man: bool,
+    live_dir: Option<PathBuf>,
 }
 
 /// How a run ended.
@@ -264,7 +265,8 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
     })?;
     notices.extend(pinned_out.iter().take(2).filter_map(Result::err));
     let dead_man = settings.orders.dead_man.is_some();
-    Ok(Running { run_dir, instruments, notices, stop, prefix, engine, sender, rest_orders, housekeeper, dead_man })
+    let live_dir = live_dir(settings, &run_dir);
+    Ok(Running { run_dir, instruments, notices, stop, prefix, engine, sender, rest_orders, housekeeper, dead_man, live_dir })
 }
 
 impl Running {
@@ -316,8 +318,10 @@ impl Running {
                 problems.push(format!("the dead-man switch is still armed: {error}"));
             }
         }
-        if let Err(error) = segments.finish() {
-            problems.push(format!("journal: {error}"));
+        match segments.finish() {
+            Err(error) => problems.push(format!("journal: {error}")),
+            // Empty now; what is not empty stays.
+            Ok(()) => drop(self.live_dir.map(std::fs::remove_dir)),
         }
         drop(self.rest_orders);
         sender.map_err(|_| anyhow::anyhow!("the I/O thread panicked"))?;
@@ -454,10 +458,16 @@ fn host() -> serde_json::Value {
     })
 }
 
+/// The folder of this run's live segments: runs share `journal.live_dir`, and a killed one leaves its segments there.
+fn live_dir(settings: &EngineSettings, run_dir: &RunDir) -> Option<PathBuf> {
+    let name = run_dir.path().file_name()?.to_string_lossy();
+    settings.journal.live_dir.as_ref().map(|dir| dir.join(format!("spinquote-{name}-{}", std::process::id())))
+}
+
 fn journal_settings(settings: &EngineSettings, run_dir: &RunDir, run: u32) -> JournalSettings {
     let journal = &settings.journal;
     JournalSettings {
-        live_dir: journal.live_dir.clone(),
+        live_dir: live_dir(settings, run_dir),
         segment_bytes: usize::try_from(journal.segment_bytes).unwrap_or(usize::MAX),
         bytes_max: journal.bytes_max,
         retention: match journal.keep {

@@ -25,7 +25,7 @@ use spinquote::venue::binance::usdm::client_id::Prefix;
 use spinquote::venue::binance::usdm::rest;
 use spinquote::venue::binance::usdm::sign::{Credentials, KeyKind, Signer};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::{Duration, Instant};
@@ -77,11 +77,14 @@ pub struct Plan {
     /// Done at the venue before the engine comes.
     pub before: Option<Box<dyn FnOnce(&Venue)>>,
     pub engine: fn(&mut EngineSettings),
+    /// The run directory lies in memory: on a disk the kernel write-protects pages while it writes them back, and the next store
+    /// to one is a page fault.
+    pub in_memory: bool,
 }
 
 impl Plan {
     pub fn on(market: Box<dyn MarketSource + Send>) -> Self {
-        Self { market, faults: "", seed: 1, strategy: Vec::new(), server: |_| {}, before: None, engine: |_| {} }
+        Self { market, faults: "", seed: 1, strategy: Vec::new(), server: |_| {}, before: None, engine: |_| {}, in_memory: false }
     }
 }
 
@@ -165,7 +168,7 @@ pub struct Session {
 
 impl Session {
     pub fn start(plan: Plan) -> Self {
-        let Plan { market, faults, seed, strategy, server: shape, before, engine } = plan;
+        let Plan { market, faults, seed, strategy, server: shape, before, engine, in_memory } = plan;
         let terms = market.instrument().clone();
         let bid = market.book().best(spinquote::event::Side::Buy).map_or(Ticks(1), |level| level.price);
         let text = near_touch(&terms, bid, &strategy);
@@ -177,11 +180,23 @@ impl Session {
         if let Some(before) = before {
             before(&Venue::at(&server, &terms));
         }
-        Self::attach(server, terms, text, engine)
+        let memory = Path::new("/dev/shm");
+        let dir = if in_memory && memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+        Self::attach_in(dir.unwrap(), server, terms, text, engine)
     }
 
     /// The engine against a venue that already runs.
     pub fn attach(server: Server, terms: Instrument, text: String, engine: fn(&mut EngineSettings)) -> Self {
+        Self::attach_in(tempfile::tempdir().unwrap(), server, terms, text, engine)
+    }
+
+    fn attach_in(
+        dir: TempDir,
+        server: Server,
+        terms: Instrument,
+        text: String,
+        engine: fn(&mut EngineSettings),
+    ) -> Self {
         let mut settings = EngineSettings::demo();
         settings.venue.rest_url = server.rest_url();
         settings.venue.public_ws_url = format!("{}/public", server.ws_url());
@@ -191,7 +206,6 @@ impl Session {
         // Several runs share few cores here.
         settings.threads.wait = Wait::Park;
         engine(&mut settings);
-        let dir = tempfile::tempdir().unwrap();
         let started = Instant::now();
         let running = wiring::start(
             Launch {
@@ -329,7 +343,7 @@ impl Session {
 }
 
 /// Refusals in the journal by purpose and reason (their numbers), for a failure's message. Repetitions within a second are not there.
-fn refusals(run_dir: &std::path::Path) -> BTreeMap<(u8, u8), u64> {
+fn refusals(run_dir: &Path) -> BTreeMap<(u8, u8), u64> {
     let mut counts = BTreeMap::new();
     let mut reader = Reader::open(RunDir::new(run_dir)).unwrap();
     while let Ok(Some(record)) = reader.next() {
