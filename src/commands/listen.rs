@@ -20,7 +20,7 @@ use std::time::Duration;
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// A stream that is silent for so long is given up: depth and mark price of a trading contract come every second.
 const SILENCE_MAX: Nanos = Nanos::from_secs(30);
-/// Pause before a snapshot that failed is asked for again.
+/// Least pause between two requests for a snapshot: each costs 20 of the venue's 2,400 a minute.
 const SNAPSHOT_RETRY: Nanos = Nanos::from_secs(1);
 /// First and longest pause between attempts to connect.
 const RETRY_FIRST: Duration = Duration::from_millis(250);
@@ -93,6 +93,7 @@ pub struct Listener {
     clock: Clock,
     symbol: String,
     snapshot_due: Option<Nanos>,
+    snapshot_asked: Nanos,
     snapshot: Option<Receiver<Result<Vec<u8>, String>>>,
 }
 
@@ -118,13 +119,14 @@ impl Listener {
             clock: clock.clone(),
             symbol: symbol.to_owned(),
             snapshot_due: None,
+            snapshot_asked: Nanos::ZERO,
             snapshot: None,
         })
     }
 
     /// Asks for a depth snapshot; it is heard when it is there, and asked for again while it cannot be had.
     pub fn ask_snapshot(&mut self) {
-        self.snapshot_due = Some(self.clock.now());
+        self.snapshot_due = Some(self.clock.now().max(self.snapshot_asked + SNAPSHOT_RETRY));
     }
 
     /// Waits for at most `wait` and hands over what came, each with its time. An error says what was lost.
@@ -161,11 +163,11 @@ impl Listener {
             self.snapshot = None;
             if let Some(why) = why {
                 super::trade::say(&format!("depth snapshot: {why}; asked for again"));
-                self.snapshot_due = Some(now + SNAPSHOT_RETRY);
+                self.ask_snapshot();
             }
         }
         if self.snapshot_due.is_some_and(|due| now >= due) {
-            self.snapshot_due = None;
+            (self.snapshot_due, self.snapshot_asked) = (None, now);
             let (caller, request, (answer, pending)) = (Arc::clone(&self.caller), rest::depth(&self.symbol), channel());
             let call = move || {
                 let result = match caller.call(&request) {

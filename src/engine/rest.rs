@@ -199,6 +199,10 @@ impl Caller {
 /// What is certain: a connection that was never made carried no request. Everything else may have.
 fn failure(url: &str, error: &ureq::Error) -> RestError {
     let (url, reason) = (url.to_owned(), error.to_string());
+    if reason.contains("invalid peer certificate") {
+        let reason = format!("{reason} (a simulator's certificate is trusted by naming it in venue.ca_file)");
+        return RestError::NotSent { url, reason };
+    }
     match error {
         ureq::Error::HostNotFound
         | ureq::Error::ConnectionFailed

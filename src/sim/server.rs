@@ -175,6 +175,18 @@ pub struct Server {
     thread: Mutex<Running>,
 }
 
+/// See [`Server::waker`].
+#[derive(Clone)]
+pub struct ServerWaker(Arc<mio::Waker>);
+
+impl ServerWaker {
+    /// Something has come.
+    pub fn wake(&self) {
+        // Without it the server looks by itself, a tenth of a second later at most.
+        let _ = self.0.wake();
+    }
+}
+
 enum Running {
     Thread(JoinHandle<Ended>),
     Ended(Box<Ended>),
@@ -280,6 +292,12 @@ impl Server {
         let Running::Ended(end) = &mut *ended else { unreachable!("the thread was joined") };
         let f = f.lock().ok().and_then(|mut f| f.take()).expect("nobody took the question");
         f(&mut end.exchange, run::clock(), end.counts)
+    }
+
+    /// Makes the server look at its markets now; for the feeder of a live one.
+    #[must_use]
+    pub fn waker(&self) -> ServerWaker {
+        ServerWaker(Arc::clone(&self.waker))
     }
 
     /// What was counted so far.

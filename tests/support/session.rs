@@ -2,12 +2,16 @@
 //! outside — the engine through its counters page, the venue through its own books.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
-use spinquote::config::engine::EngineSettings;
+use spinquote::config::engine::{EngineSettings, Wait};
+use spinquote::engine::clock::{Clock, wall};
 use spinquote::engine::wiring::{self, Ended, Launch, Running};
-use spinquote::event::PositionSide;
+use spinquote::engine::rest::{Caller, Rest};
+use spinquote::event::{ClientId, Command, CommandKind, PositionSide, Side, TimeInForce};
 use spinquote::instrument::{Instrument, InstrumentId};
 use spinquote::journal::End;
+use spinquote::journal::command_page::CommandPage;
 use spinquote::journal::counters::CounterReader;
+use spinquote::journal::histogram::HistogramReader;
 use spinquote::maker::Status;
 use spinquote::maker::recipe::{StrategyKind, StrategyText};
 use spinquote::replay::{self, Outcome};
@@ -17,8 +21,12 @@ use spinquote::sim::market::{MarketSource, Schedule, SyntheticMarket};
 use spinquote::sim::order::{AccountId, Order};
 use spinquote::sim::server::{AccountConfig, Server, ServerConfig, ServerCounts};
 use spinquote::unit::{Lots, Money, Nanos, Ticks};
-use spinquote::venue::binance::usdm::sign::{Credentials, KeyKind};
+use spinquote::venue::binance::usdm::client_id::Prefix;
+use spinquote::venue::binance::usdm::rest;
+use spinquote::venue::binance::usdm::sign::{Credentials, KeyKind, Signer};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -31,11 +39,7 @@ const CONTRACT: InstrumentId = InstrumentId(0);
 pub fn synthetic(seed: u64) -> Box<dyn MarketSource + Send> {
     let mut terms = Instrument::synthetic("BTCUSDT", "0.1", "0.001");
     terms.price_places = 2;
-    Box::new(SyntheticMarket::new(terms, seed, wiring_now(), Schedule::calm()))
-}
-
-fn wiring_now() -> Nanos {
-    spinquote::engine::clock::wall()
+    Box::new(SyntheticMarket::new(terms, seed, wall(), Schedule::calm()))
 }
 
 /// A recording, or `None` with one line that says where it was looked for.
@@ -69,16 +73,18 @@ pub struct Plan {
     /// Lines behind the strategy's own; a key given here replaces the default one.
     pub strategy: Vec<(&'static str, &'static str)>,
     pub server: fn(&mut ServerConfig),
+    /// Done at the venue before the engine comes.
+    pub before: Option<Box<dyn FnOnce(&Venue)>>,
     pub engine: fn(&mut EngineSettings),
 }
 
 impl Plan {
     pub fn on(market: Box<dyn MarketSource + Send>) -> Self {
-        Self { market, faults: "", seed: 1, strategy: Vec::new(), server: |_| {}, engine: |_| {} }
+        Self { market, faults: "", seed: 1, strategy: Vec::new(), server: |_| {}, before: None, engine: |_| {} }
     }
 }
 
-/// Three levels a side close to the touch, requoted twice a second: hundreds of messages and some fills in ten seconds.
+/// Four levels a side close to the touch, requoted five times a second: a hundred messages and some fills in ten seconds.
 pub fn near_touch(terms: &Instrument, bid: Ticks, changes: &[(&str, &str)]) -> String {
     let lot_worth = terms.notional(bid, Lots(1)).0.max(1);
     let lots = i64::try_from(250 * 10_i128.pow(18) / lot_worth + 1).unwrap();
@@ -90,17 +96,17 @@ pub fn near_touch(terms: &Instrument, bid: Ticks, changes: &[(&str, &str)]) -> S
         ("market", &market),
         ("leverage", "10"),
         ("position_mode", "One-way"),
-        ("bid_spread", "0.002"),
-        ("ask_spread", "0.002"),
-        ("order_levels", "3"),
-        ("order_level_spread", "0.002"),
+        ("bid_spread", "0.001"),
+        ("ask_spread", "0.001"),
+        ("order_levels", "4"),
+        ("order_level_spread", "0.001"),
         ("order_amount", &amount),
-        ("order_refresh_time", "0.3"),
+        ("order_refresh_time", "0.2"),
         ("filled_order_delay", "0.2"),
-        ("long_profit_taking_spread", "0.002"),
-        ("short_profit_taking_spread", "0.002"),
-        ("stop_loss_spread", "0.05"),
-        ("time_between_stop_loss_orders", "2"),
+        ("long_profit_taking_spread", "0.001"),
+        ("short_profit_taking_spread", "0.001"),
+        ("stop_loss_spread", "0.006"),
+        ("time_between_stop_loss_orders", "1"),
         ("stop_loss_slippage_buffer", "0.05"),
     ];
     for (key, value) in changes {
@@ -108,6 +114,42 @@ pub fn near_touch(terms: &Instrument, bid: Ticks, changes: &[(&str, &str)]) -> S
         lines.push((key, value));
     }
     lines.iter().map(|(key, value)| format!("{key}: {value}\n")).collect()
+}
+
+/// Another client of the same account, by REST.
+pub struct Venue {
+    caller: Caller,
+    terms: Instrument,
+}
+
+impl Venue {
+    pub fn at(server: &Server, terms: &Instrument) -> Self {
+        let credentials = Credentials { api_key: KEY.into(), secret: SECRET.into(), kind: KeyKind::Hmac };
+        let ca = server.cert_pem().map(str::as_bytes);
+        let rest = Rest::new(&server.rest_url(), ca, Some(KEY), Duration::from_secs(5)).unwrap();
+        let offset = Arc::new(AtomicI64::new(0));
+        let caller = Caller::new(rest, Some(Signer::new(&credentials).unwrap()), Clock::new(), offset, Nanos::from_secs(5));
+        Self { caller, terms: terms.clone() }
+    }
+
+    /// Places a resting limit order whose client id begins with `prefix`.
+    pub fn place(&self, prefix: &str, seq: u32, side: Side, price: Ticks, qty: Lots) {
+        let command = Command {
+            kind: CommandKind::New,
+            side,
+            tif: TimeInForce::Gtc,
+            position_side: PositionSide::Net,
+            reduce_only: false,
+            instrument: CONTRACT,
+            generation: 1,
+            client_id: ClientId { run: 1, seq },
+            price,
+            qty,
+            decided_at: Nanos::ZERO,
+        };
+        let request = rest::order(&command, &self.terms, &Prefix::new(prefix).unwrap(), false).unwrap();
+        self.caller.json(&request).unwrap_or_else(|error| panic!("placing: {error}"));
+    }
 }
 
 /// A run under way.
@@ -122,7 +164,7 @@ pub struct Session {
 
 impl Session {
     pub fn start(plan: Plan) -> Self {
-        let Plan { market, faults, seed, strategy, server: shape, engine } = plan;
+        let Plan { market, faults, seed, strategy, server: shape, before, engine } = plan;
         let terms = market.instrument().clone();
         let bid = market.book().best(spinquote::event::Side::Buy).map_or(Ticks(1), |level| level.price);
         let text = near_touch(&terms, bid, &strategy);
@@ -131,6 +173,9 @@ impl Session {
         config.seed = seed;
         shape(&mut config);
         let server = Server::start(config).expect("the venue starts");
+        if let Some(before) = before {
+            before(&Venue::at(&server, &terms));
+        }
         Self::attach(server, terms, text, engine)
     }
 
@@ -142,6 +187,8 @@ impl Session {
         settings.venue.market_ws_url = format!("{}/market", server.ws_url());
         settings.venue.private_ws_url = format!("{}/private", server.ws_url());
         settings.venue.order_ws_url = format!("{}/ws-fapi/v1", server.ws_url());
+        // Several runs share few cores here.
+        settings.threads.wait = Wait::Park;
         engine(&mut settings);
         let dir = tempfile::tempdir().unwrap();
         let started = Instant::now();
@@ -183,6 +230,12 @@ impl Session {
         self.of("own_bid") != 0 && self.of("own_ask") != 0
     }
 
+    /// The largest value of a latency stage, nanoseconds.
+    pub fn stage_max(&self, name: &str) -> u64 {
+        let histograms = HistogramReader::open(&self.running.run_dir.histograms()).unwrap();
+        histograms.stage(name).map_or(0, |stage| stage.max)
+    }
+
     pub fn fills(&self) -> i64 {
         self.of("fills.buy") + self.of("fills.sell")
     }
@@ -206,6 +259,11 @@ impl Session {
     /// Orders open at the venue, whoever placed them.
     pub fn venue_orders(&self) -> Vec<Order> {
         self.server.open_orders(ACCOUNT)
+    }
+
+    /// Raises the kill flag, as an operator does.
+    pub fn kill(&self) {
+        CommandPage::open(&self.running.run_dir.command()).unwrap().kill(wall());
     }
 
     pub fn is_over(&self) -> bool {
@@ -238,7 +296,9 @@ impl Session {
         let sent = word("sender.orders_new") + word("sender.orders_amend") + word("sender.orders_cancel");
         server.stop();
         let replayed = replay::replay(&run_dir, |_| {}).expect("the run can be read");
-        let open = server.open_orders(ACCOUNT);
+        let prefix = Prefix::new(&EngineSettings::demo().orders.id_prefix).unwrap();
+        let (open, foreign) =
+            server.open_orders(ACCOUNT).into_iter().partition(|order| prefix.parse(&order.client_id).is_some());
         let position = server.position(ACCOUNT, CONTRACT, PositionSide::Net);
         let mid = ended.engine.statuses[0].mid;
         let contract = terms.clone();
@@ -252,6 +312,7 @@ impl Session {
             status: ended.engine.statuses[0],
             ended,
             open,
+            foreign,
             position,
             profit,
             allocations,
@@ -271,8 +332,10 @@ pub struct Finished {
     pub status: Status,
     pub counts: ServerCounts,
     pub venue_error: Option<String>,
-    /// Orders open at the venue after the end.
+    /// Orders of ours that are open at the venue after the end.
     pub open: Vec<Order>,
+    /// Orders of others that are.
+    pub foreign: Vec<Order>,
     /// The venue's position.
     pub position: Lots,
     /// What the venue booked (trades, fees, funding), and the open position at the maker's last mid.

@@ -24,6 +24,8 @@ pub struct CaptureMarket {
     bids: Vec<Level>,
     asks: Vec<Level>,
     at: Nanos,
+    /// Added to receive times, which a recorder with a late clock has written before the venue's own.
+    behind: Nanos,
     /// Venue's clock minus the recorder's at the last quote.
     offset: Nanos,
     touch: Option<(Ticks, Ticks)>,
@@ -47,7 +49,7 @@ impl CaptureMarket {
     /// # Errors
     /// The file cannot be read, has another symbol, several and none was named, or no depth and best quotes.
     pub fn open(path: &Path, symbol: Option<&str>) -> Result<Self, CaptureError> {
-        let Survey { instrument, book, start, marks, damage } = survey(path, symbol)?;
+        let Survey { instrument, book, start, marks, behind, damage } = survey(path, symbol)?;
         let touch = book.best(Side::Buy).zip(book.best(Side::Sell));
         let mid = touch.map_or(Price::ZERO, |(bid, ask)| instrument.mid(bid.price, ask.price));
         Ok(Self {
@@ -61,6 +63,7 @@ impl CaptureMarket {
             at: Nanos::ZERO,
             offset: Nanos::ZERO,
             touch: None,
+            behind,
             marks: (!marks).then(|| (MarkModel::new(mid), Nanos::ZERO)),
             damage,
         })
@@ -80,7 +83,7 @@ impl CaptureMarket {
             let held = hold(line.json, &self.instrument, &mut self.bids, &mut self.asks)
                 .map_err(|why| CaptureError::Frame { path: self.reader.path().to_owned(), line: number, why })?;
             if let Some(held) = held {
-                self.at = self.at.max(received);
+                self.at = self.at.max(received + self.behind);
                 self.ahead = Some((self.at, held));
                 if let Some((_, due)) = self.marks.as_mut()
                     && (self.at - *due).0 > 10 * SECOND
@@ -253,6 +256,7 @@ mod tests {
                 }
                 MarketKind::Mark { .. } if !marks => continue,
                 MarketKind::Mark { mark, settle } => frames::mark_price(&mut frame, None, &btc, &mark, settle),
+                MarketKind::Snapshot(_) | MarketKind::Lost => panic!("a made market is always known"),
             }
             writer.append(event.at, &frame).unwrap();
         }

@@ -16,7 +16,7 @@ use super::{CaptureError, CaptureReader};
 use crate::event::Side;
 use crate::instrument::Instrument;
 use crate::sim::market::TrueBook;
-use crate::unit::{Lots, MONEY_PLACES, Seq, Ticks, decimal_text, parse_scaled};
+use crate::unit::{Lots, MONEY_PLACES, Nanos, Seq, Ticks, decimal_text, parse_scaled};
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
@@ -33,6 +33,8 @@ pub(super) struct Survey {
     pub start: Seq,
     /// The recording has mark prices of its own.
     pub marks: bool,
+    /// How far the recorder's clock ran behind the venue's: no frame can have been received before the venue made it.
+    pub behind: Nanos,
     /// Where and how the recording is damaged; what lies before is played.
     pub damage: Option<CaptureError>,
 }
@@ -71,9 +73,14 @@ struct Collected {
     told: Option<(i128, i128)>,
     start: Option<Seq>,
     marks: bool,
+    behind: Nanos,
 }
 
 impl Collected {
+    fn time(&mut self, received: Nanos, venue_ms: i64) {
+        self.behind = self.behind.max(Nanos::from_millis(venue_ms) - received);
+    }
+
     fn level(&mut self, side: Side, [price, qty]: Texts<'_>) -> Result<(), String> {
         let (price, qty) = (self.prices.add(price)?, self.quantities.add(qty)?);
         if qty < 0 || price <= 0 {
@@ -92,14 +99,16 @@ impl Collected {
         Ok(())
     }
 
-    fn frame(&mut self, frame: &Frame<'_>) -> Result<(), String> {
+    fn frame(&mut self, received: Nanos, frame: &Frame<'_>) -> Result<(), String> {
         match frame {
             Frame::Depth(depth) => {
+                self.time(received, depth.time_ms);
                 self.start.get_or_insert(Seq(depth.prev));
                 depth.bids.iter().try_for_each(|&level| self.level(Side::Buy, level))?;
                 depth.asks.iter().try_for_each(|&level| self.level(Side::Sell, level))?;
             }
             Frame::Quote(quote) => {
+                self.time(received, quote.time_ms);
                 let (bid, ask) = (self.prices.add(quote.bid)?, self.prices.add(quote.ask)?);
                 let (lowest, highest) = self.extremes.unwrap_or((bid, ask));
                 self.extremes = Some((lowest.min(bid), highest.max(ask)));
@@ -107,6 +116,7 @@ impl Collected {
                 self.level(Side::Sell, [quote.ask, quote.ask_qty])?;
             }
             Frame::Trade(trade) => {
+                self.time(received, trade.time_ms);
                 self.prices.add(trade.price)?;
                 self.quantities.add(trade.qty)?;
             }
@@ -141,8 +151,8 @@ pub(super) fn survey(path: &Path, symbol: Option<&str>) -> Result<Survey, Captur
     let mut collected = Collected::default();
     let mut damage = None;
     loop {
-        let (json, line) = match reader.next_line() {
-            Ok(Some(line)) => (line.json, line.number),
+        let (json, received, line) = match reader.next_line() {
+            Ok(Some(line)) => (line.json, line.received, line.number),
             Ok(None) => break,
             Err(error) => {
                 damage = Some(error);
@@ -160,7 +170,7 @@ pub(super) fn survey(path: &Path, symbol: Option<&str>) -> Result<Survey, Captur
                     return Ok(());
                 }
             }
-            collected.frame(&frame).map_err(bad)
+            collected.frame(received, &frame).map_err(bad)
         });
         if let Err(error) = taken {
             damage = Some(error);
@@ -188,7 +198,7 @@ pub(super) fn survey(path: &Path, symbol: Option<&str>) -> Result<Survey, Captur
     }
     let instrument = collected.instrument(&wanted);
     let book = collected.book();
-    Ok(Survey { instrument, book, start, marks: collected.marks, damage })
+    Ok(Survey { instrument, book, start, marks: collected.marks, behind: collected.behind, damage })
 }
 
 impl Collected {

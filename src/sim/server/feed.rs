@@ -31,6 +31,8 @@ pub struct Feed {
     seconds: i64,
     scratch: Vec<u8>,
     ended: bool,
+    /// The source has lost its market and nobody was told yet.
+    lost: bool,
 }
 
 impl Feed {
@@ -44,7 +46,7 @@ impl Feed {
         now: Nanos,
         shift: bool,
     ) -> Result<Self, MarketError> {
-        let first = source.due()?.unwrap_or(now);
+        let first = if source.is_live() { now } else { source.due()?.unwrap_or(now) };
         // Whole milliseconds, so that shifted times in frames and shifted times of events are the same.
         let offset = Nanos((now.0 - first.0) / 1_000_000 * 1_000_000);
         let gathered = INTERVALS.map(|ms| (ms, Gathered::new(Nanos::from_millis(i64::from(ms)))));
@@ -59,6 +61,7 @@ impl Feed {
             seconds: 0,
             scratch: Vec::with_capacity(64 * 1024),
             ended: false,
+            lost: false,
         })
     }
 
@@ -79,6 +82,11 @@ impl Feed {
         self.ended
     }
 
+    /// True once after the source has lost its market: who listens to it must be cut off, as the venue cut off the source.
+    pub fn take_lost(&mut self) -> bool {
+        std::mem::take(&mut self.lost)
+    }
+
     /// Depth as the venue would answer it now.
     pub fn snapshot(&self, limit: usize, bids: &mut Vec<Level>, asks: &mut Vec<Level>) -> Seq {
         self.source.snapshot(limit, bids, asks)
@@ -92,7 +100,7 @@ impl Feed {
         let event = match self.source.due()? {
             Some(at) => at + self.offset,
             None => {
-                self.ended = true;
+                self.ended = !self.source.is_live();
                 Nanos::MAX
             }
         };
@@ -190,6 +198,16 @@ impl Feed {
                 self.seconds += 1;
                 if self.seconds % 3 == 0 {
                     emit(Channel::Mark(3), out);
+                }
+            }
+            MarketKind::Snapshot(snapshot) => {
+                exchange.market(now, &Event::Snapshot(crate::event::DepthSnapshot { instrument: id, ..snapshot }));
+            }
+            MarketKind::Lost => {
+                self.lost = true;
+                // Half a gathered frame would hide the hole.
+                for (millis, gathered) in &mut self.gathered {
+                    *gathered = Gathered::new(Nanos::from_millis(i64::from(*millis)));
                 }
             }
         }

@@ -198,6 +198,11 @@ impl Runner {
                 }
             }
             feed.flush(now, skew, &self.exchange, tape, &mut emit);
+            if feed.take_lost() {
+                for connection in connections.iter_mut().flatten().filter(|connection| connection.hears(id)) {
+                    connection.gone = Some(Gone::Ours);
+                }
+            }
             match (failure, feed.due(tape)) {
                 (None, Ok(next)) => due = due.min(next),
                 (Some(source), _) | (None, Err(source)) => {
