@@ -75,9 +75,12 @@ pub struct Plan {
     pub strategy: Vec<(&'static str, &'static str)>,
     pub server: fn(&mut ServerConfig),
     /// Done at the venue before the engine comes.
-    pub before: Option<Box<dyn FnOnce(&Venue)>>,
+    pub before: Option<Preparation>,
     pub engine: fn(&mut EngineSettings),
 }
+
+/// Work at the venue.
+pub type Preparation = Box<dyn FnOnce(&Venue)>;
 
 impl Plan {
     pub fn on(market: Box<dyn MarketSource + Send>) -> Self {
