@@ -2,7 +2,7 @@
 
 use crate::ledger::Ledger;
 use crate::page::Page;
-use crate::row::{Row, SENT};
+use crate::row::Row;
 use crate::run::{Life, Run, now};
 use anyhow::Result;
 use serde_json::Value;
@@ -157,7 +157,7 @@ impl Model {
                         self.funding.insert(symbol, funding);
                     }
                 }
-                record::SNAPSHOT | record::TIMER | record::CLOCK | record::COMMAND | record::STAMPS => {}
+                record::SNAPSHOT | record::TIMER | record::CLOCK | record::COMMAND | record::SENT => {}
                 _ => {
                     let row = Row::of(&found, &self.run.meta);
                     if worth_a_line(&row) {
@@ -179,7 +179,6 @@ fn worth_a_line(row: &Row) -> bool {
         record::ORDER => !matches!(what, "accepted" | "amended" | "canceled" | "open"),
         record::DECISION => !matches!(what, "placed" | "amended" | "canceled" | "kept"),
         record::ACCOUNT => !matches!(what, "position" | "balance"),
-        SENT => false,
         _ => true,
     }
 }
