@@ -6,13 +6,12 @@ use spinquote::config::engine::{DepthStream, EngineSettings};
 use spinquote::config::value;
 use spinquote::engine::clock::Clock;
 use spinquote::engine::connection::{Connection, Endpoint, LinkFault};
-use spinquote::engine::rest::{Caller, Rest};
+use spinquote::engine::rest::{Budget, Caller, Rest};
 use spinquote::unit::Nanos;
 use spinquote::venue::binance::usdm::{market_path, public_path, rest};
 use spinquote::wire::tls::{self, Roots};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::Duration;
 
@@ -35,6 +34,7 @@ pub struct Venue {
     depth: &'static str,
     ca_pem: Option<Vec<u8>>,
     tls: Arc<rustls::ClientConfig>,
+    budget: Arc<Budget>,
 }
 
 impl Venue {
@@ -61,7 +61,7 @@ impl Venue {
         let read = |path: &Path| std::fs::read(path).with_context(|| format!("certificates {}", path.display()));
         let ca_pem = ca.map(read).transpose()?;
         let tls = tls::client_config(ca_pem.as_deref().map_or(Roots::WebPki, Roots::Pem))?;
-        Ok(Self { rest_url: rest, public_url: public, market_url: market, depth, ca_pem, tls })
+        Ok(Self { rest_url: rest, public_url: public, market_url: market, depth, ca_pem, tls, budget: Arc::default() })
     }
 
     /// Its REST address.
@@ -72,7 +72,7 @@ impl Venue {
     /// Unsigned REST calls.
     pub fn caller(&self, clock: &Clock) -> Result<Caller> {
         let rest = Rest::new(&self.rest_url, self.ca_pem.as_deref(), None, CALL_TIMEOUT).map_err(anyhow::Error::msg)?;
-        Ok(Caller::new(rest, None, clock.clone(), Arc::new(AtomicI64::new(0)), Nanos::from_secs(5)))
+        Ok(Caller::new(rest, None, clock.clone(), Arc::default(), Nanos::from_secs(5), Arc::clone(&self.budget)))
     }
 }
 

@@ -4,16 +4,16 @@
 
 use spinquote::config::engine::{EngineSettings, Wait};
 use spinquote::engine::clock::{Clock, wall};
-use spinquote::engine::wiring::{self, Ended, Launch, Running};
 use spinquote::engine::rest::{Caller, Rest};
+use spinquote::engine::wiring::{self, Ended, Launch, Running};
 use spinquote::event::{ClientId, Command, CommandKind, PositionSide, Side, TimeInForce};
 use spinquote::instrument::{Instrument, InstrumentId};
-use spinquote::journal::{End, Reader, RunDir, record};
 use spinquote::journal::command_page::CommandPage;
 use spinquote::journal::counters::CounterReader;
 use spinquote::journal::histogram::HistogramReader;
-use spinquote::maker::{DecisionKind, Status};
+use spinquote::journal::{End, Reader, RunDir, record};
 use spinquote::maker::recipe::{StrategyKind, StrategyText};
+use spinquote::maker::{DecisionKind, Status};
 use spinquote::replay::{self, Outcome};
 use spinquote::sim::capture::CaptureMarket;
 use spinquote::sim::fault::FaultScript;
@@ -75,12 +75,15 @@ pub struct Plan {
     pub strategy: Vec<(&'static str, &'static str)>,
     pub server: fn(&mut ServerConfig),
     /// Done at the venue before the engine comes.
-    pub before: Option<Box<dyn FnOnce(&Venue)>>,
+    pub before: Option<Preparation>,
     pub engine: fn(&mut EngineSettings),
     /// The run directory lies in memory: on a disk the kernel write-protects pages while it writes them back, and the next store
     /// to one is a page fault.
     pub in_memory: bool,
 }
+
+/// Work at the venue.
+pub type Preparation = Box<dyn FnOnce(&Venue)>;
 
 impl Plan {
     pub fn on(market: Box<dyn MarketSource + Send>) -> Self {
@@ -132,7 +135,14 @@ impl Venue {
         let ca = server.cert_pem().map(str::as_bytes);
         let rest = Rest::new(&server.rest_url(), ca, Some(KEY), Duration::from_secs(5)).unwrap();
         let offset = Arc::new(AtomicI64::new(0));
-        let caller = Caller::new(rest, Some(Signer::new(&credentials).unwrap()), Clock::new(), offset, Nanos::from_secs(5));
+        let caller = Caller::new(
+            rest,
+            Some(Signer::new(&credentials).unwrap()),
+            Clock::new(),
+            offset,
+            Nanos::from_secs(5),
+            Arc::default(),
+        );
         Self { caller, terms: terms.clone() }
     }
 

@@ -1,8 +1,9 @@
 //! `sq export`: a run's records as one file per kind, CSV or JSON lines, streaming. Names and units of columns are those of `row` and stay.
 
+use crate::decided::Decided;
 use crate::filter::FilterArgs;
 use crate::meta::Meta;
-use crate::row::{KINDS, Row, SENT, kind_name};
+use crate::row::{KINDS, Row, kind_name};
 use crate::run::{Run, RunArgs};
 use crate::text::{self, Table};
 use anyhow::{Context, Result, bail};
@@ -200,26 +201,25 @@ fn cell(file: &mut impl Write, text: &str) -> io::Result<()> {
 /// The columns of a kind after [`HEAD`]: those of a made-up record, because all of a kind have the same.
 fn columns(kind: u16) -> Vec<String> {
     let zeros = [0_u8; FIXED_MAX];
-    let (stored, payload): (u16, &[u8]) = match kind {
-        record::FRAME | record::SNAPSHOT => (kind, &zeros[..record::Origin::SIZE]),
-        record::ORDER => (kind, &zeros[..record::ORDER_SIZE]),
+    let payload: &[u8] = match kind {
+        record::FRAME | record::SNAPSHOT => &zeros[..record::Origin::SIZE],
+        record::ORDER => &zeros[..record::ORDER_SIZE],
         // A reconciliation begins; a human pauses.
-        record::ACCOUNT => (kind, &[3]),
-        record::OPERATOR => (kind, &[1]),
-        record::LINK => (kind, &zeros[..4]),
-        record::EXTERNAL => (kind, &zeros[..18]),
-        record::COMMAND => (kind, &zeros[..record::COMMAND_SIZE]),
-        record::DECISION => (kind, &zeros[..record::Decision::SIZE]),
-        record::CLOCK => (kind, &zeros[..record::Calibration::SIZE]),
-        record::RUN_START => (kind, &zeros[..record::RunStart::SIZE]),
-        record::RUN_END => (kind, &zeros[..record::RunEnd::SIZE]),
-        record::LOSS => (kind, &zeros[..record::Loss::SIZE]),
-        record::STAMPS => (kind, &zeros[..record::Stamps::SIZE]),
-        SENT => (record::STAMPS, &zeros[..crate::row::Sent::SIZE]),
-        record::GAP => (kind, &zeros[..record::FeedGap::SIZE]),
-        _ => (kind, &[]),
+        record::ACCOUNT => &[3],
+        record::OPERATOR => &[1],
+        record::LINK => &zeros[..4],
+        record::EXTERNAL => &zeros[..18],
+        record::COMMAND => &zeros[..record::COMMAND_SIZE],
+        record::DECISION => &zeros[..Decided::SIZE],
+        record::CLOCK => &zeros[..record::Calibration::SIZE],
+        record::RUN_START => &zeros[..record::RunStart::SIZE],
+        record::RUN_END => &zeros[..record::RunEnd::SIZE],
+        record::LOSS => &zeros[..record::Loss::SIZE],
+        record::SENT => &zeros[..record::Sent::SIZE],
+        record::GAP => &zeros[..record::FeedGap::SIZE],
+        _ => &[],
     };
-    let found = Record { kind: stored, flags: 0, seq: 0, time: Nanos::ZERO, payload };
+    let found = Record { kind, flags: 0, seq: 0, time: Nanos::ZERO, payload };
     Row::of(&found, &Meta::default()).fields.keys().cloned().collect()
 }
 

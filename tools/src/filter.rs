@@ -1,12 +1,12 @@
 //! Which records of a journal are wanted: kinds, an order, a range of time. Skips whole segments before the range.
 
-use crate::row::{KINDS, Row, SENT};
+use crate::row::{KINDS, Row};
 use crate::run::{Run, read_fault};
 use crate::text;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use spinquote::event::ClientId;
-use spinquote::journal::{Reader, Record, record};
+use spinquote::journal::{Reader, Record};
 use spinquote::unit::Nanos;
 
 /// The filter's arguments.
@@ -64,9 +64,7 @@ impl Filter {
     }
 
     fn takes_kind(&self, found: &Record<'_>) -> bool {
-        let sent = found.kind == record::STAMPS && crate::row::Sent::decode(found.payload).is_some();
-        let kind = if sent { SENT } else { found.kind };
-        self.kinds.contains(&kind) || !KINDS.iter().any(|&(known, _)| known == kind)
+        self.kinds.contains(&found.kind) || !KINDS.iter().any(|&(known, _)| known == found.kind)
     }
 
     /// Everything after this record is too late.

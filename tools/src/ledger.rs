@@ -3,7 +3,7 @@
 use crate::run::{Run, each_record};
 use anyhow::Result;
 use spinquote::event::{
-    AccountEvent, ClientId, Command, CommandKind, Event, OrderEvent, OrderEventKind, PositionSide, Side,
+    AccountEvent, ClientId, Command, CommandKind, Event, LinkState, OrderEvent, OrderEventKind, PositionSide, Side,
 };
 use spinquote::instrument::InstrumentId;
 use spinquote::journal::{Record, record};
@@ -58,6 +58,10 @@ pub struct Order {
     pub venue_id: u64,
     /// The venue's last error code, else 0.
     pub code: i32,
+    /// The venue's time of the newest fact: an older one does not change price and quantity back.
+    as_of: Nanos,
+    /// Sum of its executions, each counted once.
+    traded: Lots,
 }
 
 /// One execution, counted once.
@@ -98,6 +102,8 @@ pub struct Ledger {
     pub funding: Money,
     /// Time of the last record.
     pub time: Nanos,
+    /// Connections as last said, by their names.
+    pub links: BTreeMap<(InstrumentId, String), LinkState>,
     trades: HashSet<(InstrumentId, u64)>,
 }
 
@@ -121,9 +127,12 @@ impl Ledger {
                     self.command(&command, found.time);
                 }
             }
-            record::ORDER | record::ACCOUNT => match record::decode_event(found.kind, found.payload) {
+            record::ORDER | record::ACCOUNT | record::LINK => match record::decode_event(found.kind, found.payload) {
                 Ok(Event::Order(order)) => self.order(&order, found),
                 Ok(Event::Account(account)) => self.account(&account, found.time),
+                Ok(Event::Link { instrument, link, state }) => {
+                    self.links.insert((instrument, crate::text::name(link)), state);
+                }
                 _ => {}
             },
             _ => {}
@@ -159,6 +168,8 @@ impl Ledger {
                     updated: time,
                     venue_id: 0,
                     code: 0,
+                    as_of: Nanos::ZERO,
+                    traded: Lots::ZERO,
                 };
                 self.orders.insert(id, order);
             }
@@ -192,9 +203,35 @@ impl Ledger {
             updated: found.time,
             venue_id: 0,
             code: 0,
+            as_of: Nanos::ZERO,
+            traded: Lots::ZERO,
         });
         order.updated = found.time;
-        order.filled = order.filled.max(event.filled);
+        if event.kind == Kind::Fill {
+            if self.trades.insert((event.instrument, event.fill.trade_id)) {
+                order.traded = order.traded + event.fill.qty;
+                let (seq, time, instrument, side, fill) =
+                    (found.seq, found.time, event.instrument, event.side, event.fill);
+                self.fills.push(FillRow { seq, time, instrument, id, side, fill });
+            } else if event.fill.fee_known {
+                // The same execution told again, now with its fee.
+                let same =
+                    |row: &&mut FillRow| row.instrument == event.instrument && row.fill.trade_id == event.fill.trade_id;
+                if let Some(row) = self.fills.iter_mut().rev().find(same) {
+                    row.fill = event.fill;
+                }
+            }
+        }
+        order.filled = order.filled.max(event.filled).max(order.traded);
+        // The venue may make an order smaller than it was asked for (reduce-only).
+        let newest = event.venue_time >= order.as_of;
+        if newest
+            && !event.qty.is_zero()
+            && matches!(event.kind, Kind::Accepted | Kind::Amended | Kind::Open | Kind::Fill)
+        {
+            order.qty = event.qty;
+        }
+        order.as_of = order.as_of.max(event.venue_time);
         if event.venue_id != 0 {
             order.venue_id = event.venue_id;
         }
@@ -212,8 +249,8 @@ impl Ledger {
                 Some(Standing::Live)
             }
             Kind::Amended | Kind::Open => {
-                if !event.price.is_zero() && !event.qty.is_zero() {
-                    (order.price, order.qty) = (event.price, event.qty);
+                if newest && !event.price.is_zero() {
+                    order.price = event.price;
                 }
                 order.asked = None;
                 Some(Standing::Live)
@@ -224,11 +261,6 @@ impl Ledger {
             }
             Kind::Fill => {
                 let done = !order.qty.is_zero() && order.filled >= order.qty;
-                if self.trades.insert((event.instrument, event.fill.trade_id)) {
-                    let (seq, time, instrument, side, fill) =
-                        (found.seq, found.time, event.instrument, event.side, event.fill);
-                    self.fills.push(FillRow { seq, time, instrument, id, side, fill });
-                }
                 Some(if done { Standing::Filled } else { Standing::Live })
             }
             Kind::Canceled => Some(Standing::Canceled),

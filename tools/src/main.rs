@@ -2,6 +2,7 @@
 
 mod account;
 mod ctl;
+mod decided;
 mod export;
 mod filter;
 mod hist;

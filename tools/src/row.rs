@@ -1,19 +1,18 @@
 //! A journal record as named fields: the one description behind text, JSON and CSV. Every record of a kind has the same fields in the
 //! same order; what is not known or does not apply is null. Never fails: a payload that is not of its kind shows as an error and its bytes.
 
+use crate::decided::Decided;
 use crate::meta::Meta;
-use crate::text::{self, coded, name};
+use crate::text::{self, name};
 use serde_json::{Map, Value};
 use spinquote::event::{AccountEvent, ClientId, Command, Event, OrderEvent, OrderEventKind};
 use spinquote::instrument::InstrumentId;
 use spinquote::journal::Record;
 use spinquote::journal::record::{self, RecordError};
-use spinquote::maker::strategy::{Cause, Purpose};
-use spinquote::maker::{DecisionKind, KillReason, Refusal};
 use spinquote::unit::{Lots, Nanos, Ticks};
 
 /// Every kind with its name.
-pub const KINDS: [(u16, &str); 19] = [
+pub const KINDS: [(u16, &str); 18] = [
     (record::FRAME, "frame"),
     (record::SNAPSHOT, "snapshot"),
     (record::ORDER, "order"),
@@ -29,81 +28,17 @@ pub const KINDS: [(u16, &str); 19] = [
     (record::RUN_START, "run-start"),
     (record::RUN_END, "run-end"),
     (record::LOSS, "loss"),
-    (record::STAMPS, "stamps"),
-    (SENT, "sent"),
+    (record::SENT, "sent"),
     (record::GAP, "gap"),
     (record::SEAL, "seal"),
 ];
-
-/// Not in any journal: a stamps record that only says when a command left.
-pub const SENT: u16 = 0xFF00;
-
-const DECISIONS: [DecisionKind; 17] = [
-    DecisionKind::Placed,
-    DecisionKind::Amended,
-    DecisionKind::Canceled,
-    DecisionKind::Kept,
-    DecisionKind::Refused,
-    DecisionKind::Rejected,
-    DecisionKind::Withdrawn,
-    DecisionKind::Ready,
-    DecisionKind::Unknown,
-    DecisionKind::Corrected,
-    DecisionKind::Foreign,
-    DecisionKind::Leftover,
-    DecisionKind::Killed,
-    DecisionKind::Reconcile,
-    DecisionKind::Flat,
-    DecisionKind::FlattenFailed,
-    DecisionKind::Gap,
-];
-const CAUSES: [Cause; 13] = [
-    Cause::None,
-    Cause::Refresh,
-    Cause::Quote,
-    Cause::MinimumSpread,
-    Cause::PositionOpened,
-    Cause::TakeProfit,
-    Cause::StopLoss,
-    Cause::Withdraw,
-    Cause::Operator,
-    Cause::Risk,
-    Cause::Reconcile,
-    Cause::LevelExpired,
-    Cause::Reprice,
-];
-const PURPOSES: [Purpose; 5] =
-    [Purpose::Entry, Purpose::TakeProfit, Purpose::StopLoss, Purpose::Adopted, Purpose::Flatten];
-const REFUSALS: [Refusal; 15] = [
-    Refusal::Killed,
-    Refusal::Paused,
-    Refusal::ReduceOnly,
-    Refusal::Position,
-    Refusal::OrderQty,
-    Refusal::OrderNotional,
-    Refusal::PriceBand,
-    Refusal::Crossing,
-    Refusal::PriceRange,
-    Refusal::QtyRange,
-    Refusal::NotionalMin,
-    Refusal::PercentPrice,
-    Refusal::OrdersMax,
-    Refusal::OrderRate,
-    Refusal::MessageRate,
-];
-const KILLS: [KillReason; 2] = [KillReason::Flag, KillReason::Loss];
-/// The bits of a `Withdrawn` decision, lowest first.
-const BLOCKS: [&str; 10] =
-    ["book", "market", "stale", "private", "entry", "reconcile", "mismatch", "ladder", "stop", "flatten"];
-/// The maker's code for "no refusal".
-const NO_REFUSAL: u8 = 255;
 
 /// A record with names.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     pub seq: u64,
     pub time: Nanos,
-    /// What the payload is, [`SENT`] told from [`record::STAMPS`].
+    /// What the payload is: a constant of `record`.
     pub kind: u16,
     /// The order that it concerns.
     pub order: Option<ClientId>,
@@ -118,27 +53,6 @@ pub fn kind_name(kind: u16) -> String {
         .map_or_else(|| format!("kind-{kind}"), |(_, name)| (*name).to_owned())
 }
 
-/// A stamps record in the engine's short form: which command left, and when its bytes were handed to the kernel.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Sent {
-    pub id: ClientId,
-    pub generation: u32,
-    pub at: Nanos,
-}
-
-impl Sent {
-    /// Bytes of the payload.
-    pub const SIZE: usize = 20;
-
-    /// The short form; `None` for the long one.
-    pub fn decode(payload: &[u8]) -> Option<Self> {
-        let bytes: &[u8; Self::SIZE] = payload.try_into().ok()?;
-        let word = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-        let at = (u64::from(word(12)) | u64::from(word(16)) << 32).cast_signed();
-        Some(Self { id: ClientId { run: word(0), seq: word(4) }, generation: word(8), at: Nanos(at) })
-    }
-}
-
 /// The order that a record concerns, without decoding all of it.
 pub fn order_of(found: &Record<'_>) -> Option<ClientId> {
     let id = match found.kind {
@@ -147,8 +61,8 @@ pub fn order_of(found: &Record<'_>) -> Option<ClientId> {
             _ => return None,
         },
         record::COMMAND => record::decode_command(found.payload).ok()?.client_id,
-        record::DECISION => record::Decision::decode(found.payload).ok()?.client_id,
-        record::STAMPS => Sent::decode(found.payload)?.id,
+        record::DECISION => Decided::decode(found.payload).ok()?.client_id,
+        record::SENT => record::Sent::decode(found.payload).ok()?.client_id,
         _ => return None,
     };
     (id != ClientId::default()).then_some(id)
@@ -158,14 +72,12 @@ impl Row {
     /// Reads a record.
     pub fn of(found: &Record<'_>, meta: &Meta) -> Self {
         let mut fields = Fields { map: Map::new(), meta };
-        let sent = if found.kind == record::STAMPS { Sent::decode(found.payload) } else { None };
-        let kind = if sent.is_some() { SENT } else { found.kind };
-        if let Err(error) = fields.fill(found.kind, found.payload, sent) {
+        if let Err(error) = fields.fill(found.kind, found.payload) {
             fields.map.clear();
             fields.text("error", error.to_string());
             fields.text("payload", found.payload.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
         }
-        Self { seq: found.seq, time: found.time, kind, order: order_of(found), fields: fields.map }
+        Self { seq: found.seq, time: found.time, kind: found.kind, order: order_of(found), fields: fields.map }
     }
 
     /// One line: number, time, kind, instrument, then `name=value` of everything that is not null. Long data is cut unless `full`.
@@ -270,7 +182,7 @@ impl Fields<'_> {
         self.put("venue_time_ns", (at.0 != 0).then_some(at.0));
     }
 
-    fn fill(&mut self, kind: u16, payload: &[u8], sent: Option<Sent>) -> Result<(), RecordError> {
+    fn fill(&mut self, kind: u16, payload: &[u8]) -> Result<(), RecordError> {
         match kind {
             record::FRAME | record::SNAPSHOT => {
                 let (head, data) = payload.split_at_checked(record::Origin::SIZE).ok_or(RecordError::Short)?;
@@ -281,7 +193,7 @@ impl Fields<'_> {
                 self.text("data", String::from_utf8_lossy(data));
             }
             record::COMMAND => self.command(&record::decode_command(payload)?),
-            record::DECISION => self.decision(&record::Decision::decode(payload)?),
+            record::DECISION => self.decision(&Decided::decode(payload)?),
             record::CLOCK => {
                 let found = record::Calibration::decode(payload)?;
                 self.put("counter", found.counter);
@@ -308,35 +220,16 @@ impl Fields<'_> {
                 self.put("expected", found.expected);
                 self.put("got", found.got);
             }
-            record::STAMPS => match sent {
-                Some(sent) => {
-                    self.id(sent.id);
-                    self.put("generation", sent.generation);
-                    self.put("sent_time_ns", sent.at.0);
-                }
-                None => self.stamps(&record::Stamps::decode(payload)?),
-            },
+            record::SENT => {
+                let found = record::Sent::decode(payload)?;
+                self.id(found.client_id);
+                self.put("generation", found.generation);
+                self.put("sent_time_ns", found.at.0);
+            }
             record::SEAL => {}
             _ => self.event(&record::decode_event(kind, payload)?),
         }
         Ok(())
-    }
-
-    fn stamps(&mut self, found: &record::Stamps) {
-        let record::Stamps { input, opened, decoded, booked, decided, handed, taken, encoded, written } = *found;
-        self.put("input", input);
-        for (name, ns) in [
-            ("opened_ns", opened),
-            ("decoded_ns", decoded),
-            ("booked_ns", booked),
-            ("decided_ns", decided),
-            ("handed_ns", handed),
-            ("taken_ns", taken),
-            ("encoded_ns", encoded),
-            ("written_ns", written),
-        ] {
-            self.put(name, (ns != 0).then_some(ns));
-        }
     }
 
     fn event(&mut self, event: &Event<'_>) {
@@ -444,39 +337,24 @@ impl Fields<'_> {
         self.put("decided_time_ns", command.decided_at.0);
     }
 
-    fn decision(&mut self, found: &record::Decision) {
+    fn decision(&mut self, found: &Decided) {
         let on = found.instrument;
-        let kind = DECISIONS.iter().copied().find(|&kind| kind as u8 == found.kind);
         let order = found.client_id != ClientId::default() || !found.price.is_zero();
         self.instrument(on);
-        self.text("what", coded(&DECISIONS, |kind| kind as u8, found.kind));
-        self.text("cause", coded(&CAUSES, |cause| cause as u8, found.cause));
+        self.text("what", found.what());
+        self.text("cause", found.cause());
         self.id(found.client_id);
         self.put("side", order.then(|| if found.side == 0 { "buy" } else { "sell" }));
         self.price("price", on, Some(found.price).filter(|price| !price.is_zero()));
         self.qty("qty", on, Some(found.qty).filter(|qty| !qty.is_zero()));
         self.put("reference", (!found.reference.is_zero()).then(|| found.reference.to_string()));
-        self.put("purpose", order.then(|| coded(&PURPOSES, |purpose| purpose as u8, found.purpose)));
+        self.put("purpose", order.then(|| found.purpose()));
         self.put("level", order.then_some(found.level));
-        let refusal = (found.refusal != NO_REFUSAL).then(|| coded(&REFUSALS, |refusal| refusal as u8, found.refusal));
-        self.put("refusal", refusal.filter(|_| kind == Some(DecisionKind::Refused)));
-        self.put("blocks", (kind == Some(DecisionKind::Withdrawn)).then(|| blocks(found.detail)));
-        let killed = kind == Some(DecisionKind::Killed);
-        let reason = u8::try_from(found.detail).unwrap_or(0);
-        self.put("reason", killed.then(|| coded(&KILLS, |reason| reason as u8, reason)));
-        self.put("detail", found.detail);
-        if found.detail == 0 {
-            self.put("detail", Value::Null);
-        }
-        self.put("input", (found.input != 0).then_some(found.input));
+        self.put("refusal", found.refusal());
+        self.put("blocks", found.blocks());
+        self.put("reason", found.reason());
+        self.put("detail", (found.detail != 0).then_some(found.detail));
     }
-}
-
-/// The names of a set of blocks.
-fn blocks(bits: i64) -> String {
-    let set: Vec<&str> =
-        BLOCKS.iter().enumerate().filter(|(bit, _)| bits >> bit & 1 == 1).map(|(_, name)| *name).collect();
-    set.join("+")
 }
 
 #[cfg(test)]
@@ -484,24 +362,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_of_the_maker_stand_at_their_numbers() {
-        for (at, kind) in DECISIONS.iter().enumerate() {
-            assert_eq!(*kind as usize, at);
-        }
-        for (at, cause) in CAUSES.iter().enumerate() {
-            assert_eq!(*cause as usize, at);
-        }
-        for (at, refusal) in REFUSALS.iter().enumerate() {
-            assert_eq!(*refusal as usize, at);
-        }
-        assert_eq!(coded(&REFUSALS, |refusal| refusal as u8, 200), "code-200");
-        assert_eq!(blocks(0b101), "book+stale");
-    }
-
-    #[test]
     fn a_payload_that_is_not_of_its_kind_shows_as_an_error_with_its_bytes() {
-        let found = Record { kind: record::COMMAND, flags: 0, seq: 3, time: Nanos(0), payload: &[1, 0xab] };
+        let found = Record { kind: record::COMMAND, flags: 0, seq: 3, time: Nanos(0), payload: &[1, 0] };
         let row = Row::of(&found, &Meta::default());
-        assert!(row.line(false).contains("error=the payload ends too early payload=01ab"), "{}", row.line(false));
+        assert!(row.line(false).contains("error=the payload ends too early payload=0100"), "{}", row.line(false));
     }
 }

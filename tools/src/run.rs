@@ -70,7 +70,7 @@ impl Life {
                 text::span(age.0)
             ),
             Self::Ended { at, reason: 0 } => format!("ended {}", text::time(at)),
-            Self::Ended { at, reason } => format!("ended {} (reason {reason})", text::time(at)),
+            Self::Ended { at, .. } => format!("ended {}, but with orders live or in doubt", text::time(at)),
             Self::Unborn => "no heartbeat yet, and no end in the journal".to_owned(),
         }
     }

@@ -115,9 +115,8 @@ fn print(run: &Run, page: &Page, life: Life, out: &mut dyn Write) -> Result<()> 
     )?;
     writeln!(
         out,
-        "feed    {} frames, {} up, {} reconnects, {} decode errors, {} protocol errors",
+        "feed    {} frames, {} reconnects, {} decode errors, {} protocol errors",
         count("engine.frames"),
-        count("engine.links_up"),
         count("engine.reconnects"),
         count("engine.decode_errors"),
         count("engine.protocol_errors")
@@ -129,17 +128,17 @@ fn print(run: &Run, page: &Page, life: Life, out: &mut dyn Write) -> Result<()> 
         text::bytes(page.count("housekeeper.journal_bytes").max(0).unsigned_abs()),
         count("engine.journal_lost")
     )?;
+    // What a page does not fill is left out: 0 would say that nothing is armed or used.
     let dead_man = match (page.count("sender.dead_man_at"), life) {
-        (0, _) => "not armed".to_owned(),
-        (at, Life::Live(_)) => format!("cancels all in {}", text::span(at - now().0)),
-        (at, _) => format!("cancels all at {}", text::time(spinquote::unit::Nanos(at))),
+        (0, _) => String::new(),
+        (at, Life::Live(_)) => format!(", dead-man switch cancels all in {}", text::span(at - now().0)),
+        (at, _) => format!(", dead-man switch cancels all at {}", text::time(spinquote::unit::Nanos(at))),
     };
-    writeln!(
-        out,
-        "venue   weight {} this minute, {} orders in 10 s, dead-man switch {dead_man}",
-        count("sender.weight_used"),
-        count("sender.orders_used")
-    )?;
+    let weight = match page.count("sender.weight_used") {
+        0 => String::new(),
+        used => format!(", weight {} this minute", text::count(used)),
+    };
+    writeln!(out, "venue   {} orders in 10 s{weight}{dead_man}", count("sender.orders_used"))?;
     Ok(())
 }
 

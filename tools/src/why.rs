@@ -125,11 +125,11 @@ impl Chain<'_> {
                 self.step().commands.push(row);
             }
             record::DECISION | record::COMMAND => {}
-            record::STAMPS if ours => {
+            record::SENT if ours => {
                 let since = self.since(found);
                 self.links.push(Link::Later { row: row(), since });
             }
-            record::STAMPS | record::CLOCK | record::RUN_START | record::RUN_END | record::LOSS | record::GAP => {}
+            record::SENT | record::CLOCK | record::RUN_START | record::RUN_END | record::LOSS | record::GAP => {}
             // Every other kind is an input and starts a step.
             _ => {
                 if ours {
@@ -169,9 +169,8 @@ impl Chain<'_> {
 
     /// The time since the last step's input.
     fn since(&self, found: &Record<'_>) -> Nanos {
-        let at = crate::row::Sent::decode(found.payload)
-            .filter(|_| found.kind == record::STAMPS)
-            .map_or(found.time, |sent| sent.at);
+        let sent = (found.kind == record::SENT).then(|| record::Sent::decode(found.payload).ok()).flatten();
+        let at = sent.map_or(found.time, |sent| sent.at);
         let start = self.links.iter().rev().find_map(|link| match link {
             Link::Step(step) => step.input.as_ref().map(|row| row.time),
             Link::Later { .. } => None,

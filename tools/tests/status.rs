@@ -82,6 +82,29 @@ fn orders_in_flight_are_open_and_say_what_was_asked() {
 }
 
 #[test]
+fn an_execution_told_twice_gains_its_fee_and_the_venues_quantity_counts() {
+    use spinquote::event::{CommandKind, Fill, OrderEvent, OrderEventKind, Side};
+    use support::{fill, order};
+    let mut run = Fixture::new();
+    run.command(CommandKind::New, 1, 1, Side::Buy, 110, 25);
+    // A reduce-only order of 25 lots that only 20 were left for; the first word of a trade knows neither fee nor sum.
+    run.order(5, order(OrderEventKind::Accepted, 1, Side::Buy, 110, 20, 0));
+    let lite = |trade, qty| Fill { fee_known: false, ..fill(trade, 100, qty, "0", false) };
+    let told = |filled, fill| OrderEvent { fill, ..order(OrderEventKind::Fill, 1, Side::Buy, 110, 20, filled) };
+    run.order(5, told(0, lite(1, 6)));
+    run.order(5, told(0, lite(2, 14)));
+    assert_eq!(run.sq("orders").out, "no open order; --all shows those that are done\n");
+    run.order(5, told(6, fill(1, 100, 6, "0.5", false)));
+    run.order(5, told(20, fill(2, 100, 14, "0.7", false)));
+    let fills = json(&run.sq("fills --json").out);
+    assert_eq!(
+        (&fills[0]["fee"], &fills[1]["fee"], fills.as_array().unwrap().len()),
+        (&"0.5".into(), &"0.7".into(), 2)
+    );
+    assert_eq!(json(&run.sq("orders --all --json").out)[0]["filled_lots"], 20);
+}
+
+#[test]
 fn without_a_page_the_venues_word_remains_and_the_reason_is_said() {
     let run = played();
     fs::remove_file(run.run_dir().join("counters.sqc")).unwrap();

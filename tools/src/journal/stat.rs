@@ -1,13 +1,12 @@
 //! `sq journal stat`: how many records of each kind, how many bytes, over what time. Counts only.
 
-use crate::row::{KINDS, SENT, Sent, kind_name};
+use crate::row::{KINDS, kind_name};
 use crate::run::{Run, RunArgs, each_record};
 use crate::text::{self, Table};
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 use spinquote::journal::layout::{RECORD_HEADER, padded};
-use spinquote::journal::record;
 use spinquote::unit::Nanos;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -38,9 +37,7 @@ pub fn run(args: &StatArgs, run: &Run, out: &mut dyn Write) -> Result<ExitCode> 
     let mut sums: BTreeMap<u16, Sum> = BTreeMap::new();
     let mut all = Sum::default();
     let end = each_record(run.journal()?, |found| {
-        let sent = found.kind == record::STAMPS && found.payload.len() == Sent::SIZE;
-        let kind = if sent { SENT } else { found.kind };
-        for sum in [sums.entry(kind).or_default(), &mut all] {
+        for sum in [sums.entry(found.kind).or_default(), &mut all] {
             if sum.records == 0 {
                 sum.first = found.time;
             }

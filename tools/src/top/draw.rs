@@ -13,7 +13,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Paragraph};
-use spinquote::event::Side;
+use spinquote::event::{LinkState, Side};
 use spinquote::instrument::InstrumentId;
 use spinquote::unit::{Lots, Ticks};
 use std::collections::BTreeMap;
@@ -191,33 +191,30 @@ fn position(model: &Model, view: &View, rows: u16) -> Vec<Line<'static>> {
             [pair("spread", signed("pnl.spread")), vec![Span::raw("  inventory "), signed("pnl.inventory")]].concat(),
         ),
         Line::from([pair("fees", signed("pnl.fees")), vec![Span::raw("  funding "), signed("pnl.funding")]].concat()),
-        Line::from(pair(
-            "fills",
-            Span::raw(format!(
-                "{} buys {}, {} sells {}",
-                count("fills.buy"),
-                qty("volume.buy"),
-                count("fills.sell"),
-                qty("volume.sell")
-            )),
-        )),
-        Line::from(pair(
-            "wallet",
-            Span::raw(format!(
-                "{}  free {}",
-                money(page.count("engine.wallet")),
-                money(page.count("engine.available"))
-            )),
-        )),
+        Line::from(pair("fills", Span::raw(format!("{} buys, {} sells", count("fills.buy"), count("fills.sell"))))),
+        Line::from(pair("wallet", Span::raw(wallet(model)))),
     ];
     let symbol = page.symbols.get(at).map_or("", String::as_str);
-    let funding = model.funding.get(symbol).map_or_else(String::new, |funding| {
+    if let Some(funding) = model.funding.get(symbol) {
         let left = text::span((funding.next.0 - model.now.0).max(0));
-        format!("{} in {left}  ", funding.rate.trim_end_matches('0'))
-    });
-    lines.push(Line::from(pair("rate", Span::raw(format!("{funding}mark {}", amount("mark"))))));
+        let (rate, mark) = (trimmed(&funding.rate), trimmed(&funding.mark));
+        lines.push(Line::from(pair("rate", Span::raw(format!("{rate} in {left}, mark {mark}")))));
+    }
     lines.truncate(usize::from(rows));
     lines
+}
+
+/// The balance as the counters page has it, or as the venue last said.
+fn wallet(model: &Model) -> String {
+    match (model.page.count("engine.wallet"), &model.ledger.balance) {
+        (0, Some(balance)) => format!("{}  free {}", balance.wallet, balance.available),
+        (wallet, _) => format!("{}  free {}", money(wallet), money(model.page.count("engine.available"))),
+    }
+}
+
+/// Without the zeros at a decimal's end.
+fn trimmed(text: &str) -> &str {
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
 }
 
 fn health_lines(model: &Model, wide: bool) -> Vec<Line<'static>> {
@@ -228,11 +225,10 @@ fn health_lines(model: &Model, wide: bool) -> Vec<Line<'static>> {
         let style = if bad && value != 0 { BAD } else { PLAIN };
         Span::styled(format!("{} {what}  ", text::count(value)), style)
     };
-    let market = page.symbols.iter().enumerate().filter_map(|(at, _)| page.of(at, "market_time")).max().unwrap_or(0);
-    let quiet = match (market, model.life) {
-        (0, _) => "no market data yet".to_owned(),
+    let quiet = match (model.frame_time.0, model.life) {
+        (0, _) => "no frame yet".to_owned(),
         (_, Life::Ended { .. }) => String::new(),
-        (at, _) => format!("market {} old", text::span((model.now.0 - at).max(0))),
+        (at, _) => format!("last frame {} ago", text::span((model.now.0 - at).max(0))),
     };
     let busy = match (model.rate("engine.turns"), model.rate("engine.turns_idle")) {
         (Some(busy), Some(idle)) if busy + idle > 0 => format!("  loop busy {}%", busy * 100 / (busy + idle)),
@@ -245,7 +241,7 @@ fn health_lines(model: &Model, wide: bool) -> Vec<Line<'static>> {
         Span::raw(format!("{quiet}{busy}")),
     ];
     let feed = vec![
-        number("engine.links_up", "links up", false),
+        links(model),
         number("engine.reconnects", "reconnects", true),
         number("engine.decode_errors", "decode", true),
         number("engine.protocol_errors", "protocol", true),
@@ -269,6 +265,22 @@ fn health_lines(model: &Model, wide: bool) -> Vec<Line<'static>> {
     rows.into_iter()
         .flat_map(|row| row.chunks(row.len().div_ceil(2)).map(|part| Line::from(part.to_vec())).collect::<Vec<_>>())
         .collect()
+}
+
+/// How many connections are up, and which are not.
+fn links(model: &Model) -> Span<'static> {
+    let down: Vec<&str> = model
+        .ledger
+        .links
+        .iter()
+        .filter(|(_, state)| **state != LinkState::Up)
+        .map(|((_, link), _)| link.as_str())
+        .collect();
+    match (down.as_slice(), model.ledger.links.len()) {
+        ([], 0) => Span::raw(""),
+        ([], up) => Span::raw(format!("{up} links up  ")),
+        (down, _) => Span::styled(format!("{} DOWN  ", down.join(", ")), BAD),
+    }
 }
 
 /// Which stages come first when not all fit.

@@ -2,7 +2,7 @@
 
 use crate::ledger::Ledger;
 use crate::page::Page;
-use crate::row::{Row, SENT};
+use crate::row::Row;
 use crate::run::{Life, Run, now};
 use anyhow::Result;
 use serde_json::Value;
@@ -44,6 +44,7 @@ pub struct Stage {
 pub struct Funding {
     pub rate: String,
     pub next: Nanos,
+    pub mark: String,
 }
 
 /// Everything.
@@ -57,6 +58,8 @@ pub struct Model {
     /// The last events worth a line, oldest first.
     pub events: VecDeque<Row>,
     pub funding: HashMap<String, Funding>,
+    /// Time of the last frame, 0 before the first.
+    pub frame_time: Nanos,
     /// What cannot be read.
     pub fault: Option<String>,
     histograms: Option<HistogramReader>,
@@ -89,6 +92,7 @@ impl Model {
             ledger: Ledger::default(),
             events: VecDeque::new(),
             funding: HashMap::new(),
+            frame_time: Nanos::ZERO,
             fault,
             histograms,
             reader,
@@ -150,6 +154,7 @@ impl Model {
             self.ledger.take(&found);
             match found.kind {
                 record::FRAME => {
+                    self.frame_time = found.time;
                     let head = &found.payload[..found.payload.len().min(160)];
                     if head.windows(15).any(|window| window == b"markPriceUpdate")
                         && let Some((symbol, funding)) = funding(&found.payload[record::Origin::SIZE..])
@@ -157,7 +162,7 @@ impl Model {
                         self.funding.insert(symbol, funding);
                     }
                 }
-                record::SNAPSHOT | record::TIMER | record::CLOCK | record::COMMAND | record::STAMPS => {}
+                record::SNAPSHOT | record::TIMER | record::CLOCK | record::COMMAND | record::SENT => {}
                 _ => {
                     let row = Row::of(&found, &self.run.meta);
                     if worth_a_line(&row) {
@@ -179,7 +184,6 @@ fn worth_a_line(row: &Row) -> bool {
         record::ORDER => !matches!(what, "accepted" | "amended" | "canceled" | "open"),
         record::DECISION => !matches!(what, "placed" | "amended" | "canceled" | "kept"),
         record::ACCOUNT => !matches!(what, "position" | "balance"),
-        SENT => false,
         _ => true,
     }
 }
@@ -188,7 +192,8 @@ fn funding(frame: &[u8]) -> Option<(String, Funding)> {
     let frame: Value = serde_json::from_slice(frame).ok()?;
     let data = frame.get("data").unwrap_or(&frame);
     let next = Nanos::from_millis(data.get("T")?.as_i64()?);
-    Some((data.get("s")?.as_str()?.to_owned(), Funding { rate: data.get("r")?.as_str()?.to_owned(), next }))
+    let text = |name: &str| Some(data.get(name)?.as_str()?.to_owned());
+    Some((text("s")?, Funding { rate: text("r")?, next, mark: text("p")? }))
 }
 
 /// What was counted between two snapshots.

@@ -147,8 +147,8 @@ impl Fixture {
 
     pub fn sent(&mut self, after: i64, seq: u32, generation: u32) {
         let at = self.now.0 + after * 1000;
-        let parts = [RUN.to_le_bytes(), seq.to_le_bytes(), generation.to_le_bytes()];
-        self.put(after + 5, record::STAMPS, &[&parts[0], &parts[1], &parts[2], &at.to_le_bytes()]);
+        let sent = record::Sent { client_id: id(seq), generation, at: Nanos(at) };
+        self.put(after + 5, record::SENT, &[&sent.encode()]);
     }
 
     pub fn order(&mut self, after: i64, order: OrderEvent) {
@@ -308,15 +308,6 @@ pub fn play(run: &mut Fixture) {
     run.put(0, record::GAP, &[&record::FeedGap { feed: 0, instrument: BTC, expected: 7, got: 9 }.encode()]);
     let withdrawn = decision(DecisionKind::Withdrawn, Cause::Withdraw, 0, Buy, 0, 0);
     run.decide(Decision { detail: i64::from(Blocks::BOOK | Blocks::RECONCILE), ..withdrawn });
-    let stamps = record::Stamps {
-        input: 38,
-        opened: 150,
-        decoded: 800,
-        decided: 1_500,
-        handed: 1_700,
-        ..record::Stamps::default()
-    };
-    run.put(0, record::STAMPS, &[&stamps.encode()]);
     run.put(0, record::LOSS, &[&record::Loss { records: 2, since: Nanos(T0) }.encode()]);
     // An operator pauses, a fourth order is placed by nobody: only the cancel of the first goes out.
     run.event(50_000, &Event::Timer);
