@@ -172,7 +172,8 @@ fn a_journal_that_is_full_in_the_middle_of_a_run_ends_it_in_order() {
     let bench = Bench::new("[journal]\nsegment_bytes = \"1MiB\"\nbytes_max = \"4MiB\"\n", |config| config.speed = 12);
     let output = run_of(&bench.files, "run", &["--for", "40s", "--json"]).output().unwrap();
     fails(&output, &["journal"]);
-    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(&output.stderr)));
+    let summary: serde_json::Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(&output.stderr)));
     assert!(summary["seconds"].as_f64().unwrap() < 39.0, "{summary}");
     assert!(summary["fault"].as_str().unwrap().contains("journal"), "{summary}");
     assert_eq!(summary["open_orders_at_venue"], 0, "{summary}");
@@ -196,10 +197,14 @@ fn record(path: &Path, events: usize) {
         let at = event.at;
         frame.clear();
         match event.kind {
-            MarketKind::Depth(update) => frames::depth_update(&mut frame, Some("btcusdt@depth@0ms"), &terms, &update, at),
+            MarketKind::Depth(update) => {
+                frames::depth_update(&mut frame, Some("btcusdt@depth@0ms"), &terms, &update, at)
+            }
             MarketKind::Quote(quote) => frames::book_ticker(&mut frame, Some("btcusdt@bookTicker"), &terms, &quote, at),
             MarketKind::Trade(trade) => frames::trade(&mut frame, Some("btcusdt@trade"), &terms, &trade, at),
-            MarketKind::Mark { mark, settle } => frames::mark_price(&mut frame, Some("btcusdt@markPrice@1s"), &terms, &mark, settle),
+            MarketKind::Mark { mark, settle } => {
+                frames::mark_price(&mut frame, Some("btcusdt@markPrice@1s"), &terms, &mark, settle)
+            }
             MarketKind::Snapshot(_) | MarketKind::Lost => unreachable!("only a live market has them"),
         }
         writer.append(at, &frame).unwrap();
@@ -215,7 +220,12 @@ fn a_recording_cut_in_the_middle_says_where() {
     let bytes = std::fs::read(&whole).unwrap();
     std::fs::write(dir.path().join("cut.gz"), &bytes[..bytes.len() / 2]).unwrap();
     let demo = |file: &str, span: &str| {
-        spinquote(dir.path(), &["demo", "--capture", file, "--for", span, "--run-dir", &format!("run-{file}"), "--json"]).output().unwrap()
+        spinquote(
+            dir.path(),
+            &["demo", "--capture", file, "--for", span, "--run-dir", &format!("run-{file}"), "--json"],
+        )
+        .output()
+        .unwrap()
     };
     let sound = demo("whole.gz", "3s");
     assert!(sound.status.success(), "{}", text(&sound.stderr));
@@ -223,7 +233,8 @@ fn a_recording_cut_in_the_middle_says_where() {
     // Long enough to meet the cut.
     let cut = demo("cut.gz", "60s");
     fails(&cut, &["cut.gz", "line"]);
-    let summary: serde_json::Value = serde_json::from_slice(&cut.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(&cut.stderr)));
+    let summary: serde_json::Value =
+        serde_json::from_slice(&cut.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(&cut.stderr)));
     assert!(summary["frames"].as_u64().unwrap() > 500, "what stands before the cut is played: {summary}");
     // Nothing is a recording that holds none.
     std::fs::write(dir.path().join("empty.gz"), b"").unwrap();

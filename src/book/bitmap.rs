@@ -1,5 +1,7 @@
 //! Three levels of 64-way bitmaps over the slots of a ladder window: the next occupied slot in at most five word reads.
 
+use crate::wire::buf::touched;
+
 /// Which of up to 64^3 slots are occupied.
 #[derive(Debug)]
 pub(super) struct Bitmap {
@@ -15,7 +17,7 @@ impl Bitmap {
     pub(super) fn new(slots: usize) -> Self {
         assert!((64..=SLOTS_MAX).contains(&slots) && slots.is_power_of_two());
         let words = slots / 64;
-        Self { slots: vec![0; words].into(), words: vec![0; words.div_ceil(64)].into(), blocks: 0 }
+        Self { slots: touched(0, words), words: touched(0, words.div_ceil(64)), blocks: 0 }
     }
 
     #[inline]

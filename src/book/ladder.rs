@@ -15,6 +15,7 @@ use super::bitmap::{Bitmap, SLOTS_MAX};
 use super::overflow::Overflow;
 use crate::event::{Level, Side};
 use crate::unit::{Lots, Ticks};
+use crate::wire::buf::touched;
 
 /// Largest price a ladder accepts; far beyond any real one, and far from overflow in the window's arithmetic.
 pub const PRICE_MAX: Ticks = Ticks(1 << 48);
@@ -180,7 +181,7 @@ impl Half {
             lo: 0,
             best: EMPTY,
             dense: 0,
-            window: vec![0; window].into(),
+            window: touched(0, window),
             bitmap: Bitmap::new(window),
             overflow: Overflow::new(limits.overflow),
         }

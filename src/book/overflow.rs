@@ -1,6 +1,8 @@
 //! The levels outside a ladder's window: a fixed-capacity hash table, so that the 4-10 % of updates that land here cost one
 //! or two cache lines. Never allocates after construction; order is found by scanning, which only the rare walk past the window needs.
 
+use crate::wire::buf::touched;
+
 /// Keys and quantities; quantity zero marks a free slot.
 #[derive(Debug)]
 pub(super) struct Overflow {
@@ -14,7 +16,7 @@ impl Overflow {
     pub(super) fn new(len_max: usize) -> Self {
         assert!(len_max > 0);
         let slots = (len_max * 8 / 5 + 1).next_power_of_two();
-        Self { slots: vec![(0, 0); slots].into(), len: 0, len_max }
+        Self { slots: touched((0, 0), slots), len: 0, len_max }
     }
 
     pub(super) fn len(&self) -> usize {

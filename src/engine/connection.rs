@@ -184,12 +184,8 @@ impl Connection {
         let host = if matches!(at.port, 80 | 443) { at.host.to_owned() } else { format!("{}:{}", at.host, at.port) };
         ws::client_handshake(&mut upgrading, &host, at.path, nonce, &[])
             .map_err(|source| ConnectError::Upgrade { url: url.clone(), source })?;
-        let (stream, records, mut inbound, outbound) = upgrading.into_parts();
+        let (stream, records, inbound, outbound) = upgrading.into_parts();
         stream.set_nonblocking(true).map_err(tcp)?;
-        // Written once so that the engine thread meets no page fault in it.
-        if let Ok(space) = inbound.space() {
-            space.fill(0);
-        }
         Ok(Self {
             socket: mio::net::TcpStream::from_std(stream),
             records,

@@ -278,7 +278,19 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
     notices.extend(pinned_out.iter().take(2).filter_map(Result::err));
     let dead_man = settings.orders.dead_man.is_some();
     let live_dir = live_dir(settings, &run_dir);
-    Ok(Running { run_dir, instruments, notices, stop, prefix, engine, sender, rest_orders, housekeeper, dead_man, live_dir })
+    Ok(Running {
+        run_dir,
+        instruments,
+        notices,
+        stop,
+        prefix,
+        engine,
+        sender,
+        rest_orders,
+        housekeeper,
+        dead_man,
+        live_dir,
+    })
 }
 
 impl Running {

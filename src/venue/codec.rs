@@ -4,6 +4,7 @@
 use crate::event::{DepthSnapshot, Event, Level};
 use crate::instrument::{InstrumentId, Symbol};
 use crate::unit::DecimalError;
+use crate::wire::buf::touched;
 
 /// Price levels of one message, bids then asks, in memory taken at construction.
 #[derive(Debug)]
@@ -17,7 +18,7 @@ impl LevelBuf {
     /// Room for `limit` levels, both sides together.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { levels: vec![Level::default(); limit].into_boxed_slice(), used: 0, bids: 0 }
+        Self { levels: touched(Level::default(), limit), used: 0, bids: 0 }
     }
 
     /// Forgets all levels.

@@ -44,11 +44,21 @@ pub struct RecvBuf {
     filled: usize,
 }
 
+/// `len` copies of `value` in memory that is there: asked for alone, zeroes are mapped page by page at their first store, and that
+/// store must not be the engine thread's.
+#[must_use]
+pub fn touched<T: Copy>(value: T, len: usize) -> Box<[T]> {
+    let mut memory = vec![value; len].into_boxed_slice();
+    // What the compiler cannot see it cannot leave out.
+    memory.fill(std::hint::black_box(value));
+    memory
+}
+
 impl RecvBuf {
     /// Takes `capacity` + [`SPARE`] bytes. For TLS choose at least the largest message plus one record of 17 KiB.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self { bytes: vec![0; capacity + SPARE].into_boxed_slice(), start: 0, plain: 0, raw: 0, filled: 0 }
+        Self { bytes: touched(0, capacity + SPARE), start: 0, plain: 0, raw: 0, filled: 0 }
     }
 
     /// Bytes this buffer can hold.
@@ -215,7 +225,7 @@ impl SendBuf {
     /// Takes `capacity` bytes.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self { bytes: vec![0; capacity].into_boxed_slice(), start: 0, end: 0 }
+        Self { bytes: touched(0, capacity), start: 0, end: 0 }
     }
 
     /// Bytes this buffer can hold.

@@ -87,7 +87,16 @@ pub type Preparation = Box<dyn FnOnce(&Venue)>;
 
 impl Plan {
     pub fn on(market: Box<dyn MarketSource + Send>) -> Self {
-        Self { market, faults: "", seed: 1, strategy: Vec::new(), server: |_| {}, before: None, engine: |_| {}, in_memory: false }
+        Self {
+            market,
+            faults: "",
+            seed: 1,
+            strategy: Vec::new(),
+            server: |_| {},
+            before: None,
+            engine: |_| {},
+            in_memory: false,
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 //! Policy at the bound: the oldest id is forgotten. A venue that repeats an execution after a thousand newer ones of ours
 //! would be counted twice; the position check against the venue then corrects it.
 
+use crate::wire::buf::touched;
+
 /// What a fill event adds to what is known.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Novelty {
@@ -35,7 +37,7 @@ impl FillLog {
     /// Nothing seen; all memory taken.
     #[must_use]
     pub fn new() -> Self {
-        Self { seen: vec![(0, false); Self::CAPACITY].into_boxed_slice(), count: 0 }
+        Self { seen: touched((0, false), Self::CAPACITY), count: 0 }
     }
 
     /// Notes an execution. The search starts at the newest: a repeat follows its original closely.

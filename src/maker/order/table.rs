@@ -11,6 +11,7 @@ use crate::event::{ClientId, Command, CommandKind, PositionSide, Side, TimeInFor
 use crate::instrument::InstrumentId;
 use crate::maker::strategy::{Cause, ORDERS_MAX, OwnOrder, Purpose, Quote};
 use crate::unit::{Lots, Nanos, Ticks};
+use crate::wire::buf::touched;
 use arrayvec::ArrayVec;
 
 /// Places for orders, live and lately done. A power of two.
@@ -298,7 +299,7 @@ impl Table {
     /// Empty, all memory taken. `quiet`: how long a done order must not have been heard of before its place is reused.
     #[must_use]
     pub fn new(quiet: Nanos) -> Self {
-        Self { slots: vec![Slot::EMPTY; SLOTS].into_boxed_slice(), live: ArrayVec::new(), quiet }
+        Self { slots: touched(Slot::EMPTY, SLOTS), live: ArrayVec::new(), quiet }
     }
 
     /// Live orders in creation order.
