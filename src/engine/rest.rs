@@ -228,17 +228,16 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Without a signer only unsigned calls can be made.
+    /// Without a signer only unsigned calls can be made. Has a budget of its own until [`Caller::sharing`].
     #[must_use]
-    pub fn new(
-        rest: Rest,
-        signer: Option<Signer>,
-        clock: Clock,
-        offset: Arc<AtomicI64>,
-        recv_window: Nanos,
-        budget: Arc<Budget>,
-    ) -> Self {
-        Self { rest, signer, clock, offset, recv_window, budget }
+    pub fn new(rest: Rest, signer: Option<Signer>, clock: Clock, offset: Arc<AtomicI64>, recv_window: Nanos) -> Self {
+        Self { rest, signer, clock, offset, recv_window, budget: Arc::default() }
+    }
+
+    /// The same, counting with others of the same address.
+    #[must_use]
+    pub fn sharing(self, budget: &Arc<Budget>) -> Self {
+        Self { budget: Arc::clone(budget), ..self }
     }
 
     /// The venue's time as we think it is.
@@ -356,7 +355,7 @@ mod tests {
         let budget = Arc::new(Budget::default());
         let caller = |budget: &Arc<Budget>| {
             let rest = Rest::new(&base, None, None, Duration::from_secs(2)).unwrap();
-            Caller::new(rest, None, Clock::new(), Arc::default(), Nanos::from_secs(5), Arc::clone(budget))
+            Caller::new(rest, None, Clock::new(), Arc::default(), Nanos::from_secs(5)).sharing(budget)
         };
         let (first, second) = (caller(&budget), caller(&budget));
         let before = first.venue_now();
@@ -374,7 +373,7 @@ mod tests {
         let budget = Arc::new(Budget::default());
         budget.set_most(10);
         let rest = Rest::new("http://127.0.0.1:1", None, None, Duration::from_secs(1)).unwrap();
-        let caller = Caller::new(rest, None, Clock::new(), Arc::default(), Nanos::from_secs(5), budget);
+        let caller = Caller::new(rest, None, Clock::new(), Arc::default(), Nanos::from_secs(5)).sharing(&budget);
         let held = caller.call(&rest::depth("BTCUSDT")).unwrap_err();
         assert_eq!(held.to_string(), "/fapi/v1/depth: held back: the request weight of the minute is nearly used up");
         assert!(matches!(caller.call(&rest::listen_key(Method::Post)), Err(RestError::NotSent { .. })), "tried");

@@ -110,14 +110,8 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         let signer = Signer::new(&launch.credentials)?;
         let rest = Rest::new(&settings.venue.rest_url, launch.ca_pem.as_deref(), Some(signer.api_key()), CALL_TIMEOUT)
             .map_err(anyhow::Error::msg)?;
-        Ok(Caller::new(
-            rest,
-            Some(signer),
-            clock.clone(),
-            Arc::clone(&offset),
-            settings.orders.recv_window,
-            Arc::clone(&budget),
-        ))
+        Ok(Caller::new(rest, Some(signer), clock.clone(), Arc::clone(&offset), settings.orders.recv_window)
+            .sharing(&budget))
     };
     let desk = caller()?;
 
