@@ -20,9 +20,6 @@ use std::fs;
 use std::io::{Read, Write};
 use std::path::Path;
 
-/// Cases that are not run, by name, each with its reason. None.
-const SKIPPED: &[(&str, &str)] = &[];
-
 /// What became of one case.
 enum Outcome {
     /// Equal everywhere. Each note names a documented difference that the comparison had to take into account.
@@ -176,6 +173,7 @@ fn names(case: &Value, strategy: &str) -> bool {
     let own = match case["config"]["strategy"].as_str() {
         Some(name) => name,
         None if case["defaults"]["derivative"].is_object() => "perpetual_market_making",
+        None if case["config"]["controller_name"] == "pmm" => "pmm_controller",
         None if funding_aware::KINDS.iter().any(|kind| case["kind"] == *kind) => "funding_aware",
         None if case["kind"].is_string() => "pmm_controller",
         None => return false,

@@ -168,7 +168,13 @@ impl CommandPage {
     /// True when both threads have taken command `seq`.
     #[must_use]
     pub fn taken(&self, seq: u64) -> bool {
-        ACK.iter().all(|&ack| self.page.load(ack, Ordering::Acquire) >= seq)
+        [Watcher::Engine, Watcher::Sender].into_iter().all(|watcher| self.taken_by(watcher, seq))
+    }
+
+    /// True when this thread has taken command `seq`.
+    #[must_use]
+    pub fn taken_by(&self, watcher: Watcher, seq: u64) -> bool {
+        self.page.load(ACK[watcher as usize], Ordering::Acquire) >= seq
     }
 
     /// Who asked for the last command.

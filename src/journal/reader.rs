@@ -177,6 +177,14 @@ impl Reader {
             .filter_map(|entry| segment_index(entry.ok()?.file_name().to_str()?))
             .min()
             .ok_or_else(|| ReadError::NoSegments(dir.path().to_path_buf()))?;
+        Self::open_at(dir, first)
+    }
+
+    /// Opens the run at segment `first`, as if there were none before it.
+    ///
+    /// # Errors
+    /// It is not there, or not a segment.
+    pub fn open_at(dir: RunDir, first: u64) -> Result<Self, ReadError> {
         let path = dir.segment(first);
         let (file, header) = open_segment(&path, first)?;
         Ok(Self {

@@ -72,6 +72,9 @@ pub struct ServerConfig {
     pub faults: FaultScript,
     /// Times in recorded frames become those of now (in place, the length stays); `false` sends them as recorded.
     pub shift_times: bool,
+    /// How many times faster than it happened a market is played; 1 outside of tests. Orders, funding and timers keep to the
+    /// world's clock.
+    pub speed: u32,
     /// Rate limits.
     pub limits: LimitTerms,
     /// A WebSocket connection lives this long.
@@ -97,6 +100,7 @@ impl ServerConfig {
             queue: QueueModel::default(),
             faults: FaultScript::default(),
             shift_times: true,
+            speed: 1,
             limits: LimitTerms::default(),
             connection_life: Nanos::from_secs(24 * 3600),
             ping_every: Nanos::from_secs(180),

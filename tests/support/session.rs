@@ -4,15 +4,15 @@
 
 use spinquote::config::engine::{EngineSettings, Wait};
 use spinquote::engine::clock::{Clock, wall};
-use spinquote::engine::wiring::{self, Ended, Launch, Running};
 use spinquote::engine::rest::{Caller, Rest};
+use spinquote::engine::wiring::{self, Ended, Launch, Running};
 use spinquote::event::{ClientId, Command, CommandKind, PositionSide, Side, TimeInForce};
 use spinquote::instrument::{Instrument, InstrumentId};
-use spinquote::journal::End;
+use spinquote::journal::{End, Reader, RunDir, record};
 use spinquote::journal::command_page::CommandPage;
 use spinquote::journal::counters::CounterReader;
 use spinquote::journal::histogram::HistogramReader;
-use spinquote::maker::Status;
+use spinquote::maker::{DecisionKind, Status};
 use spinquote::maker::recipe::{StrategyKind, StrategyText};
 use spinquote::replay::{self, Outcome};
 use spinquote::sim::capture::CaptureMarket;
@@ -24,6 +24,7 @@ use spinquote::unit::{Lots, Money, Nanos, Ticks};
 use spinquote::venue::binance::usdm::client_id::Prefix;
 use spinquote::venue::binance::usdm::rest;
 use spinquote::venue::binance::usdm::sign::{Credentials, KeyKind, Signer};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -74,9 +75,12 @@ pub struct Plan {
     pub strategy: Vec<(&'static str, &'static str)>,
     pub server: fn(&mut ServerConfig),
     /// Done at the venue before the engine comes.
-    pub before: Option<Box<dyn FnOnce(&Venue)>>,
+    pub before: Option<Preparation>,
     pub engine: fn(&mut EngineSettings),
 }
+
+/// Work at the venue.
+pub type Preparation = Box<dyn FnOnce(&Venue)>;
 
 impl Plan {
     pub fn on(market: Box<dyn MarketSource + Send>) -> Self {
@@ -128,7 +132,8 @@ impl Venue {
         let ca = server.cert_pem().map(str::as_bytes);
         let rest = Rest::new(&server.rest_url(), ca, Some(KEY), Duration::from_secs(5)).unwrap();
         let offset = Arc::new(AtomicI64::new(0));
-        let caller = Caller::new(rest, Some(Signer::new(&credentials).unwrap()), Clock::new(), offset, Nanos::from_secs(5));
+        let caller =
+            Caller::new(rest, Some(Signer::new(&credentials).unwrap()), Clock::new(), offset, Nanos::from_secs(5));
         Self { caller, terms: terms.clone() }
     }
 
@@ -295,6 +300,7 @@ impl Session {
         let protocol_errors = word("engine.protocol_errors") + word("engine.decode_errors");
         let sent = word("sender.orders_new") + word("sender.orders_amend") + word("sender.orders_cancel");
         server.stop();
+        let describe = format!("{describe}; refused by the gate: {:?}", refusals(&run_dir));
         let replayed = replay::replay(&run_dir, |_| {}).expect("the run can be read");
         let prefix = Prefix::new(&EngineSettings::demo().orders.id_prefix).unwrap();
         let (open, foreign) =
@@ -324,6 +330,18 @@ impl Session {
             dir,
         }
     }
+}
+
+/// Refusals in the journal by purpose and reason (their numbers), for a failure's message. Repetitions within a second are not there.
+fn refusals(run_dir: &std::path::Path) -> BTreeMap<(u8, u8), u64> {
+    let mut counts = BTreeMap::new();
+    let mut reader = Reader::open(RunDir::new(run_dir)).unwrap();
+    while let Ok(Some(record)) = reader.next() {
+        if record.kind == record::DECISION && record.payload[50] == DecisionKind::Refused as u8 {
+            *counts.entry((record.payload[53], record.payload[55])).or_default() += 1;
+        }
+    }
+    counts
 }
 
 /// What a run came to, on both sides.

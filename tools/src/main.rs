@@ -1,3 +1,100 @@
-//! `sq`: reads run directories from the mapped files alone; never talks to the engine.
+//! `sq`: reads run directories from the mapped files alone; never talks to the engine, and only `sq ctl` writes (the command page).
 
-fn main() {}
+mod account;
+mod ctl;
+mod decided;
+mod export;
+mod filter;
+mod hist;
+mod journal;
+mod ledger;
+mod meta;
+mod orders;
+mod page;
+mod prom;
+mod row;
+mod run;
+mod status;
+mod text;
+mod top;
+mod why;
+
+use clap::{Parser, Subcommand};
+use std::io::{self, BufWriter, Write};
+use std::process::ExitCode;
+
+/// What an operator needs to know of a spinquote run, from its directory alone: live or long dead, without hurting the engine.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sq",
+    version,
+    after_help = "Every command takes the run directory as its last argument; the default is the newest run under --runs (SPINQUOTE_RUNS, \
+                  else runs/).\nTimes are UTC. Ids are RUN-SEQ in hex."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Every record of a run, decoded.
+    #[command(subcommand)]
+    Journal(journal::JournalCommand),
+    Hist(hist::HistArgs),
+    Status(status::StatusArgs),
+    Orders(orders::OrdersArgs),
+    Fills(orders::FillsArgs),
+    Positions(account::PositionsArgs),
+    Balance(account::BalanceArgs),
+    Ctl(ctl::CtlArgs),
+    Why(why::WhyArgs),
+    Top(top::TopArgs),
+    Export(export::ExportArgs),
+    Prom(prom::PromArgs),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut out = BufWriter::new(io::stdout().lock());
+    let done = run(&cli, &mut out).and_then(|code| Ok(out.flush().map(|()| code)?));
+    match done {
+        Ok(code) => code,
+        // `sq ... | head`: the reader has seen enough.
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            // What was found before the fault comes first.
+            let _ = out.flush();
+            warn(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    match &cli.command {
+        Command::Journal(command) => command.run(out),
+        Command::Hist(args) => hist::run(args, out),
+        Command::Status(args) => status::run(args, out),
+        Command::Orders(args) => orders::orders(args, out),
+        Command::Fills(args) => orders::fills(args, out),
+        Command::Positions(args) => account::positions(args, out),
+        Command::Balance(args) => account::balance(args, out),
+        Command::Ctl(args) => ctl::run(args, out),
+        Command::Why(args) => why::run(args, out),
+        Command::Top(args) => top::run(args, out),
+        Command::Export(args) => export::run(args, out),
+        Command::Prom(args) => prom::run(args, out),
+    }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe))
+}
+
+/// One line for people on stderr.
+fn warn(what: &str) {
+    let _ = writeln!(io::stderr(), "sq: {what}");
+}

@@ -1,0 +1,362 @@
+//! The picture of `sq top`: one for wide and one for narrow terminals, the same parts in both. Draws what the model says; works nothing out twice.
+
+use super::View;
+use super::model::{Model, Stage, percentile};
+use crate::account::ticks_text;
+use crate::page::money;
+use crate::row::kind_name;
+use crate::run::Life;
+use crate::status::state;
+use crate::text;
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, Borders, Paragraph};
+use spinquote::event::{LinkState, Side};
+use spinquote::instrument::InstrumentId;
+use spinquote::unit::{Lots, Ticks};
+use std::collections::BTreeMap;
+
+/// Below this width the parts stand under each other.
+const NARROW: u16 = 72;
+
+const GOOD: Style = Style::new().fg(Color::Green);
+const BAD: Style = Style::new().fg(Color::Red).add_modifier(Modifier::BOLD);
+const DIM: Style = Style::new().fg(Color::DarkGray);
+const OWN: Style = Style::new().fg(Color::Yellow).add_modifier(Modifier::BOLD);
+const PLAIN: Style = Style::new();
+
+/// Draws everything.
+pub fn draw(frame: &mut Frame<'_>, model: &Model, view: &View) {
+    let area = frame.area();
+    let wide = area.width >= NARROW;
+    let timed = model.stages.iter().filter(|stage| stage.whole.count > 0).count() as u16;
+    let tall = area.height >= 40;
+    // Title and keys have a line each; what is left is shared.
+    let latency = (timed + 1).clamp(2, if tall { 18 } else { 7 }) + 1;
+    let book = if tall { (ladder(model, view, 21).len() as u16 + 1).max(9) } else { 8 };
+    let parts: [Rect; 6] = if wide {
+        let rows = [
+            Constraint::Length(1),
+            Constraint::Length(book),
+            Constraint::Length(4),
+            Constraint::Length(latency),
+            Constraint::Min(2),
+            Constraint::Length(1),
+        ];
+        Layout::vertical(rows).areas(area)
+    } else {
+        let rows = [
+            Constraint::Length(1),
+            Constraint::Length(17),
+            Constraint::Length(7),
+            Constraint::Length(latency),
+            Constraint::Min(0),
+            Constraint::Length(1),
+        ];
+        Layout::vertical(rows).areas(area)
+    };
+    let [title, middle, health, stages, events, keys] = parts;
+    frame.render_widget(Paragraph::new(title_line(model, view)), title);
+    let halves = [Constraint::Percentage(50), Constraint::Percentage(50)];
+    let [left, right] = match wide {
+        true => Layout::horizontal(halves).spacing(1).areas(middle),
+        false => Layout::vertical([Constraint::Length(8), Constraint::Min(0)]).areas(middle),
+    };
+    block(frame, left, "book and own orders", ladder(model, view, left.height.saturating_sub(1)));
+    block(frame, right, "position", position(model, view, right.height.saturating_sub(1)));
+    block(frame, health, "feed and orders", health_lines(model, wide));
+    let name = if view.recent { "latency, last moments" } else { "latency, whole run" };
+    block(frame, stages, name, latency_lines(model, view, stages));
+    block(frame, events, "events", event_lines(model, events));
+    let every = text::span(i64::try_from(view.every.as_nanos()).unwrap_or(0));
+    let hint = format!("q quit  Tab instrument  space hold  +/- every {every}  l latency");
+    frame.render_widget(Paragraph::new(Line::styled(hint, DIM)), keys);
+}
+
+fn block(frame: &mut Frame<'_>, area: Rect, title: &str, lines: Vec<Line<'_>>) {
+    let block = Block::new().borders(Borders::TOP).border_style(DIM).title(Span::raw(format!(" {title} ")));
+    frame.render_widget(Paragraph::new(lines).block(block), area);
+}
+
+fn title_line(model: &Model, view: &View) -> Line<'static> {
+    let word = state(&model.page, model.life);
+    let style = match (word, model.life) {
+        ("quoting", Life::Live(_)) => GOOD.add_modifier(Modifier::BOLD),
+        ("ended", _) => DIM,
+        _ => BAD,
+    };
+    let alive = match model.life {
+        Life::Live(age) => format!(" heartbeat {} ago", text::span(age.0)),
+        Life::Silent(age) => format!(" SILENT for {}", text::span(age.0)),
+        Life::Ended { at, .. } => format!(" {}", text::time(at).get(..19).unwrap_or_default()),
+        Life::Unborn => " no heartbeat yet".to_owned(),
+    };
+    let held = if view.held { "  HELD" } else { "" };
+    let name = Style::new().add_modifier(Modifier::BOLD);
+    Line::from(vec![
+        Span::styled(format!("{} ", model.run.name), name),
+        Span::styled(word.to_owned(), style),
+        Span::raw(alive),
+        Span::styled(held, OWN),
+    ])
+}
+
+/// A price of the ladder: the market's touch, own orders, or both.
+#[derive(Default)]
+struct Rung {
+    touch: Option<Side>,
+    own: i64,
+    side: Option<Side>,
+    orders: u32,
+}
+
+fn ladder(model: &Model, view: &View, rows: u16) -> Vec<Line<'static>> {
+    let at = view.instrument;
+    let on = InstrumentId(at as u16);
+    let page = &model.page;
+    let symbol = page.symbols.get(at).cloned().unwrap_or_default();
+    let mut rungs: BTreeMap<i64, Rung> = BTreeMap::new();
+    for (side, name) in [(Side::Buy, "bid"), (Side::Sell, "ask")] {
+        if let Some(price) = page.of(at, name).filter(|&price| price != 0) {
+            rungs.entry(price).or_default().touch = Some(side);
+        }
+    }
+    for order in model.ledger.open().filter(|order| order.instrument == on && !order.price.is_zero()) {
+        let rung = rungs.entry(order.price.0).or_default();
+        rung.own += order.qty.0 - order.filled.0;
+        rung.side = Some(order.side);
+        rung.orders += 1;
+    }
+    let in_sync = page.of(at, "in_sync") == Some(1);
+    let sync = if in_sync { Span::styled("in sync", GOOD) } else { Span::styled("NOT IN SYNC", BAD) };
+    let mid = page.of(at, "mid").unwrap_or(0);
+    let head = vec![Span::raw(format!("{symbol:<10} mid {:<14} ", money(mid))), sync];
+    let mut lines = vec![Line::from(head)];
+    // Best prices are nearest to the middle; the far ones give way.
+    let ask = page.of(at, "ask").unwrap_or(i64::MAX);
+    let each = usize::from(rows.saturating_sub(1)) / 2;
+    let is_ask = |price: i64, rung: &Rung| rung.touch.or(rung.side).map_or(price >= ask, |side| side == Side::Sell);
+    let (asks, bids): (Vec<_>, Vec<_>) = rungs.iter().partition(|&(&price, rung)| is_ask(price, rung));
+    let asks = asks[..asks.len().min(each)].iter().rev();
+    let bids = bids.iter().rev().take(each);
+    for &(&price, rung) in asks.chain(bids) {
+        let side = if is_ask(price, rung) { "ask" } else { "bid" };
+        let touch = if rung.touch.is_some() { "touch" } else { "" };
+        let mut spans = vec![
+            Span::raw(format!("{side} ")),
+            Span::raw(format!("{:>12} ", ticks_text(&model.run, at, Some(price)))),
+            Span::styled(format!("{touch:<6}"), DIM),
+        ];
+        if rung.orders > 0 {
+            let qty = model.run.meta.qty_text(on, Lots(rung.own));
+            let far = distance(model, at, price, mid).map_or_else(String::new, |far| format!(" {far}"));
+            spans.push(Span::styled(format!("own {qty}{far}"), OWN));
+        }
+        lines.push(Line::from(spans));
+    }
+    lines
+}
+
+/// How far from the mid, in tenths of a basis point.
+fn distance(model: &Model, at: usize, price: i64, mid: i64) -> Option<String> {
+    let tick = model.run.meta.contracts.get(at)?.tick?;
+    let price = Ticks(price).0 as i128 * tick.atto() / 10_i128.pow(10);
+    let tenths = (price - i128::from(mid)).checked_mul(100_000)?.checked_div(i128::from(mid))?;
+    let sign = if tenths < 0 { '-' } else { '+' };
+    Some(format!("{sign}{}.{} bp", tenths.unsigned_abs() / 10, tenths.unsigned_abs() % 10))
+}
+
+fn position(model: &Model, view: &View, rows: u16) -> Vec<Line<'static>> {
+    let at = view.instrument;
+    let on = InstrumentId(at as u16);
+    let page = &model.page;
+    let qty = |name: &str| model.run.meta.qty_text(on, Lots(page.of(at, name).unwrap_or(0)));
+    let amount = |name: &str| money(page.of(at, name).unwrap_or(0));
+    let signed = |name: &str| match page.of(at, name).unwrap_or(0) {
+        value if value < 0 => Span::styled(money(value), Style::new().fg(Color::Red)),
+        value => Span::styled(money(value), GOOD),
+    };
+    let count = |name: &str| page.of(at, name).unwrap_or(0);
+    let pair = |name: &str, value: Span<'static>| vec![Span::styled(format!("{name:<10}"), DIM), value];
+    let mut lines = vec![
+        Line::from(vec![
+            Span::styled("position  ", DIM),
+            Span::styled(qty("position"), Style::new().add_modifier(Modifier::BOLD)),
+            Span::raw(format!(" at {}  worst {}", amount("entry"), qty("position_worst"))),
+        ]),
+        Line::from(pair("pnl", signed("pnl.total"))),
+        Line::from(
+            [pair("spread", signed("pnl.spread")), vec![Span::raw("  inventory "), signed("pnl.inventory")]].concat(),
+        ),
+        Line::from([pair("fees", signed("pnl.fees")), vec![Span::raw("  funding "), signed("pnl.funding")]].concat()),
+        Line::from(pair("fills", Span::raw(format!("{} buys, {} sells", count("fills.buy"), count("fills.sell"))))),
+        Line::from(pair("wallet", Span::raw(wallet(model)))),
+    ];
+    let symbol = page.symbols.get(at).map_or("", String::as_str);
+    if let Some(funding) = model.funding.get(symbol) {
+        let left = text::span((funding.next.0 - model.now.0).max(0));
+        let (rate, mark) = (trimmed(&funding.rate), trimmed(&funding.mark));
+        lines.push(Line::from(pair("rate", Span::raw(format!("{rate} in {left}, mark {mark}")))));
+    }
+    lines.truncate(usize::from(rows));
+    lines
+}
+
+/// The balance as the counters page has it, or as the venue last said.
+fn wallet(model: &Model) -> String {
+    match (model.page.count("engine.wallet"), &model.ledger.balance) {
+        (0, Some(balance)) => format!("{}  free {}", balance.wallet, balance.available),
+        (wallet, _) => format!("{}  free {}", money(wallet), money(model.page.count("engine.available"))),
+    }
+}
+
+/// Without the zeros at a decimal's end.
+fn trimmed(text: &str) -> &str {
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
+}
+
+fn health_lines(model: &Model, wide: bool) -> Vec<Line<'static>> {
+    let page = &model.page;
+    let rate = |name: &str| model.rate(name).map_or_else(|| "-".to_owned(), text::count);
+    let number = |name: &str, what: &str, bad: bool| {
+        let value = page.count(name);
+        let style = if bad && value != 0 { BAD } else { PLAIN };
+        Span::styled(format!("{} {what}  ", text::count(value)), style)
+    };
+    let quiet = match (model.frame_time.0, model.life) {
+        (0, _) => "no frame yet".to_owned(),
+        (_, Life::Ended { .. }) => String::new(),
+        (at, _) => format!("last frame {} ago", text::span((model.now.0 - at).max(0))),
+    };
+    let busy = match (model.rate("engine.turns"), model.rate("engine.turns_idle")) {
+        (Some(busy), Some(idle)) if busy + idle > 0 => format!("  loop busy {}%", busy * 100 / (busy + idle)),
+        _ => String::new(),
+    };
+    let flow = vec![
+        Span::raw(format!("{} frames/s  {} commands/s  ", rate("engine.frames"), rate("engine.commands"))),
+        Span::raw(format!("ring free {}  ", text::count(page.count("engine.ring_free")))),
+        Span::raw(format!("weight {}  ", text::count(page.count("sender.weight_used")))),
+        Span::raw(format!("{quiet}{busy}")),
+    ];
+    let feed = vec![
+        links(model),
+        number("engine.reconnects", "reconnects", true),
+        number("engine.decode_errors", "decode", true),
+        number("engine.protocol_errors", "protocol", true),
+        number("engine.journal_lost", "lost", true),
+        number("engine.allocations", "allocs", true),
+    ];
+    let orders = vec![
+        number("sender.orders_new", "new", false),
+        number("sender.orders_amend", "amend", false),
+        number("sender.orders_cancel", "cancel", false),
+        number("sender.rejects", "rejects", true),
+        number("engine.refusals", "refused", true),
+        number("sender.unknown_outcomes", "unknown", true),
+        number("sender.rate_limited", "limited", true),
+    ];
+    let rows = [flow, feed, orders];
+    if wide {
+        return rows.into_iter().map(Line::from).collect();
+    }
+    // Two halves of each, so that nothing falls off a narrow screen.
+    rows.into_iter()
+        .flat_map(|row| row.chunks(row.len().div_ceil(2)).map(|part| Line::from(part.to_vec())).collect::<Vec<_>>())
+        .collect()
+}
+
+/// How many connections are up, and which are not.
+fn links(model: &Model) -> Span<'static> {
+    let down: Vec<&str> = model
+        .ledger
+        .links
+        .iter()
+        .filter(|(_, state)| **state != LinkState::Up)
+        .map(|((_, link), _)| link.as_str())
+        .collect();
+    match (down.as_slice(), model.ledger.links.len()) {
+        ([], 0) => Span::raw(""),
+        ([], up) => Span::raw(format!("{up} links up  ")),
+        (down, _) => Span::styled(format!("{} DOWN  ", down.join(", ")), BAD),
+    }
+}
+
+/// Which stages come first when not all fit.
+const FIRST: [&str; 6] = ["tick_to_order", "tick_to_wire", "order_round_trip", "decode", "decide", "frame"];
+
+fn latency_lines(model: &Model, view: &View, area: Rect) -> Vec<Line<'static>> {
+    let rows = usize::from(area.height.saturating_sub(1));
+    let wide = area.width >= NARROW;
+    let mut stages: Vec<&Stage> = model.stages.iter().filter(|stage| stage.whole.count > 0).collect();
+    let place = |stage: &&Stage| FIRST.iter().position(|&name| name == stage.whole.name).unwrap_or(FIRST.len());
+    stages.sort_by_key(place);
+    if stages.is_empty() {
+        return vec![Line::raw("nothing was timed yet")];
+    }
+    let head = match wide {
+        true => format!("{:<17}{:>11}{:>10}{:>10}{:>10}{:>10}", "", "count", "p50", "p99", "p99.9", "max"),
+        false => format!("{:<17}{:>10}{:>10}", "", "p50", "p99"),
+    };
+    let mut lines = vec![Line::styled(head, DIM)];
+    let ns = |ns: u64| text::span(ns.cast_signed());
+    for stage in stages.into_iter().take(rows.saturating_sub(1)) {
+        let whole = &stage.whole;
+        let (count, [p50, p99, p999, max]) = if view.recent {
+            let values = [500, 990, 999, 1000].map(|permille| percentile(&stage.recent, permille));
+            (stage.recent.iter().map(|(_, count)| count).sum(), values)
+        } else {
+            let at = |millionths| whole.percentile(millionths).min(whole.max);
+            (whole.count, [at(500_000), at(990_000), at(999_000), whole.max])
+        };
+        let mut line = match wide {
+            true => format!(
+                "{:<17}{:>11}{:>10}{:>10}{:>10}{:>10} ",
+                whole.name,
+                text::count(i64::try_from(count).unwrap_or(i64::MAX)),
+                ns(p50),
+                ns(p99),
+                ns(p999),
+                ns(max)
+            ),
+            false => format!("{:<17}{:>10}{:>10} ", whole.name, ns(p50), ns(p99)),
+        };
+        let room = usize::from(area.width).saturating_sub(line.chars().count());
+        line.push_str(&spark(stage, room));
+        lines.push(Line::raw(line));
+    }
+    lines
+}
+
+/// The p99 of the last looks as bars, highest on a logarithmic scale.
+fn spark(stage: &Stage, room: usize) -> String {
+    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let shown: Vec<u64> = stage.p99.iter().copied().skip(stage.p99.len().saturating_sub(room)).collect();
+    let high = shown.iter().max().copied().unwrap_or(0).max(1).ilog2();
+    let low = shown.iter().filter(|&&ns| ns > 0).min().copied().unwrap_or(1).ilog2();
+    let bar = |ns: u64| match ns {
+        0 => ' ',
+        ns if high == low => BARS[usize::from(ns > 0) * 3],
+        ns => BARS[((ns.ilog2() - low) * 7 / (high - low)) as usize],
+    };
+    shown.into_iter().map(bar).collect()
+}
+
+fn event_lines(model: &Model, area: Rect) -> Vec<Line<'static>> {
+    let rows = usize::from(area.height.saturating_sub(1));
+    let fault = model.fault.iter().map(|fault| Line::styled(fault.clone(), BAD));
+    let room = rows.saturating_sub(fault.len());
+    let skip = model.events.len().saturating_sub(room);
+    let event = |row: &crate::row::Row| {
+        let pairs = row.pairs(false);
+        let what = row.fields.get("what").and_then(serde_json::Value::as_str).unwrap_or_default();
+        let style = match what {
+            "fill" => GOOD,
+            "withdrawn" | "killed" | "refused" | "rejected" | "unknown" | "flatten-failed" | "gap" => BAD,
+            _ => PLAIN,
+        };
+        Line::styled(format!("{} {}{pairs}", text::clock(row.time), kind_name(row.kind)), style)
+    };
+    model.events.iter().skip(skip).map(event).chain(fault).collect()
+}

@@ -1,0 +1,165 @@
+//! `sq ctl` against the command page of a run whose threads are played by the test.
+
+mod support;
+
+use spinquote::event::Operator;
+use spinquote::journal::command_page::{CommandPage, CommandWatch};
+use spinquote::journal::counters::Slot;
+use spinquote::unit::Nanos;
+use std::io::Write;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use support::{Fixture, NAME, played, publish};
+
+fn live() -> Fixture {
+    let mut run = Fixture::new();
+    run.frame(1, "{}");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    publish(&run, Nanos(now.as_nanos() as i64));
+    run
+}
+
+/// Lets these threads watch the page while `work` is done; gives back what they took.
+fn watched<T>(watches: Vec<CommandWatch>, work: impl FnOnce() -> T) -> (T, Vec<Option<Operator>>) {
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = watches
+            .into_iter()
+            .map(|mut watch| {
+                let stop = &stop;
+                scope.spawn(move || {
+                    while !stop.load(Ordering::Relaxed) {
+                        if let Some(verb) = watch.poll() {
+                            return Some(verb);
+                        }
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                    None
+                })
+            })
+            .collect();
+        let done = work();
+        stop.store(true, Ordering::Relaxed);
+        (done, threads.into_iter().map(|thread| thread.join().unwrap()).collect())
+    })
+}
+
+fn page(run: &Fixture) -> CommandPage {
+    CommandPage::open(&run.run_dir().join("command.sqm")).unwrap()
+}
+
+/// The fixture and its watches, apart.
+fn apart(mut run: Fixture) -> (Fixture, Vec<CommandWatch>) {
+    let other = tempfile::tempdir().unwrap();
+    let spare = spinquote::journal::command_page::create(&other.path().join("spare")).unwrap();
+    let watches = std::mem::replace(&mut run.watches, spare);
+    (run, watches.into())
+}
+
+#[test]
+fn a_verb_is_taken_by_both_threads() {
+    for (verb, operator) in [
+        ("pause", Operator::Pause),
+        ("resume", Operator::Resume),
+        ("reduce-only", Operator::ReduceOnly),
+        ("cancel-all --yes 20231114-221320", Operator::CancelAll),
+        ("flatten --yes 20231114-221320", Operator::Flatten),
+        ("stop --yes 20231114-221320", Operator::Stop),
+    ] {
+        let (run, watches) = apart(live());
+        let (said, taken) = watched(watches, || run.sq(&format!("ctl {verb} --by test")));
+        assert_eq!((said.code, said.err.as_str()), (0, ""), "{verb}: {}", said.out);
+        assert!(
+            said.out.contains("asked as command 1 by test")
+                && said.out.ends_with("taken by the engine and the I/O thread\n")
+        );
+        assert_eq!(taken, [Some(operator), Some(operator)]);
+    }
+}
+
+#[test]
+fn a_destructive_verb_shows_what_stands_and_wants_the_runs_name() {
+    let run = live();
+    for verb in ["cancel-all", "flatten", "stop", "kill"] {
+        let said = run.sq(&format!("ctl {verb} --yes wrong"));
+        assert_eq!(said.code, 1);
+        assert!(said.out.contains("BTCUSDT: position -0.005, 1 live orders, market 61800.2 / 61800.3"), "{}", said.out);
+        assert!(
+            said.err.contains("\"wrong\" is not the run's name, \"20231114-221320\": nothing was sent"),
+            "{}",
+            said.err
+        );
+    }
+    assert!(page(&run).taken(0) && page(&run).killed_at().is_none());
+    assert!(run.sq("ctl pause --yes wrong").err.contains("nothing was sent"), "a wrong name stops a mild verb too");
+}
+
+#[test]
+fn the_name_is_typed_back() {
+    let (run, watches) = apart(live());
+    let (output, taken) = watched(watches, || {
+        let mut child = support::process(run.path())
+            .args(["ctl", "flatten"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(format!("{NAME}\n").as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    });
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && text.contains("closes the position AT MARKET"), "{text}");
+    assert!(text.contains("type the run's name to go on: "));
+    assert_eq!(taken, [Some(Operator::Flatten); 2]);
+}
+
+#[test]
+fn a_stuck_engine_is_named_and_a_second_command_waits() {
+    let (run, mut watches) = apart(live());
+    let sender = watches.pop().unwrap();
+    let (said, taken) = watched(vec![sender], || run.sq("ctl pause --timeout 300ms"));
+    assert_eq!((said.code, taken), (1, vec![Some(Operator::Pause)]));
+    assert!(
+        said.out.contains("pause: NOT taken by the engine thread within 300 ms; its last heartbeat is "),
+        "{}",
+        said.out
+    );
+    assert!(!said.out.contains("NOT taken by the I/O thread"));
+    let second = run.sq("ctl resume");
+    assert!(second.code == 1 && second.err.contains("has not been taken yet; is the engine alive?"), "{}", second.err);
+    let killed = run.sq("ctl kill --yes 20231114-221320 --timeout 100ms");
+    assert!(killed.code == 1 && killed.out.contains("kill: the flag is set"), "{}", killed.out);
+    assert!(killed.out.contains("NOT shown by the engine thread within 100 ms"));
+    assert!(watches[0].killed());
+}
+
+#[test]
+fn a_kill_is_seen_and_only_a_confirmed_resume_ends_it() {
+    let (run, watches) = apart(live());
+    run.counters[0].set(Slot::Killed, 1);
+    let said = run.sq("ctl kill --yes 20231114-221320");
+    assert!(
+        said.code == 0 && said.out.contains("the engine shows that it is killed; 1 live orders are left"),
+        "{}",
+        said.out
+    );
+    let said = run.sq("ctl resume --yes no");
+    assert!(said.code == 1 && said.out.contains("the kill flag is set since"), "{}", said.out);
+    assert!(page(&run).killed_at().is_some());
+    let (said, taken) = watched(watches, || run.sq("ctl resume --yes 20231114-221320"));
+    assert!(said.code == 0 && said.out.contains("the kill flag is cleared"), "{}", said.out);
+    assert!(page(&run).killed_at().is_none() && taken == [Some(Operator::Resume); 2]);
+}
+
+#[test]
+fn an_ended_run_and_a_run_without_a_page_are_refused() {
+    let run = played();
+    let said = run.sq("ctl pause");
+    assert!(
+        said.code == 1 && said.err.contains("has ended 2023-11-14T22:13:21") && said.err.contains("nothing to command")
+    );
+    let run = live();
+    std::fs::remove_file(run.run_dir().join("command.sqm")).unwrap();
+    assert!(run.sq("ctl pause").err.contains("this run has no command page"));
+}

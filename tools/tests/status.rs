@@ -1,0 +1,117 @@
+//! `sq status`, `orders`, `fills`, `positions`, `balance` on a small run, live and ended.
+
+mod support;
+
+use spinquote::unit::Nanos;
+use std::fs;
+use std::time::{SystemTime, UNIX_EPOCH};
+use support::{Fixture, golden, play, played, publish};
+
+fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+#[test]
+fn tables_of_an_ended_run() {
+    let run = played();
+    for command in ["status", "orders --all", "fills", "positions", "balance"] {
+        let said = run.sq(command);
+        assert_eq!((said.code, said.err.as_str()), (0, ""), "{command}");
+        golden(&format!("{}.txt", command.split(' ').next().unwrap()), &said.out);
+    }
+    assert_eq!(run.sq("orders").out, "no open order; --all shows those that are done\n");
+    assert_eq!(run.sq("fills -n 1").out.lines().count(), 2);
+}
+
+#[test]
+fn the_same_as_json() {
+    let run = played();
+    let status = json(&run.sq("status --json").out);
+    assert_eq!((&status["life"], &status["state"]), (&"ended".into(), &"ended".into()));
+    assert_eq!(
+        (&status["words"]["sender.orders_new"], &status["words"]["engine.wallet"]),
+        (&3.into(), &"9999.938199".into())
+    );
+    assert_eq!(status["instruments"]["BTCUSDT"]["pnl.total"], "-0.089451");
+    let orders = json(&run.sq("orders --all --json").out);
+    let states: Vec<_> = orders.as_array().unwrap().iter().map(|order| order["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["canceled", "filled", "rejected"]);
+    let fills = json(&run.sq("fills --json").out);
+    assert_eq!(fills.as_array().unwrap().len(), 2, "a repeated execution counts once");
+    let positions = json(&run.sq("positions --json").out);
+    assert_eq!(positions["ours"]["BTCUSDT"]["position"], "-0.005");
+    assert_eq!((&positions["venue"][0]["qty_lots"], &positions["venue"][0]["entry"]), (&(-5).into(), &"61801".into()));
+    let balance = json(&run.sq("balance --json").out);
+    assert_eq!((&balance["fees_paid"], &balance["funding"]), (&"0.061801".into(), &"-0.0309".into()));
+}
+
+#[test]
+fn a_live_a_silent_and_an_unborn_run_are_told_apart() {
+    let mut run = Fixture::new();
+    let said = run.sq("status");
+    assert!(said.code == 1 && said.out.contains("no heartbeat yet, and no end in the journal"), "{}", said.out);
+    play(&mut run);
+    let said = run.sq("status");
+    assert!(said.code == 1 && said.out.contains("silent: no heartbeat for "), "{}", said.out);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
+    publish(&run, Nanos(now as i64));
+    let said = run.sq("status");
+    assert!(said.code == 0 && said.out.contains("quoting; live, heartbeat ") && said.out.contains("cancels all in 4"));
+    run.counters[0].set(spinquote::journal::counters::Slot::Killed, 1);
+    let said = run.sq("status");
+    assert!(said.code == 1 && said.out.contains(": KILLED; live"), "{}", said.out);
+}
+
+#[test]
+fn orders_in_flight_are_open_and_say_what_was_asked() {
+    use spinquote::event::{CommandKind, OrderEventKind, Side};
+    let mut run = Fixture::new();
+    run.command(CommandKind::New, 1, 1, Side::Buy, 100, 1);
+    run.command(CommandKind::New, 2, 1, Side::Sell, 110, 1);
+    run.order(5, support::order(OrderEventKind::Accepted, 2, Side::Sell, 110, 1, 0));
+    run.command(CommandKind::Amend, 2, 2, Side::Sell, 112, 1);
+    run.command(CommandKind::New, 3, 1, Side::Buy, 99, 1);
+    run.order(5, support::order(OrderEventKind::Unknown, 3, Side::Buy, 99, 1, 0));
+    let orders = json(&run.sq("orders --json").out);
+    let of = |at: usize| (orders[at]["state"].as_str().unwrap(), orders[at]["asked"].as_str());
+    assert_eq!([of(0), of(1), of(2)], [("pending", Some("new")), ("live", Some("amend")), ("unknown", Some("new"))]);
+    // A late acceptance does not bring back what is gone.
+    run.order(5, support::order(OrderEventKind::Canceled, 2, Side::Sell, 110, 1, 0));
+    run.order(5, support::order(OrderEventKind::Accepted, 2, Side::Sell, 110, 1, 0));
+    assert_eq!(json(&run.sq("orders --json").out).as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn an_execution_told_twice_gains_its_fee_and_the_venues_quantity_counts() {
+    use spinquote::event::{CommandKind, Fill, OrderEvent, OrderEventKind, Side};
+    use support::{fill, order};
+    let mut run = Fixture::new();
+    run.command(CommandKind::New, 1, 1, Side::Buy, 110, 25);
+    // A reduce-only order of 25 lots that only 20 were left for; the first word of a trade knows neither fee nor sum.
+    run.order(5, order(OrderEventKind::Accepted, 1, Side::Buy, 110, 20, 0));
+    let lite = |trade, qty| Fill { fee_known: false, ..fill(trade, 100, qty, "0", false) };
+    let told = |filled, fill| OrderEvent { fill, ..order(OrderEventKind::Fill, 1, Side::Buy, 110, 20, filled) };
+    run.order(5, told(0, lite(1, 6)));
+    run.order(5, told(0, lite(2, 14)));
+    assert_eq!(run.sq("orders").out, "no open order; --all shows those that are done\n");
+    run.order(5, told(6, fill(1, 100, 6, "0.5", false)));
+    run.order(5, told(20, fill(2, 100, 14, "0.7", false)));
+    let fills = json(&run.sq("fills --json").out);
+    assert_eq!(
+        (&fills[0]["fee"], &fills[1]["fee"], fills.as_array().unwrap().len()),
+        (&"0.5".into(), &"0.7".into(), 2)
+    );
+    assert_eq!(json(&run.sq("orders --all --json").out)[0]["filled_lots"], 20);
+}
+
+#[test]
+fn without_a_page_the_venues_word_remains_and_the_reason_is_said() {
+    let run = played();
+    fs::remove_file(run.run_dir().join("counters.sqc")).unwrap();
+    let said = run.sq("positions");
+    assert!(
+        said.out.contains("our own count is not known: this run has no counters page") && said.out.contains("-0.005")
+    );
+    let said = run.sq("status");
+    assert!(said.code == 1 && said.err.contains("this run has no counters page"), "{}", said.err);
+}
