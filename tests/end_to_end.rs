@@ -55,11 +55,18 @@ fn whole_recording(name: &str, speed: u32) {
     let end = session.stop();
     end.is_whole();
     end.earned_what_the_venue_booked();
-    eprintln!("{took:?}: {} sent, {} allocations, {} page faults; {}", end.sent, end.allocations, end.page_faults, end.describe);
+    eprintln!(
+        "{took:?}: {} sent, {} allocations, {} page faults; {}",
+        end.sent, end.allocations, end.page_faults, end.describe
+    );
     let counters = &end.status.counters;
     assert_eq!((counters.gaps, counters.crossed), (0, 0), "{}", end.describe);
     assert!(counters.fills_buy > 0 && counters.fills_sell > 0, "{}", end.describe);
-    assert_eq!((end.allocations, end.page_faults), (0, 0), "allocations and page faults on the engine thread after its warm-up");
+    assert_eq!(
+        (end.allocations, end.page_faults),
+        (0, 0),
+        "allocations and page faults on the engine thread after its warm-up"
+    );
 }
 
 #[test]

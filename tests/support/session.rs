@@ -8,12 +8,12 @@ use spinquote::engine::rest::{Caller, Rest};
 use spinquote::engine::wiring::{self, Ended, Launch, Running};
 use spinquote::event::{ClientId, Command, CommandKind, PositionSide, Side, TimeInForce};
 use spinquote::instrument::{Instrument, InstrumentId};
-use spinquote::journal::{End, Reader, RunDir, record};
 use spinquote::journal::command_page::CommandPage;
 use spinquote::journal::counters::CounterReader;
 use spinquote::journal::histogram::HistogramReader;
-use spinquote::maker::{DecisionKind, Status};
+use spinquote::journal::{End, Reader, RunDir, record};
 use spinquote::maker::recipe::{StrategyKind, StrategyText};
+use spinquote::maker::{DecisionKind, Status};
 use spinquote::replay::{self, Outcome};
 use spinquote::sim::capture::CaptureMarket;
 use spinquote::sim::fault::FaultScript;
@@ -132,8 +132,14 @@ impl Venue {
         let ca = server.cert_pem().map(str::as_bytes);
         let rest = Rest::new(&server.rest_url(), ca, Some(KEY), Duration::from_secs(5)).unwrap();
         let offset = Arc::new(AtomicI64::new(0));
-        let caller =
-            Caller::new(rest, Some(Signer::new(&credentials).unwrap()), Clock::new(), offset, Nanos::from_secs(5));
+        let caller = Caller::new(
+            rest,
+            Some(Signer::new(&credentials).unwrap()),
+            Clock::new(),
+            offset,
+            Nanos::from_secs(5),
+            Arc::default(),
+        );
         Self { caller, terms: terms.clone() }
     }
 

@@ -138,7 +138,9 @@ impl Feed {
         emit: Emit<'_>,
     ) -> Result<bool, MarketError> {
         match self.source.due()? {
-            Some(at) if at + self.offset(at) <= now => self.shift = if self.shifts { self.offset(at) } else { Nanos::ZERO },
+            Some(at) if at + self.offset(at) <= now => {
+                self.shift = if self.shifts { self.offset(at) } else { Nanos::ZERO }
+            }
             _ => return Ok(false),
         }
         let Some(event) = self.source.next()? else { return Ok(false) };
