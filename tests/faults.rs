@@ -193,7 +193,7 @@ fn a_rate_limit_stops_everything_for_its_time() {
     let before = sent(&session);
     std::thread::sleep(SECOND);
     assert_eq!(sent(&session), before, "sent during the back-off: {}", session.describe());
-    // Ten seconds, as nothing else was said.
+    // Five seconds, as the venue's answer said.
     session.until("sends again", 12 * SECOND, |session| sent(session) > before);
     recovered(&session, 4 * SECOND);
     whole(session).earned_what_the_venue_booked();
