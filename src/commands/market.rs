@@ -7,6 +7,7 @@ use spinquote::instrument::Instrument;
 use spinquote::sim::capture::CaptureMarket;
 use spinquote::sim::fault::FaultScript;
 use spinquote::sim::market::{MarketSource, Schedule, SyntheticMarket};
+use spinquote::unit::Money;
 use std::path::Path;
 
 /// Symbol of the synthetic market when none is named.
@@ -36,6 +37,10 @@ pub fn source(args: &MarketArgs, symbol: Option<&str>) -> Result<Box<dyn MarketS
     let mut terms = Instrument::synthetic(symbol, tick, "0.001");
     // The venue prints prices of these contracts with two decimals whatever the tick is.
     terms.price_places = 2;
+    if symbol != SYMBOL {
+        // Most contracts of the venue have this smallest notional; bitcoin's, the default here, is far above it.
+        terms.notional_min = Money::parse(b"5").context("literal")?;
+    }
     Ok(Box::new(SyntheticMarket::new(terms, args.seed.unwrap_or(SEED), wall(), Schedule::calm())))
 }
 

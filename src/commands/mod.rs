@@ -3,9 +3,11 @@
 pub mod capture;
 pub mod check;
 pub mod demo;
+mod embedded;
 pub mod init;
 mod listen;
 mod market;
+mod paper;
 pub mod replay;
 pub mod run;
 pub mod sim;

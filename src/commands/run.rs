@@ -1,6 +1,6 @@
 //! `spinquote run`: a strategy at the venue that engine.toml names, or on paper with its live market data.
 
-use super::{demo, trade};
+use super::{demo, paper, trade};
 use crate::cli::RunArgs;
 use crate::diagnose;
 use anyhow::{Context, Result, bail};
@@ -13,11 +13,14 @@ use spinquote::venue::binance::usdm::sign::{Credentials, KeyKind};
 use std::process::ExitCode;
 
 pub fn run(args: &RunArgs) -> Result<ExitCode> {
-    let interrupted = trade::interrupted()?;
     let settings = engine(&args.engine)?;
     trade::log(&settings.log.level);
     let text = load::read_text(&args.strategy).map_err(|problem| anyhow::anyhow!("{problem}"))?;
     let (text, strategy) = demo::parse(&args.strategy.display().to_string(), text, Target::Venue)?;
+    if args.paper {
+        return paper::run(args, settings, text, &strategy);
+    }
+    let interrupted = trade::interrupted()?;
     let found = credentials::find(&settings.credentials)?;
     let kind = match found.kind {
         CredentialKind::Hmac => KeyKind::Hmac,

@@ -31,8 +31,12 @@ pub fn interrupted() -> Result<Arc<AtomicBool>> {
 pub fn log(level: &str) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("SPINQUOTE_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    let _ =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .try_init();
 }
 
 /// Says a step on stderr.

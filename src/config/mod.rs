@@ -7,6 +7,7 @@ mod engine_keys;
 pub mod funding_aware;
 pub mod load;
 pub mod perpetual;
+pub mod pmm;
 pub mod problem;
 pub mod reference;
 pub mod schema;

@@ -1,11 +1,14 @@
 //! REST calls to the venue, blocking: for the housekeeper and the order fallback. Never on the engine or I/O thread, never retries.
+//! All callers of a process share one [`Budget`]: what one of them is told to wait, all wait.
 
 use super::clock::Clock;
 use crate::unit::Nanos;
+use crate::venue::binance::usdm::answer;
+use crate::venue::binance::usdm::limits::{Hold, Priority, Quotas, Weights};
 use crate::venue::binance::usdm::rest::{self, Method, RestRequest, VenueError};
 use crate::venue::binance::usdm::sign::Signer;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
@@ -39,6 +42,14 @@ pub enum RestError {
         url: String,
         /// What failed.
         reason: String,
+    },
+    /// It was not sent: the request weight is used up, or the venue asked us to wait.
+    #[error("{path}: held back: {hold}")]
+    Held {
+        /// What was to be called.
+        path: &'static str,
+        /// Why.
+        hold: Hold,
     },
     /// The request may have been carried out.
     #[error("{url}: no answer: {reason}")]
@@ -137,6 +148,75 @@ pub enum CallError {
     },
 }
 
+/// The request weight of this address and the venue's word to wait, shared by all that send requests. Times are the venue's.
+pub struct Budget {
+    weights: Mutex<Weights>,
+    /// The same as in `weights`, for the I/O thread to read before each message.
+    held_until: AtomicI64,
+}
+
+impl Default for Budget {
+    /// With the venue's documented limit.
+    fn default() -> Self {
+        Self { weights: Mutex::new(Weights::new(Quotas::default().weight_1m)), held_until: AtomicI64::new(0) }
+    }
+}
+
+impl Budget {
+    fn weights(&self) -> MutexGuard<'_, Weights> {
+        // Plain counts: they are whole even if a holder panicked.
+        self.weights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The venue's own limit, once it is known.
+    pub fn set_most(&self, weight_1m: u32) {
+        self.weights().set_most(weight_1m);
+    }
+
+    /// Counts a message that went another way than REST.
+    pub fn spend(&self, weight: u32, now: Nanos) {
+        if weight > 0 {
+            let _ = self.weights().take(weight, Priority::Urgent, now);
+        }
+    }
+
+    /// Weight used in this minute, by our count or the venue's, whichever is larger.
+    pub fn used(&self, now: Nanos) -> u32 {
+        self.weights().used(now)
+    }
+
+    /// The venue asked for silence.
+    pub fn back_off(&self, now: Nanos, span: Nanos) {
+        let mut weights = self.weights();
+        weights.back_off(now, span);
+        self.held_until.store(weights.held_until().0, Ordering::Release);
+    }
+
+    /// Until when nothing may be sent; in the past normally.
+    #[must_use]
+    pub fn held_until(&self) -> Nanos {
+        Nanos(self.held_until.load(Ordering::Acquire))
+    }
+
+    fn take(&self, request: &RestRequest, now: Nanos) -> Result<(), RestError> {
+        let taken = self.weights().take(request.weight, request.priority, now);
+        taken.map_err(|hold| RestError::Held { path: request.path, hold })
+    }
+
+    /// What an answer says about the limits.
+    fn heard(&self, reply: &Reply, now: Nanos) {
+        if let Some(used) = reply.weight_1m {
+            self.weights().heard(used, now);
+        }
+        let code = rest::body(reply.status, &reply.body).err().map_or(0, |error| error.code);
+        let asked = reply.retry_after.map(|seconds| Nanos::from_secs(i64::from(seconds)));
+        if let Some(span) = answer::back_off(reply.status, code, asked) {
+            tracing::warn!("the venue answered {} and asked to wait {} ms", reply.status, span.as_millis());
+            self.back_off(now, span);
+        }
+    }
+}
+
 /// An account at a venue's REST endpoint: calls are stamped with the venue's time and signed.
 pub struct Caller {
     rest: Rest,
@@ -144,13 +224,35 @@ pub struct Caller {
     clock: Clock,
     offset: Arc<AtomicI64>,
     recv_window: Nanos,
+    budget: Arc<Budget>,
 }
 
 impl Caller {
     /// Without a signer only unsigned calls can be made.
     #[must_use]
-    pub fn new(rest: Rest, signer: Option<Signer>, clock: Clock, offset: Arc<AtomicI64>, recv_window: Nanos) -> Self {
-        Self { rest, signer, clock, offset, recv_window }
+    pub fn new(
+        rest: Rest,
+        signer: Option<Signer>,
+        clock: Clock,
+        offset: Arc<AtomicI64>,
+        recv_window: Nanos,
+        budget: Arc<Budget>,
+    ) -> Self {
+        Self { rest, signer, clock, offset, recv_window, budget }
+    }
+
+    /// The venue's time as we think it is.
+    fn venue_now(&self) -> Nanos {
+        Nanos(self.clock.now().0 + self.offset.load(Ordering::Relaxed))
+    }
+
+    /// Waits until the venue hears us again, for at most `most`; false if it still does not.
+    #[must_use]
+    pub fn wait_for_hearing(&self, most: Duration) -> bool {
+        let left = Nanos((self.budget.held_until() - self.venue_now()).0.max(0));
+        let left = Duration::from_nanos(left.0.unsigned_abs());
+        std::thread::sleep(left.min(most));
+        left <= most
     }
 
     /// One call; a reply with an error status is not an error here.
@@ -161,12 +263,16 @@ impl Caller {
     /// # Panics
     /// A signed call without a signer: a bug of the caller.
     pub fn call(&self, request: &RestRequest) -> Result<Reply, RestError> {
-        if !request.signed {
-            return self.rest.call(request.method, request.path, &request.query);
-        }
-        let now = Nanos(self.clock.now().0 + self.offset.load(Ordering::Relaxed)).as_millis();
-        let signer = self.signer.as_ref().expect("a signed call has a signer");
-        self.rest.call(request.method, request.path, &signer.signed_query(&request.query, now, self.recv_window))
+        self.budget.take(request, self.venue_now())?;
+        let reply = if request.signed {
+            let signer = self.signer.as_ref().expect("a signed call has a signer");
+            let query = signer.signed_query(&request.query, self.venue_now().as_millis(), self.recv_window);
+            self.rest.call(request.method, request.path, &query)
+        } else {
+            self.rest.call(request.method, request.path, &request.query)
+        }?;
+        self.budget.heard(&reply, self.venue_now());
+        Ok(reply)
     }
 
     /// One call whose JSON is wanted.
@@ -199,6 +305,10 @@ impl Caller {
 /// What is certain: a connection that was never made carried no request. Everything else may have.
 fn failure(url: &str, error: &ureq::Error) -> RestError {
     let (url, reason) = (url.to_owned(), error.to_string());
+    if reason.contains("invalid peer certificate") {
+        let reason = format!("{reason} (a simulator's certificate is trusted by naming it in venue.ca_file)");
+        return RestError::NotSent { url, reason };
+    }
     match error {
         ureq::Error::HostNotFound
         | ureq::Error::ConnectionFailed
@@ -236,6 +346,38 @@ mod tests {
         let reply = rest.call(Method::Post, "/fapi/v1/order", "a=1").unwrap();
         assert_eq!((reply.status, reply.weight_1m, reply.retry_after), (429, Some(2399), Some(7)));
         assert_eq!(reply.body, b"{}");
+    }
+
+    #[test]
+    fn a_429_silences_every_caller_for_as_long_as_it_says() {
+        let base = serve_once(
+            "HTTP/1.1 429 Too Many Requests\r\nX-MBX-USED-WEIGHT-1M: 2399\r\nRetry-After: 7\r\nContent-Length: 26\r\n\r\n{\"code\":-1003,\"msg\":\"many\"}",
+        );
+        let budget = Arc::new(Budget::default());
+        let caller = |budget: &Arc<Budget>| {
+            let rest = Rest::new(&base, None, None, Duration::from_secs(2)).unwrap();
+            Caller::new(rest, None, Clock::new(), Arc::default(), Nanos::from_secs(5), Arc::clone(budget))
+        };
+        let (first, second) = (caller(&budget), caller(&budget));
+        let before = first.venue_now();
+        assert_eq!(first.call(&rest::depth("BTCUSDT")).unwrap().status, 429);
+        let held = budget.held_until() - before;
+        assert!(held >= Nanos::from_secs(7) && held < Nanos::from_secs(10), "{held:?}");
+        let error = second.call(&rest::listen_key(Method::Put)).unwrap_err();
+        assert!(matches!(error, RestError::Held { hold: Hold::BackOff, .. }), "{error}");
+        assert_eq!(budget.used(first.venue_now()), 2399);
+        assert!(!first.wait_for_hearing(Duration::from_millis(1)));
+    }
+
+    #[test]
+    fn near_the_limit_only_what_is_urgent_goes_out() {
+        let budget = Arc::new(Budget::default());
+        budget.set_most(10);
+        let rest = Rest::new("http://127.0.0.1:1", None, None, Duration::from_secs(1)).unwrap();
+        let caller = Caller::new(rest, None, Clock::new(), Arc::default(), Nanos::from_secs(5), budget);
+        let held = caller.call(&rest::depth("BTCUSDT")).unwrap_err();
+        assert_eq!(held.to_string(), "/fapi/v1/depth: held back: the request weight of the minute is nearly used up");
+        assert!(matches!(caller.call(&rest::listen_key(Method::Post)), Err(RestError::NotSent { .. })), "tried");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::clock::Clock;
 use super::connection::{Connection, LinkFault};
 use super::errand::{Delivery, Errand};
 use super::place::{Pass, Place, at_token};
+use super::rest::Budget;
 use super::ring::{Answer, Outgoing, push_waiting};
 use super::wait::{Poller, WakeHandle};
 use crate::event::{
@@ -18,7 +19,7 @@ use crate::unit::Nanos;
 use crate::venue::binance::usdm::account::{PrivateDecoder, PrivateEvent};
 use crate::venue::binance::usdm::answer::{Hint, bare};
 use crate::venue::binance::usdm::client_id::Prefix;
-use crate::venue::binance::usdm::limits::Limits;
+use crate::venue::binance::usdm::limits::{Limits, command_weight};
 use crate::venue::binance::usdm::order::{OrderEncoder, REQUEST_MAX, decode};
 use arrayvec::ArrayString;
 use std::sync::Arc;
@@ -94,6 +95,8 @@ pub struct Sender {
     pub decoder: PrivateDecoder,
     /// What the venue lets us send.
     pub limits: Limits,
+    /// What all requests of this process cost, and the venue's word to wait.
+    pub budget: Arc<Budget>,
     /// The venue's clock minus ours.
     pub offset: Arc<AtomicI64>,
     /// Kill flag and operators' commands.
@@ -237,7 +240,7 @@ impl Sender {
     }
 
     fn response(&mut self, state: &mut State, text: &[u8]) {
-        let response = match decode(text, &self.instruments, &self.prefix) {
+        let response = match decode(text, &self.instruments, &self.prefix, self.venue_now(self.clock.now())) {
             Ok(response) => response,
             Err(error) => {
                 tracing::error!("order entry: {error}");
@@ -275,6 +278,11 @@ impl Sender {
             Hint::BackOff(span) => {
                 self.counters.add(Slot::RateLimited, 1);
                 self.limits.back_off(now, span);
+                self.budget.back_off(self.venue_now(now), span);
+            }
+            Hint::OrdersFull(span) => {
+                self.counters.add(Slot::RateLimited, 1);
+                self.limits.orders_full(now, span);
             }
             Hint::SyncTime => self.errand(Errand::SyncTime),
         }
@@ -342,7 +350,8 @@ impl Sender {
             _ => {}
         }
         let killed = self.watch.killed() && matches!(command.kind, CommandKind::New | CommandKind::Amend);
-        if killed || self.limits.may_send(command.kind, now).is_err() || state.flights.len() == FLIGHT_MAX {
+        let silent = self.venue_now(now) < self.budget.held_until();
+        if killed || silent || self.limits.may_send(command.kind, now).is_err() || state.flights.len() == FLIGHT_MAX {
             self.counters.add(Slot::NotSent, 1);
             self.say_order(state, command, OrderEventKind::NotSent);
             return false;
@@ -363,7 +372,15 @@ impl Sender {
         let mut text = ArrayString::<REQUEST_MAX>::new();
         let timestamp = self.venue_ms(now);
         let terms = &self.instruments[usize::from(command.instrument.0)];
-        let Some(request) = self.encoder.encode(command, terms, timestamp, &mut text) else { return false };
+        let request = match self.encoder.encode(command, terms, timestamp, &mut text) {
+            Ok(request) => request,
+            Err(error) => {
+                tracing::error!("order entry: {error}");
+                self.counters.add(Slot::NotSent, 1);
+                self.say_order(state, command, OrderEventKind::NotSent);
+                return false;
+            }
+        };
         let link = state.places[ORDER_ENTRY].current();
         if link.is_none_or(|link| link.queue(request.as_bytes()).is_err()) {
             // Not a byte of it has left.
@@ -372,6 +389,7 @@ impl Sender {
         }
         self.measured.encode.record((self.clock.now() - now).0);
         self.limits.sent(command.kind, now);
+        self.budget.spend(command_weight(command.kind), self.venue_now(now));
         let slot = match command.kind {
             CommandKind::New | CommandKind::Market => Slot::OrdersNew,
             CommandKind::Amend => Slot::OrdersAmend,
@@ -410,8 +428,12 @@ impl Sender {
         }
     }
 
+    fn venue_now(&self, now: Nanos) -> Nanos {
+        Nanos(now.0 + self.offset.load(Ordering::Relaxed))
+    }
+
     fn venue_ms(&self, now: Nanos) -> i64 {
-        Nanos(now.0 + self.offset.load(Ordering::Relaxed)).as_millis()
+        self.venue_now(now).as_millis()
     }
 
     /// Deliveries, the kill flag, operators and the heartbeat.
@@ -435,6 +457,7 @@ impl Sender {
             }
         }
         state.kill_seen = killed;
+        self.counters.set(Slot::WeightUsed, i64::from(self.budget.used(self.venue_now(now))));
         self.counters.set(Slot::SenderHeartbeat, now.0);
         busy
     }

@@ -6,7 +6,7 @@ use super::core::{Core, CoreParts, Finished};
 use super::errand::{Delivery, ERRANDS_CAPACITY};
 use super::housekeeper::{Addresses, Housekeeper, MARKET_FEED, PUBLIC_FEED, cancel_ours};
 use super::place::Place;
-use super::rest::{CallError, Caller, Rest, RestError};
+use super::rest::{Budget, CallError, Caller, Rest, RestError};
 use super::ring::{ANSWERS_CAPACITY, CONTROL_CAPACITY, ORDERS_CAPACITY, OrderSink, Outgoing};
 use super::sender::{Measured, Sender};
 use super::turn::{Feed, Turn};
@@ -40,6 +40,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+/// How long the end of a run waits for a venue that asked us to be silent.
+const HEARING_MAX: Duration = Duration::from_secs(30);
 /// Bound of one REST call and of each step of connecting.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -103,17 +105,26 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
     let clock = Clock::new();
     let offset = Arc::new(AtomicI64::new(0));
     let prefix = Prefix::new(&settings.orders.id_prefix).map_err(anyhow::Error::msg)?;
+    let budget = Arc::new(Budget::default());
     let caller = || -> Result<Caller> {
         let signer = Signer::new(&launch.credentials)?;
         let rest = Rest::new(&settings.venue.rest_url, launch.ca_pem.as_deref(), Some(signer.api_key()), CALL_TIMEOUT)
             .map_err(anyhow::Error::msg)?;
-        Ok(Caller::new(rest, Some(signer), clock.clone(), Arc::clone(&offset), settings.orders.recv_window))
+        Ok(Caller::new(
+            rest,
+            Some(signer),
+            clock.clone(),
+            Arc::clone(&offset),
+            settings.orders.recv_window,
+            Arc::clone(&budget),
+        ))
     };
     let desk = caller()?;
 
     progress(&format!("asking {} for its time and the terms of {}", settings.venue.rest_url, launch.symbol));
     let skew = desk.sync_time().context("the venue's time")?;
     let (instrument, quotas) = terms(&desk, &launch.symbol)?;
+    budget.set_most(quotas.weight_1m);
     check_skew(skew, settings.risk.clock_skew_max)?;
     progress("setting leverage and position mode");
     prepare_account(&desk, &instrument, launch.leverage, launch.hedge)?;
@@ -203,6 +214,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
             orders_1m: quotas.orders_1m.min(settings.risk.orders_per_min),
             ..quotas
         }),
+        budget: Arc::clone(&budget),
         offset: Arc::clone(&offset),
         watch: sender_watch,
         counters: sender_counters,
@@ -289,6 +301,9 @@ impl Running {
         let sender = self.sender.join();
         let (caller, segments) = self.housekeeper.join().map_err(|_| anyhow::anyhow!("the housekeeper panicked"))?;
         let (mut open_orders, mut position) = (Some(0), Some(Lots::ZERO));
+        if !caller.wait_for_hearing(HEARING_MAX) {
+            problems.push("the venue has asked us to be silent for longer than the end of a run waits".to_owned());
+        }
         for (at, terms) in self.instruments.iter().enumerate() {
             let id = InstrumentId(at as u16);
             let cancelled = cancel_ours(&caller, id, terms, &self.prefix);
@@ -521,21 +536,31 @@ impl RestDesk {
 
     fn send(&self, command: &Command) -> Delivery {
         let terms = &self.instruments[usize::from(command.instrument.0)];
-        let request = rest::order(command, terms, &self.prefix, self.hedge).expect("only orders come here");
-        let (event, hint) = match self.caller.call(&request) {
-            Ok(reply) => order_event(command, terms, &self.prefix, reply.status, &reply.body, reply.retry_after),
+        let told = |kind| {
+            let (id, generation) = (command.client_id, command.generation);
+            Delivery::Order(bare(kind, OrderSource::Engine, command.instrument, id, generation), Hint::None)
+        };
+        let request = match rest::order(command, terms, &self.prefix, self.hedge) {
+            Ok(request) => request,
             Err(error) => {
                 tracing::error!("order by REST: {error}");
-                let kind = match error {
-                    RestError::NotSent { .. } => OrderEventKind::NotSent,
-                    RestError::Unknown { .. } => OrderEventKind::Unknown,
-                };
-                let (id, generation) = (command.client_id, command.generation);
-                let event = bare(kind, OrderSource::Engine, command.instrument, id, generation);
-                (event, Hint::None)
+                return told(OrderEventKind::NotSent);
             }
         };
-        Delivery::Order(event, hint)
+        match self.caller.call(&request) {
+            Ok(reply) => {
+                let (event, hint) =
+                    order_event(command, terms, &self.prefix, reply.status, &reply.body, reply.retry_after);
+                Delivery::Order(event, hint)
+            }
+            Err(error) => {
+                tracing::error!("order by REST: {error}");
+                told(match error {
+                    RestError::NotSent { .. } | RestError::Held { .. } => OrderEventKind::NotSent,
+                    RestError::Unknown { .. } => OrderEventKind::Unknown,
+                })
+            }
+        }
     }
 }
 

@@ -207,7 +207,8 @@ impl Desk {
     /// The book's own streams only: prints and mark prices say nothing of its age.
     fn heard(&mut self, now: Nanos, venue_time: Nanos) {
         self.last_market = now;
-        self.data_time = self.data_time.max(venue_time);
+        // Not the largest: one frame from a venue whose clock jumped ahead must not stand in the way until time has caught up.
+        self.data_time = venue_time;
     }
 
     fn after_book(&mut self, lost: bool, out: &mut Output) {

@@ -7,6 +7,7 @@ pub mod exchange;
 pub mod fault;
 pub mod frames;
 pub mod latency;
+pub mod live;
 pub mod market;
 pub mod matching;
 pub mod order;

@@ -72,6 +72,9 @@ pub struct ServerConfig {
     pub faults: FaultScript,
     /// Times in recorded frames become those of now (in place, the length stays); `false` sends them as recorded.
     pub shift_times: bool,
+    /// How many times faster than it happened a market is played; 1 outside of tests. Orders, funding and timers keep to the
+    /// world's clock.
+    pub speed: u32,
     /// Rate limits.
     pub limits: LimitTerms,
     /// A WebSocket connection lives this long.
@@ -97,6 +100,7 @@ impl ServerConfig {
             queue: QueueModel::default(),
             faults: FaultScript::default(),
             shift_times: true,
+            speed: 1,
             limits: LimitTerms::default(),
             connection_life: Nanos::from_secs(24 * 3600),
             ping_every: Nanos::from_secs(180),
@@ -173,6 +177,18 @@ pub struct Server {
     waker: Arc<mio::Waker>,
     stop: Arc<AtomicBool>,
     thread: Mutex<Running>,
+}
+
+/// See [`Server::waker`].
+#[derive(Clone)]
+pub struct ServerWaker(Arc<mio::Waker>);
+
+impl ServerWaker {
+    /// Something has come.
+    pub fn wake(&self) {
+        // Without it the server looks by itself, a tenth of a second later at most.
+        let _ = self.0.wake();
+    }
 }
 
 enum Running {
@@ -280,6 +296,12 @@ impl Server {
         let Running::Ended(end) = &mut *ended else { unreachable!("the thread was joined") };
         let f = f.lock().ok().and_then(|mut f| f.take()).expect("nobody took the question");
         f(&mut end.exchange, run::clock(), end.counts)
+    }
+
+    /// Makes the server look at its markets now; for the feeder of a live one.
+    #[must_use]
+    pub fn waker(&self) -> ServerWaker {
+        ServerWaker(Arc::clone(&self.waker))
     }
 
     /// What was counted so far.

@@ -3,7 +3,7 @@
 //! The loop itself (waiting, reconnecting, polling by REST, the interrupt at the end) is the engine's in this program; here it is the
 //! script's: the driver asks the strategy for an update wherever the loop acts, and compares what the strategy asks for.
 
-use super::funding_aware::{Info, Venue, atto, calls, compare, nanos, near, recorded, text};
+use super::funding_aware::{Info, Venue, atto, compare, nanos, near, recorded, text};
 use serde_json::Value;
 use spinquote::config::funding_aware::FundingAwareSettings;
 use spinquote::maker::strategy::funding_aware::{FundingAware, Halt, Volatility, Wake};
@@ -132,7 +132,6 @@ pub fn run(case: &Value, expected: &Value, settings: FundingAwareSettings) -> Re
         let now = nanos(if healthy { &step["t_wake"] } else { &step["t"] });
         let flagged = step["updates"]["orderbook"] == true || step["updates"]["fills"] == true;
         let overdue = completed.is_none_or(|at| now - at > settings.fallback_check);
-        plan.clear();
         let venue = Venue::new(step, &settings);
         if !healthy || flagged || overdue {
             // "The info is read at this point and cached 5 s."
@@ -140,15 +139,16 @@ pub fn run(case: &Value, expected: &Value, settings: FundingAwareSettings) -> Re
                 info = Info::of(step, &settings.market).map(|info| (now, info));
             }
             let known = info.map(|(_, info)| info).unwrap_or_default();
-            strategy.act(&venue.inputs(now, &known), venue.orders.as_deref(), &mut plan);
+            let verdict = compare(&mut strategy, &venue, &known, now, FundingAware::act, &theirs);
+            artifact = artifact.or(verdict.map_err(|what| format!("step {index}: {what}"))?);
             if healthy {
                 // Simple mode waited half a second between its cancels and its placements.
                 let waited = !settings.smart_order_mgmt && strategy.targets().is_some() && venue.orders.is_some();
                 completed = Some(now + Nanos::from_millis(if waited { 500 } else { 0 }));
             }
+        } else if !theirs.is_empty() {
+            return Err(format!("step {index}: expected {theirs:?}, no update is due"));
         }
-        let verdict = compare(&theirs, &calls(&plan, &venue.instrument), &strategy, &venue, plan.reference);
-        artifact = artifact.or(verdict.map_err(|what| format!("step {index}: {what}"))?);
     }
     let active = strategy.volatility().active_since().is_some();
     if expected["circuit_breaker_active"] != active {

@@ -3,24 +3,31 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use spinquote::config::engine::{EngineSettings, Wait};
-use spinquote::engine::clock::wall;
+use spinquote::engine::clock::{Clock, wall};
+use spinquote::engine::rest::{Caller, Rest};
 use spinquote::engine::wiring::{self, Ended, Launch, Running};
-use spinquote::event::PositionSide;
+use spinquote::event::{ClientId, Command, CommandKind, PositionSide, Side, TimeInForce};
 use spinquote::instrument::{Instrument, InstrumentId};
-use spinquote::journal::End;
+use spinquote::journal::command_page::CommandPage;
 use spinquote::journal::counters::CounterReader;
 use spinquote::journal::histogram::HistogramReader;
-use spinquote::maker::Status;
+use spinquote::journal::{End, Reader, RunDir, record};
 use spinquote::maker::recipe::{StrategyKind, StrategyText};
+use spinquote::maker::{DecisionKind, Status};
 use spinquote::replay::{self, Outcome};
 use spinquote::sim::capture::CaptureMarket;
 use spinquote::sim::fault::FaultScript;
 use spinquote::sim::market::{MarketSource, Schedule, SyntheticMarket};
 use spinquote::sim::order::{AccountId, Order};
 use spinquote::sim::server::{AccountConfig, Server, ServerConfig, ServerCounts};
-use spinquote::unit::{Lots, Money, Ticks};
-use spinquote::venue::binance::usdm::sign::{Credentials, KeyKind};
+use spinquote::unit::{Lots, Money, Nanos, Ticks};
+use spinquote::venue::binance::usdm::client_id::Prefix;
+use spinquote::venue::binance::usdm::rest;
+use spinquote::venue::binance::usdm::sign::{Credentials, KeyKind, Signer};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -67,12 +74,17 @@ pub struct Plan {
     /// Lines behind the strategy's own; a key given here replaces the default one.
     pub strategy: Vec<(&'static str, &'static str)>,
     pub server: fn(&mut ServerConfig),
+    /// Done at the venue before the engine comes.
+    pub before: Option<Preparation>,
     pub engine: fn(&mut EngineSettings),
 }
 
+/// Work at the venue.
+pub type Preparation = Box<dyn FnOnce(&Venue)>;
+
 impl Plan {
     pub fn on(market: Box<dyn MarketSource + Send>) -> Self {
-        Self { market, faults: "", seed: 1, strategy: Vec::new(), server: |_| {}, engine: |_| {} }
+        Self { market, faults: "", seed: 1, strategy: Vec::new(), server: |_| {}, before: None, engine: |_| {} }
     }
 }
 
@@ -108,6 +120,49 @@ pub fn near_touch(terms: &Instrument, bid: Ticks, changes: &[(&str, &str)]) -> S
     lines.iter().map(|(key, value)| format!("{key}: {value}\n")).collect()
 }
 
+/// Another client of the same account, by REST.
+pub struct Venue {
+    caller: Caller,
+    terms: Instrument,
+}
+
+impl Venue {
+    pub fn at(server: &Server, terms: &Instrument) -> Self {
+        let credentials = Credentials { api_key: KEY.into(), secret: SECRET.into(), kind: KeyKind::Hmac };
+        let ca = server.cert_pem().map(str::as_bytes);
+        let rest = Rest::new(&server.rest_url(), ca, Some(KEY), Duration::from_secs(5)).unwrap();
+        let offset = Arc::new(AtomicI64::new(0));
+        let caller = Caller::new(
+            rest,
+            Some(Signer::new(&credentials).unwrap()),
+            Clock::new(),
+            offset,
+            Nanos::from_secs(5),
+            Arc::default(),
+        );
+        Self { caller, terms: terms.clone() }
+    }
+
+    /// Places a resting limit order whose client id begins with `prefix`.
+    pub fn place(&self, prefix: &str, seq: u32, side: Side, price: Ticks, qty: Lots) {
+        let command = Command {
+            kind: CommandKind::New,
+            side,
+            tif: TimeInForce::Gtc,
+            position_side: PositionSide::Net,
+            reduce_only: false,
+            instrument: CONTRACT,
+            generation: 1,
+            client_id: ClientId { run: 1, seq },
+            price,
+            qty,
+            decided_at: Nanos::ZERO,
+        };
+        let request = rest::order(&command, &self.terms, &Prefix::new(prefix).unwrap(), false).unwrap();
+        self.caller.json(&request).unwrap_or_else(|error| panic!("placing: {error}"));
+    }
+}
+
 /// A run under way.
 pub struct Session {
     pub server: Server,
@@ -120,7 +175,7 @@ pub struct Session {
 
 impl Session {
     pub fn start(plan: Plan) -> Self {
-        let Plan { market, faults, seed, strategy, server: shape, engine } = plan;
+        let Plan { market, faults, seed, strategy, server: shape, before, engine } = plan;
         let terms = market.instrument().clone();
         let bid = market.book().best(spinquote::event::Side::Buy).map_or(Ticks(1), |level| level.price);
         let text = near_touch(&terms, bid, &strategy);
@@ -129,6 +184,9 @@ impl Session {
         config.seed = seed;
         shape(&mut config);
         let server = Server::start(config).expect("the venue starts");
+        if let Some(before) = before {
+            before(&Venue::at(&server, &terms));
+        }
         Self::attach(server, terms, text, engine)
     }
 
@@ -214,6 +272,11 @@ impl Session {
         self.server.open_orders(ACCOUNT)
     }
 
+    /// Raises the kill flag, as an operator does.
+    pub fn kill(&self) {
+        CommandPage::open(&self.running.run_dir.command()).unwrap().kill(wall());
+    }
+
     pub fn is_over(&self) -> bool {
         self.running.is_over()
     }
@@ -243,8 +306,11 @@ impl Session {
         let protocol_errors = word("engine.protocol_errors") + word("engine.decode_errors");
         let sent = word("sender.orders_new") + word("sender.orders_amend") + word("sender.orders_cancel");
         server.stop();
+        let describe = format!("{describe}; refused by the gate: {:?}", refusals(&run_dir));
         let replayed = replay::replay(&run_dir, |_| {}).expect("the run can be read");
-        let open = server.open_orders(ACCOUNT);
+        let prefix = Prefix::new(&EngineSettings::demo().orders.id_prefix).unwrap();
+        let (open, foreign) =
+            server.open_orders(ACCOUNT).into_iter().partition(|order| prefix.parse(&order.client_id).is_some());
         let position = server.position(ACCOUNT, CONTRACT, PositionSide::Net);
         let mid = ended.engine.statuses[0].mid;
         let contract = terms.clone();
@@ -258,6 +324,7 @@ impl Session {
             status: ended.engine.statuses[0],
             ended,
             open,
+            foreign,
             position,
             profit,
             allocations,
@@ -271,14 +338,28 @@ impl Session {
     }
 }
 
+/// Refusals in the journal by purpose and reason (their numbers), for a failure's message. Repetitions within a second are not there.
+fn refusals(run_dir: &std::path::Path) -> BTreeMap<(u8, u8), u64> {
+    let mut counts = BTreeMap::new();
+    let mut reader = Reader::open(RunDir::new(run_dir)).unwrap();
+    while let Ok(Some(record)) = reader.next() {
+        if record.kind == record::DECISION && record.payload[50] == DecisionKind::Refused as u8 {
+            *counts.entry((record.payload[53], record.payload[55])).or_default() += 1;
+        }
+    }
+    counts
+}
+
 /// What a run came to, on both sides.
 pub struct Finished {
     pub ended: Ended,
     pub status: Status,
     pub counts: ServerCounts,
     pub venue_error: Option<String>,
-    /// Orders open at the venue after the end.
+    /// Orders of ours that are open at the venue after the end.
     pub open: Vec<Order>,
+    /// Orders of others that are.
+    pub foreign: Vec<Order>,
     /// The venue's position.
     pub position: Lots,
     /// What the venue booked (trades, fees, funding), and the open position at the maker's last mid.

@@ -105,6 +105,20 @@ fn what_no_maker_can_have_is_an_error_and_no_panic() {
     assert!(error.starts_with("instruments[1].strategy: pmm.yml:") && error.contains("order_levels"), "{error}");
 }
 
+#[test]
+fn a_text_of_another_strategy_than_its_kind_is_refused() {
+    let text = r#"{"market": "BTC", "trading": {"base_order_size": 50, "base_spread_bps": 15},
+        "position": {"max_position_usd": 500}}"#;
+    let mut recipe = recipe();
+    recipe.instruments[0].strategy =
+        StrategyText { kind: StrategyKind::FundingAware, file: "s.json".to_owned(), text: text.to_owned() };
+    assert!(recipe.build().is_ok());
+    recipe.instruments[0].strategy.kind = StrategyKind::PerpetualMarketMaking;
+    let Err(RecipeError::Value { field, what }) = recipe.build().map(|_| ()) else { panic!("it was built") };
+    assert_eq!(field, "instruments[0].strategy");
+    assert!(what.contains("perpetual_market_making"), "{what}");
+}
+
 proptest! {
     #[test]
     fn every_value_goes_through_json_unchanged(

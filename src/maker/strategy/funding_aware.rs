@@ -118,6 +118,7 @@ pub enum Halt {
 }
 
 /// The strategy with its state.
+#[derive(Clone, Debug)]
 pub struct FundingAware {
     settings: FundingAwareSettings,
     guarded: bool,

@@ -9,8 +9,10 @@ use crate::instrument::Instrument;
 use crate::unit::{Amount, Lots, Money, Nanos, Price, Rate, Ticks};
 use arrayvec::ArrayVec;
 
+mod exact;
 pub mod funding_aware;
 pub mod perpetual;
+pub mod pmm;
 
 /// Most own orders that one instrument can have at once, and most placements in one plan.
 pub const ORDERS_MAX: usize = 64;

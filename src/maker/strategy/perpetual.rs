@@ -24,13 +24,13 @@
 mod exits;
 mod pricing;
 
+use super::exact::scale;
 use super::{AccountRequest, Cadence, Cause, ORDERS_MAX, OwnEvent, OwnOrder, Plan, Purpose, Quote, Strategy, View};
 use crate::config::perpetual::PerpetualSettings;
 use crate::event::{ClientId, PositionSide, Side, TimeInForce};
 use crate::unit::{Lots, Nanos, Price, RATE_ONE, Rate, Ticks};
 use arrayvec::ArrayVec;
 use exits::ExitLevels;
-use pricing::scale;
 
 /// Time in force of entries.
 pub const ENTRY_TIF: TimeInForce = TimeInForce::PostOnly;

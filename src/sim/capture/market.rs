@@ -256,6 +256,7 @@ mod tests {
                 }
                 MarketKind::Mark { .. } if !marks => continue,
                 MarketKind::Mark { mark, settle } => frames::mark_price(&mut frame, None, &btc, &mark, settle),
+                MarketKind::Snapshot(_) | MarketKind::Lost => panic!("a made market is always known"),
             }
             writer.append(event.at, &frame).unwrap();
         }

@@ -16,7 +16,7 @@ pub use profile::Profile;
 pub use schedule::{Regime, Schedule};
 pub use synthetic::SyntheticMarket;
 
-use crate::event::{BestQuote, DepthUpdate, Event, Level, MarkPrice, Side, Trade};
+use crate::event::{BestQuote, DepthSnapshot, DepthUpdate, Event, Level, Link, LinkState, MarkPrice, Side, Trade};
 use crate::instrument::{Instrument, InstrumentId};
 use crate::unit::{Lots, Nanos, Price, Seq, Ticks};
 
@@ -36,6 +36,10 @@ pub enum MarketKind<'a> {
         /// Estimated settle price, which only the frame carries.
         settle: Price,
     },
+    /// The whole book anew, after the market was not known (live sources only).
+    Snapshot(DepthSnapshot<'a>),
+    /// The market is not known from here on until the next [`MarketKind::Snapshot`] (live sources only).
+    Lost,
 }
 
 impl<'a> MarketKind<'a> {
@@ -47,6 +51,8 @@ impl<'a> MarketKind<'a> {
             Self::Quote(quote) => Event::Quote(BestQuote { instrument, ..quote }),
             Self::Depth(update) => Event::Depth(DepthUpdate { instrument, ..update }),
             Self::Mark { mark, .. } => Event::Mark(MarkPrice { instrument, ..mark }),
+            Self::Snapshot(snapshot) => Event::Snapshot(DepthSnapshot { instrument, ..snapshot }),
+            Self::Lost => Event::Link { instrument, link: Link::Market, state: LinkState::Down },
         }
     }
 }
@@ -96,6 +102,11 @@ pub trait MarketSource {
         self.book().top(Side::Buy, limit, bids);
         self.book().top(Side::Sell, limit, asks);
         self.last_update()
+    }
+
+    /// True for a market that goes on outside: no event now does not mean that none comes, and its times are those of now.
+    fn is_live(&self) -> bool {
+        false
     }
 
     /// Resting quantity at a price.

@@ -144,6 +144,11 @@ pub fn depth(now: Nanos, params: &Params, world: &World<'_>, out: &mut Vec<u8>) 
     }
     let (mut bids, mut asks) = (Vec::new(), Vec::new());
     let last = world.books.snapshot(instrument, limit as usize, &mut bids, &mut asks);
+    if bids.is_empty() && asks.is_empty() {
+        // A live market that is not known now: nobody may take it for a market without orders.
+        let msg = "Internal error; unable to process your request. Please try again.";
+        return Err(ApiError::with_status(503, -1001, msg));
+    }
     let snapshot = DepthSnapshot { instrument, last, venue_time: now, bids: &bids, asks: &asks };
     frames::depth_snapshot(out, world.exchange.instrument(instrument), &snapshot, now);
     Ok(())

@@ -1,6 +1,7 @@
 //! One client connection: socket, TLS, and what has been received and waits to be sent. Bounded: who does not read is dropped.
 
-use super::stream::Subscription;
+use super::stream::{Channel, Subscription};
+use crate::instrument::InstrumentId;
 use crate::sim::protocol::Session;
 use crate::unit::Nanos;
 use crate::wire::buf::{RecvBuf, SendBuf};
@@ -104,6 +105,13 @@ impl Connection {
             Talk::Ws(ws) => Some(ws),
             _ => None,
         }
+    }
+
+    /// True for a stream connection with a market stream of this instrument.
+    pub fn hears(&self, instrument: InstrumentId) -> bool {
+        let Talk::Ws(ws) = &self.talk else { return false };
+        let market = |s: &Subscription| s.instrument == instrument && !matches!(s.channel, Channel::Private(_));
+        ws.subscriptions.iter().any(market)
     }
 
     /// Reads what the socket has and opens it; true when there is new plaintext or the connection ended.

@@ -20,9 +20,15 @@ pub type Emit<'a> = &'a mut dyn FnMut(Channel, &[u8]);
 pub struct Feed {
     source: Box<dyn MarketSource + Send>,
     id: InstrumentId,
-    /// What is added to the source's times to make them now.
-    offset: Nanos,
-    /// What is added to the times inside frames: `offset`, or zero for verbatim ones.
+    /// The source's time of its first event.
+    first: Nanos,
+    /// When that is played.
+    started: Nanos,
+    /// How many times faster than recorded.
+    speed: i64,
+    /// The times inside frames become those of now.
+    shifts: bool,
+    /// What is added to the times inside the frame that is being played.
     shift: Nanos,
     gathered: Vec<(u16, Gathered)>,
     /// A gap struck: the gathered frame of each interval that has not been left out yet.
@@ -31,10 +37,13 @@ pub struct Feed {
     seconds: i64,
     scratch: Vec<u8>,
     ended: bool,
+    /// The source has lost its market and nobody was told yet.
+    lost: bool,
 }
 
 impl Feed {
-    /// Plays `source` as instrument `id` from `now` on; `shift` says that the times in frames are made those of now.
+    /// Plays `source` as instrument `id` from `now` on, `speed` times as fast as it happened; `shifts` says that the times in
+    /// frames are made those of now.
     ///
     /// # Errors
     /// The source has nothing to begin with.
@@ -42,23 +51,26 @@ impl Feed {
         mut source: Box<dyn MarketSource + Send>,
         id: InstrumentId,
         now: Nanos,
-        shift: bool,
+        shifts: bool,
+        speed: u32,
     ) -> Result<Self, MarketError> {
-        let first = source.due()?.unwrap_or(now);
-        // Whole milliseconds, so that shifted times in frames and shifted times of events are the same.
-        let offset = Nanos((now.0 - first.0) / 1_000_000 * 1_000_000);
+        let first = if source.is_live() { now } else { source.due()?.unwrap_or(now) };
         let gathered = INTERVALS.map(|ms| (ms, Gathered::new(Nanos::from_millis(i64::from(ms)))));
         Ok(Self {
             source,
             id,
-            offset,
-            shift: if shift { offset } else { Nanos::ZERO },
+            first,
+            started: now,
+            speed: i64::from(speed.max(1)),
+            shifts,
+            shift: Nanos::ZERO,
             gathered: gathered.into(),
             gaps: [false; INTERVALS.len()],
             next_ticker: now,
             seconds: 0,
             scratch: Vec::with_capacity(64 * 1024),
             ended: false,
+            lost: false,
         })
     }
 
@@ -79,9 +91,21 @@ impl Feed {
         self.ended
     }
 
+    /// True once after the source has lost its market: who listens to it must be cut off, as the venue cut off the source.
+    pub fn take_lost(&mut self) -> bool {
+        std::mem::take(&mut self.lost)
+    }
+
     /// Depth as the venue would answer it now.
     pub fn snapshot(&self, limit: usize, bids: &mut Vec<Level>, asks: &mut Vec<Level>) -> Seq {
         self.source.snapshot(limit, bids, asks)
+    }
+
+    /// What is added to the source's time `at` to make it that of its playing. Whole milliseconds, so that shifted times in frames
+    /// and shifted times of events are the same.
+    fn offset(&self, at: Nanos) -> Nanos {
+        let played = self.started.0 + (at.0 - self.first.0) / self.speed;
+        Nanos((played - at.0) / 1_000_000 * 1_000_000)
     }
 
     /// When the next event or frame is due.
@@ -90,9 +114,9 @@ impl Feed {
     /// The recording is damaged.
     pub fn due(&mut self, tape: &Tape) -> Result<Nanos, MarketError> {
         let event = match self.source.due()? {
-            Some(at) => at + self.offset,
+            Some(at) => at + self.offset(at),
             None => {
-                self.ended = true;
+                self.ended = !self.source.is_live();
                 Nanos::MAX
             }
         };
@@ -114,13 +138,15 @@ impl Feed {
         emit: Emit<'_>,
     ) -> Result<bool, MarketError> {
         match self.source.due()? {
-            Some(at) if at + self.offset <= now => {}
+            Some(at) if at + self.offset(at) <= now => {
+                self.shift = if self.shifts { self.offset(at) } else { Nanos::ZERO }
+            }
             _ => return Ok(false),
         }
         let Some(event) = self.source.next()? else { return Ok(false) };
         let (id, shift, out) = (self.id, self.shift + skew, &mut self.scratch);
         let contract = exchange.instrument(id).clone();
-        let sent = event.at + self.shift + skew;
+        let sent = event.at + shift;
         out.clear();
         let mut raw = |stream: &str| {
             let data = raw_data(event.raw, &contract.symbol, stream)?;
@@ -192,6 +218,16 @@ impl Feed {
                     emit(Channel::Mark(3), out);
                 }
             }
+            MarketKind::Snapshot(snapshot) => {
+                exchange.market(now, &Event::Snapshot(crate::event::DepthSnapshot { instrument: id, ..snapshot }));
+            }
+            MarketKind::Lost => {
+                self.lost = true;
+                // Half a gathered frame would hide the hole.
+                for (millis, gathered) in &mut self.gathered {
+                    *gathered = Gathered::new(Nanos::from_millis(i64::from(*millis)));
+                }
+            }
         }
         Ok(true)
     }
@@ -199,7 +235,8 @@ impl Feed {
     /// Emits what time has completed: gathered depth, aggregate prints, tickers.
     pub fn flush(&mut self, now: Nanos, skew: Nanos, exchange: &Exchange, tape: &mut Tape, emit: Emit<'_>) {
         let contract = exchange.instrument(self.id);
-        let sent = now + skew - self.offset + self.shift;
+        // Verbatim times are those of the recording.
+        let sent = if self.shifts { now + skew } else { now + skew - self.offset(self.first) };
         for (at, (millis, gathered)) in self.gathered.iter_mut().enumerate() {
             let Some(update) = gathered.take(now, self.id) else { continue };
             for levels in [5, 10, 20] {

@@ -103,7 +103,7 @@ impl Runner {
         for (at, source) in markets.into_iter().enumerate() {
             let id = InstrumentId(u16::try_from(at).expect("at most 65536 markets"));
             let symbol = source.instrument().symbol.to_string();
-            let feed = Feed::new(source, id, now, config.shift_times);
+            let feed = Feed::new(source, id, now, config.shift_times, config.speed);
             let feed = feed.map_err(|source| ServerError::Market { symbol, source })?;
             feed.prime(now, &mut exchange);
             feeds.push(feed);
@@ -198,6 +198,11 @@ impl Runner {
                 }
             }
             feed.flush(now, skew, &self.exchange, tape, &mut emit);
+            if feed.take_lost() {
+                for connection in connections.iter_mut().flatten().filter(|connection| connection.hears(id)) {
+                    connection.gone = Some(Gone::Ours);
+                }
+            }
             match (failure, feed.due(tape)) {
                 (None, Ok(next)) => due = due.min(next),
                 (Some(source), _) | (None, Err(source)) => {

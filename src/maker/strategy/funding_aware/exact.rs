@@ -5,8 +5,6 @@ use crate::unit::{Lots, Price, Rate, Ticks, pow10};
 
 /// One, in 18 places.
 pub(super) const ONE: i128 = 1_000_000_000_000_000_000;
-/// Largest price that is acted on: 1e12 in quote currency. Products with any skew and spread stay in range below it.
-pub(super) const PRICE_MAX: Price = Price(1_000_000_000_000 * ONE);
 
 /// A fraction with 18 places: a skew or spread that is computed, not set.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]

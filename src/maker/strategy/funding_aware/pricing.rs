@@ -1,11 +1,12 @@
 //! Section 4: from the mark price to the quotes that are wanted. Sends nothing and remembers nothing.
 
-use super::exact::{Fraction, ONE, PRICE_MAX, lots, on_tick, times, value};
+use super::exact::{Fraction, ONE, lots, on_tick, times, value};
 use super::{FundingAware, Inputs};
 use crate::config::funding_aware::FundingAwareSettings;
 use crate::event::Side;
 use crate::instrument::Instrument;
 use crate::maker::strategy::FundingView;
+use crate::maker::strategy::exact::PRICE_MAX;
 use crate::unit::{Lots, Money, Price, Rate, Ticks};
 
 /// A closing side that moves nearer stays this far from the skewed mid: 1 bp.

@@ -43,7 +43,7 @@ pub struct Verdict {
 }
 
 /// The breaker with its memory, taken once.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Volatility {
     entries: VecDeque<Entry>,
     active_since: Option<Nanos>,

@@ -1,7 +1,7 @@
 //! With an open position: take-profit and stop loss. Never opens or adds to a position.
 
+use super::super::exact::{PRICE_MAX, on_tick, scale};
 use super::super::{Cause, OwnOrder, PositionView, Purpose, Quote};
-use super::pricing::{PRICE_MAX, on_tick, scale};
 use super::{Act, EXIT_TIF, Perpetual, Turn};
 use crate::event::{PositionSide, Side};
 use crate::instrument::Instrument;

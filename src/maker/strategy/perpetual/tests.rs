@@ -1,10 +1,10 @@
 //! Scripts on a small venue: a book of a few levels, cancels confirmed between decisions, positions from fills at once.
 
-use super::pricing::{PRICE_MAX, scale};
 use super::*;
 use crate::config::perpetual::KEYS;
 use crate::event::Level;
 use crate::instrument::Instrument;
+use crate::maker::strategy::exact::{PRICE_MAX, scale};
 use crate::maker::strategy::{BookView, External, PositionView, Strategy};
 use crate::unit::{Amount, Money, Step, pow10};
 use proptest::prelude::*;

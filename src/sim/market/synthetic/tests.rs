@@ -80,6 +80,7 @@ fn everything_told_is_consistent() {
                     }
                 }
                 MarketKind::Mark { mark, .. } => assert!(mark.next_funding > mark.venue_time),
+                MarketKind::Snapshot(_) | MarketKind::Lost => panic!("a made market is always known"),
             }
         }
         assert!(same > 10, "{symbol}: {same} frames share their id with a quote");

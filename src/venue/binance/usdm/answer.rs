@@ -171,19 +171,37 @@ pub enum Hint {
     None,
     /// Send nothing for this long.
     BackOff(Nanos),
+    /// Send no orders for this long; cancels and questions go on.
+    OrdersFull(Nanos),
     /// Our time stamps are off.
     SyncTime,
 }
 
-/// What an error answer says. `status` is HTTP's, `code` the venue's (0 if there was none), `retry_after` in seconds.
+/// How long a ban lasts at least (notes section 6), where the venue does not say.
+const BAN_SECONDS: i64 = 120;
+/// Pause after 429 where the venue does not say: it counts by the minute and bans who goes on.
+const TOO_MANY_SECONDS: i64 = 10;
+
+/// How long no request may go out after a REST answer, whatever was asked. `retry_after` as in [`refusal`].
+#[must_use]
+pub fn back_off(status: u16, code: i32, retry_after: Option<Nanos>) -> Option<Nanos> {
+    match refusal(CommandKind::Query, status, code, retry_after) {
+        (_, Hint::BackOff(span)) => Some(span),
+        _ => None,
+    }
+}
+
+/// What an error answer says. `status` is HTTP's, `code` the venue's (0 if there was none), `retry_after` is how long the venue
+/// asks us to wait, if it does.
 /// Sources: notes section 6; <https://developers.binance.com/docs/derivatives/usds-margined-futures/error-code>.
 #[must_use]
-pub fn refusal(asked: CommandKind, status: u16, code: i32, retry_after: Option<u32>) -> (OrderEventKind, Hint) {
-    let wait = |seconds: u32| Hint::BackOff(Nanos::from_secs(i64::from(retry_after.unwrap_or(seconds))));
+pub fn refusal(asked: CommandKind, status: u16, code: i32, retry_after: Option<Nanos>) -> (OrderEventKind, Hint) {
+    let wait = |seconds: i64| retry_after.unwrap_or(Nanos::from_secs(seconds));
     match (status, code) {
-        (418, _) => return (OrderEventKind::NotSent, wait(120)),
-        (429, _) | (_, -1003) => return (OrderEventKind::NotSent, wait(10)),
-        (_, -1015) => return (OrderEventKind::NotSent, wait(1)),
+        (418, _) => return (OrderEventKind::NotSent, Hint::BackOff(wait(BAN_SECONDS))),
+        // Too many orders of the account, which is no word about requests: before 429, the status that comes with it.
+        (_, -1015) => return (OrderEventKind::NotSent, Hint::OrdersFull(wait(1))),
+        (429, _) | (_, -1003) => return (OrderEventKind::NotSent, Hint::BackOff(wait(TOO_MANY_SECONDS))),
         // Overload: "Service Unavailable." (and -1008) means that nothing was done.
         (_, -1008) => return (OrderEventKind::NotSent, Hint::None),
         (_, -1021 | -5028) => return (OrderEventKind::NotSent, Hint::SyncTime),
@@ -195,8 +213,8 @@ pub fn refusal(asked: CommandKind, status: u16, code: i32, retry_after: Option<u
     }
     let kind = match asked {
         CommandKind::New | CommandKind::Market => OrderEventKind::Rejected,
-        // "No need to modify": it already is as asked.
-        CommandKind::Amend if code == -5027 => OrderEventKind::Amended,
+        // "No need to modify" comes without the order's terms, and we only ask when ours differ: the order has to be looked at.
+        CommandKind::Amend if code == -5027 => OrderEventKind::Unknown,
         CommandKind::Amend => OrderEventKind::AmendRejected,
         CommandKind::Query if matches!(code, -2013 | -2011) => OrderEventKind::NotFound,
         CommandKind::Cancel => OrderEventKind::CancelRejected,
@@ -214,12 +232,16 @@ mod tests {
         use CommandKind::{Amend, Cancel, New, Query};
         use OrderEventKind as Kind;
         let seconds = |n| Hint::BackOff(Nanos::from_secs(n));
+        let full = |n| Hint::OrdersFull(Nanos::from_secs(n));
         for (asked, status, code, retry, kind, hint) in [
             (New, 400, -5022, None, Kind::Rejected, Hint::None),
             (New, 400, -2019, None, Kind::Rejected, Hint::None),
             (New, 400, -1021, None, Kind::NotSent, Hint::SyncTime),
             (New, 429, -1003, Some(7), Kind::NotSent, seconds(7)),
-            (New, 429, -1015, None, Kind::NotSent, seconds(10)),
+            (New, 429, -1003, None, Kind::NotSent, seconds(10)),
+            (New, 429, -1015, None, Kind::NotSent, full(1)),
+            (New, 400, -1015, Some(4), Kind::NotSent, full(4)),
+            (Cancel, 418, -1003, Some(300), Kind::NotSent, seconds(300)),
             (Cancel, 418, -1003, None, Kind::NotSent, seconds(120)),
             (New, 503, 0, None, Kind::Unknown, Hint::None),
             (New, 503, -1008, None, Kind::NotSent, Hint::None),
@@ -228,14 +250,27 @@ mod tests {
             (New, 400, -1001, None, Kind::Unknown, Hint::None),
             (New, 400, -4116, None, Kind::Unknown, Hint::None),
             (New, 408, -1007, None, Kind::Unknown, Hint::None),
-            (Amend, 400, -5027, None, Kind::Amended, Hint::None),
+            (Amend, 400, -5027, None, Kind::Unknown, Hint::None),
             (Amend, 400, -2013, None, Kind::AmendRejected, Hint::None),
             (Cancel, 400, -2011, None, Kind::CancelRejected, Hint::None),
             (Query, 400, -2013, None, Kind::NotFound, Hint::None),
         ] {
-            assert_eq!(refusal(asked, status, code, retry), (kind, hint), "{asked:?} {status} {code}");
+            assert_eq!(
+                refusal(asked, status, code, retry.map(Nanos::from_secs)),
+                (kind, hint),
+                "{asked:?} {status} {code}"
+            );
         }
     }
+
+    #[test]
+    fn only_a_word_about_requests_stops_requests() {
+        let seconds = Nanos::from_secs;
+        assert_eq!(back_off(429, -1003, Some(seconds(7))), Some(seconds(7)));
+        assert_eq!(back_off(418, -1003, None), Some(seconds(120)));
+        assert_eq!([back_off(429, -1015, None), back_off(400, -2011, None), back_off(503, -1008, None)], [None; 3]);
+    }
+
     #[test]
     fn an_order_that_is_gone_is_never_called_live() {
         use CommandKind::{Amend, Cancel, Market, New, Query};

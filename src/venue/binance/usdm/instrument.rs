@@ -29,6 +29,14 @@ pub enum TermsError {
         /// The venue's word.
         status: String,
     },
+    /// It is not a perpetual: it has a delivery date, or is of a kind with other rules.
+    #[error("{symbol}: contract type {kind}, not PERPETUAL")]
+    NotPerpetual {
+        /// What was asked for.
+        symbol: String,
+        /// The venue's word.
+        kind: String,
+    },
     /// A filter or a field of one is missing or unreadable.
     #[error("{symbol}: {field} is missing or unreadable")]
     Field {
@@ -58,6 +66,10 @@ pub fn instrument(body: &[u8], symbol: &str) -> Result<Instrument, TermsError> {
     let status = terms["status"].as_str().unwrap_or("missing");
     if status != "TRADING" {
         return Err(TermsError::NotTrading { symbol: symbol.into(), status: status.into() });
+    }
+    let kind = terms["contractType"].as_str().unwrap_or("missing");
+    if kind != "PERPETUAL" {
+        return Err(TermsError::NotPerpetual { symbol: symbol.into(), kind: kind.into() });
     }
     Terms { symbol, terms }.instrument()
 }
@@ -158,7 +170,7 @@ mod tests {
         format!(
             r#"{{"timezone":"UTC","rateLimits":[{{"rateLimitType":"REQUEST_WEIGHT","interval":"MINUTE","intervalNum":1,"limit":2400}},
             {{"rateLimitType":"ORDERS","interval":"SECOND","intervalNum":10,"limit":300}}],"symbols":[{{"symbol":"ABCUSDT","status":"TRADING",
-            "baseAsset":"ABC","quoteAsset":"USDT","pricePrecision":3,"quantityPrecision":1,"filters":[{filters}]}}]}}"#
+            "contractType":"PERPETUAL","baseAsset":"ABC","quoteAsset":"USDT","pricePrecision":3,"quantityPrecision":1,"filters":[{filters}]}}]}}"#
         )
     }
 
@@ -186,5 +198,14 @@ mod tests {
         assert_eq!(error.to_string(), "ABCUSDT: PRICE_FILTER.tickSize is missing or unreadable");
         let error = instrument(body(FILTERS).as_bytes(), "XYZUSDT").unwrap_err();
         assert!(error.to_string().contains("no such symbol"), "{error}");
+    }
+
+    #[test]
+    fn only_perpetuals_are_taken() {
+        let dated = body(FILTERS).replace("PERPETUAL", "CURRENT_QUARTER");
+        let error = instrument(dated.as_bytes(), "ABCUSDT").unwrap_err();
+        assert_eq!(error.to_string(), "ABCUSDT: contract type CURRENT_QUARTER, not PERPETUAL");
+        let silent = body(FILTERS).replace(r#""contractType":"PERPETUAL","#, "");
+        assert!(matches!(instrument(silent.as_bytes(), "ABCUSDT"), Err(TermsError::NotPerpetual { .. })));
     }
 }

@@ -1,5 +1,6 @@
 //! What the venue lets us send: order counts and request weight, as we count them and as its answers correct them.
-//! Pure: time comes in. Never widens a limit; keeps room for cancels.
+//! Pure: time comes in. Never widens a limit; keeps room for cancels, and for what takes a position down.
+//! Orders are counted per account ([`Limits`]), request weight per address over REST and WebSocket together ([`Weights`]).
 
 use crate::event::CommandKind;
 use crate::unit::Nanos;
@@ -22,8 +23,10 @@ impl Default for Quotas {
     }
 }
 
-/// Part of each quota that only cancels may use: one in this many.
+/// Part of each order quota that quotes leave to flattening: one in this many. (Cancels cost no order count.)
 const HEADROOM_PART: u32 = 10;
+/// Part of the request weight that only urgent calls may use: one in this many.
+const URGENT_PART: u32 = 5;
 
 /// Why a message must wait.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -31,9 +34,21 @@ pub enum Hold {
     /// The venue told us to stop sending.
     #[error("the venue asked us to back off")]
     BackOff,
-    /// The count of the current interval is used up.
+    /// The count of the current interval is used up, by our count or by the venue's word.
     #[error("the order count of the interval is used up")]
     Orders,
+    /// The request weight of the minute is nearly used up; the rest is for urgent calls.
+    #[error("the request weight of the minute is nearly used up")]
+    Weight,
+}
+
+/// What a REST call may cost the others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Priority {
+    /// Orders, cancels, the dead-man switch, the private stream, and what is needed to know orders and positions.
+    Urgent,
+    /// Can wait for the next minute: depth snapshots, terms, time.
+    Low,
 }
 
 /// A count in a fixed interval that starts at multiples of its length, as the venue counts.
@@ -65,6 +80,7 @@ pub struct Limits {
     orders_10s: Window,
     orders_1m: Window,
     back_off_until: Nanos,
+    orders_full_until: Nanos,
 }
 
 impl Limits {
@@ -76,11 +92,12 @@ impl Limits {
             orders_10s: Window::new(Nanos::from_secs(10)),
             orders_1m: Window::new(Nanos::from_secs(60)),
             back_off_until: Nanos::ZERO,
+            orders_full_until: Nanos::ZERO,
         }
     }
 
-    /// Whether a message may go out now. Cancels and queries pass as long as the venue does not refuse everything: a cancel
-    /// costs no order count, and the headroom that new orders leave is theirs.
+    /// Whether a message may go out now. Cancels and queries pass as long as the venue does not refuse everything: they cost
+    /// no order count. A flattening order costs one and may use what quotes must leave.
     ///
     /// # Errors
     /// Why it must wait.
@@ -91,7 +108,10 @@ impl Limits {
         if !counts(kind) {
             return Ok(());
         }
-        let room = |most: u32| most - most / HEADROOM_PART;
+        if now < self.orders_full_until {
+            return Err(Hold::Orders);
+        }
+        let room = |most: u32| if kind == CommandKind::Market { most } else { most - most / HEADROOM_PART };
         if *self.orders_10s.at(now) >= room(self.quotas.orders_10s)
             || *self.orders_1m.at(now) >= room(self.quotas.orders_1m)
         {
@@ -125,10 +145,88 @@ impl Limits {
         self.back_off_until = self.back_off_until.max(now + span);
     }
 
+    /// The venue said -1015: it takes no orders for this long. Cancels go on.
+    pub fn orders_full(&mut self, now: Nanos, span: Nanos) {
+        self.orders_full_until = self.orders_full_until.max(now + span);
+    }
+
     /// Until when nothing goes out; in the past normally.
     #[must_use]
     pub const fn held_until(&self) -> Nanos {
         self.back_off_until
+    }
+}
+
+/// The bookkeeping of one address.
+#[derive(Clone, Debug)]
+pub struct Weights {
+    most: u32,
+    minute: Window,
+    back_off_until: Nanos,
+}
+
+impl Weights {
+    /// Nothing used yet.
+    #[must_use]
+    pub const fn new(most: u32) -> Self {
+        Self { most, minute: Window::new(Nanos::from_secs(60)), back_off_until: Nanos::ZERO }
+    }
+
+    /// The venue's own limit, once it is known.
+    pub fn set_most(&mut self, most: u32) {
+        self.most = most;
+    }
+
+    /// Counts a call of this weight, if it may go out now.
+    ///
+    /// # Errors
+    /// Why it must wait; nothing is counted then.
+    pub fn take(&mut self, weight: u32, priority: Priority, now: Nanos) -> Result<(), Hold> {
+        if now < self.back_off_until {
+            return Err(Hold::BackOff);
+        }
+        let most = match priority {
+            Priority::Urgent => u32::MAX,
+            Priority::Low => self.most - self.most / URGENT_PART,
+        };
+        let used = self.minute.at(now);
+        if used.saturating_add(weight) > most {
+            return Err(Hold::Weight);
+        }
+        *used = used.saturating_add(weight);
+        Ok(())
+    }
+
+    /// The venue's own figure of this minute (`X-MBX-USED-WEIGHT-1M`); the larger one is believed.
+    pub fn heard(&mut self, used: u32, now: Nanos) {
+        let ours = self.minute.at(now);
+        *ours = (*ours).max(used);
+    }
+
+    /// Weight used in this minute.
+    pub fn used(&mut self, now: Nanos) -> u32 {
+        *self.minute.at(now)
+    }
+
+    /// The venue said 429, 418 or -1003: no call for this long. A shorter word never shortens a longer one.
+    pub fn back_off(&mut self, now: Nanos, span: Nanos) {
+        self.back_off_until = self.back_off_until.max(now + span);
+    }
+
+    /// Until when no call goes out; in the past normally.
+    #[must_use]
+    pub const fn held_until(&self) -> Nanos {
+        self.back_off_until
+    }
+}
+
+/// Request weight of a command on the WebSocket API (notes section 6: a new order 0, a cancel 1; amend and query 1 by the venue's
+/// documents).
+#[must_use]
+pub const fn command_weight(kind: CommandKind) -> u32 {
+    match kind {
+        CommandKind::Amend | CommandKind::Cancel | CommandKind::Query => 1,
+        _ => 0,
     }
 }
 
@@ -155,6 +253,56 @@ mod tests {
         assert_eq!(limits.may_send(CommandKind::New, second(9)), Err(Hold::Orders));
         assert_eq!(limits.may_send(CommandKind::Cancel, second(9)), Ok(()));
         assert_eq!(limits.may_send(CommandKind::New, second(10)), Ok(()), "a new interval");
+    }
+
+    #[test]
+    fn a_flattening_order_may_use_what_quotes_leave() {
+        let mut limits = Limits::new(Quotas { weight_1m: 100, orders_10s: 10, orders_1m: 100 });
+        limits.heard(Some(9), None, second(1));
+        assert_eq!(limits.may_send(CommandKind::New, second(1)), Err(Hold::Orders));
+        assert_eq!(limits.may_send(CommandKind::Market, second(1)), Ok(()));
+        limits.sent(CommandKind::Market, second(1));
+        assert_eq!(
+            limits.may_send(CommandKind::Market, second(1)),
+            Err(Hold::Orders),
+            "the venue's limit holds for all"
+        );
+    }
+
+    #[test]
+    fn too_many_orders_hold_orders_and_not_cancels() {
+        let mut limits = Limits::new(Quotas::default());
+        limits.orders_full(second(0), second(3));
+        for kind in [CommandKind::New, CommandKind::Amend, CommandKind::Market] {
+            assert_eq!(limits.may_send(kind, second(2)), Err(Hold::Orders));
+            assert_eq!(limits.may_send(kind, second(3)), Ok(()));
+        }
+        assert_eq!(limits.may_send(CommandKind::Cancel, second(2)), Ok(()));
+        assert_eq!(limits.may_send(CommandKind::Query, second(2)), Ok(()));
+    }
+
+    #[test]
+    fn weight_is_counted_by_the_minute_and_its_end_is_for_urgent_calls() {
+        let mut weights = Weights::new(100);
+        assert_eq!(weights.take(70, Priority::Low, second(1)), Ok(()));
+        assert_eq!(weights.take(20, Priority::Low, second(2)), Err(Hold::Weight));
+        assert_eq!(weights.used(second(2)), 70, "what was held back is not counted");
+        assert_eq!(weights.take(10, Priority::Low, second(2)), Ok(()));
+        assert_eq!(weights.take(20, Priority::Urgent, second(3)), Ok(()));
+        assert_eq!(weights.take(5, Priority::Urgent, second(3)), Ok(()), "the venue decides, not we");
+        assert_eq!(weights.take(20, Priority::Low, second(60)), Ok(()), "a new minute");
+        weights.heard(85, second(61));
+        weights.heard(3, second(61));
+        assert_eq!((weights.used(second(61)), weights.take(1, Priority::Low, second(61))), (85, Err(Hold::Weight)));
+    }
+
+    #[test]
+    fn a_ban_holds_every_call() {
+        let mut weights = Weights::new(100);
+        weights.back_off(second(1), second(9));
+        weights.back_off(second(2), second(1));
+        assert_eq!(weights.take(1, Priority::Urgent, second(9)), Err(Hold::BackOff));
+        assert_eq!((weights.take(1, Priority::Urgent, second(10)), weights.held_until()), (Ok(()), second(10)));
     }
 
     #[test]

@@ -52,28 +52,33 @@ impl OrderEncoder {
         self.finish("logon", "session.logon", timestamp_ms, out)
     }
 
-    /// One command. `None` for kinds that the WebSocket API has no request for (they go by REST).
+    /// One command.
+    ///
+    /// # Errors
+    /// The command is no request about one order, or cannot be said to this account.
     pub fn encode<'a>(
         &mut self,
         command: &Command,
         terms: &Instrument,
         timestamp_ms: i64,
         out: &'a mut ArrayString<REQUEST_MAX>,
-    ) -> Option<&'a str> {
+    ) -> Result<&'a str, EncodeError> {
         let (letter, method) = match command.kind {
             CommandKind::New => ('n', "order.place"),
             CommandKind::Market => ('m', "order.place"),
             CommandKind::Amend => ('a', "order.modify"),
             CommandKind::Cancel => ('c', "order.cancel"),
             CommandKind::Query => ('q', "order.status"),
-            CommandKind::CancelAll | CommandKind::Reconcile | CommandKind::Snapshot => return None,
+            CommandKind::CancelAll | CommandKind::Reconcile | CommandKind::Snapshot => {
+                return Err(EncodeError::NotAnOrder(command.kind));
+            }
         };
         self.params.clear();
-        for (name, value) in order_params(command, terms, &self.prefix, self.hedge) {
+        for (name, value) in order_params(command, terms, &self.prefix, self.hedge)? {
             self.params.push((name, value, false));
         }
         let id = request_id(letter, command);
-        Some(self.finish(&id, method, timestamp_ms, out))
+        Ok(self.finish(&id, method, timestamp_ms, out))
     }
 
     /// Sorts, signs and writes. Parameters must be in alphabetical order for the signature.
@@ -123,13 +128,27 @@ impl OrderEncoder {
     }
 }
 
+/// Why a command cannot be a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum EncodeError {
+    /// It is not about one order.
+    #[error("{0:?} is not a request about one order")]
+    NotAnOrder(CommandKind),
+    /// In hedge mode an order belongs to the long or to the short position.
+    #[error("an order in hedge mode must name its position, long or short, and not the net one")]
+    NetInHedgeMode,
+}
+
 /// The parameters of an order command, without time stamp and signature; the same for REST and WebSocket.
+///
+/// # Errors
+/// [`EncodeError::NetInHedgeMode`].
 pub fn order_params(
     command: &Command,
     terms: &Instrument,
     prefix: &Prefix,
     hedge: bool,
-) -> ArrayVec<(&'static str, ArrayString<64>), 12> {
+) -> Result<ArrayVec<(&'static str, ArrayString<64>), 12>, EncodeError> {
     let mut params = ArrayVec::new();
     let mut add = |name: &'static str, value: &str| {
         params.push((name, ArrayString::from(value).expect("values are shorter than 64 bytes")));
@@ -150,8 +169,10 @@ pub fn order_params(
             add("side", side);
             add("quantity", &decimal(terms.lot, command.qty.0));
             add("newOrderRespType", "ACK");
-            // Of two orders of the same account that would trade with each other the newer one goes.
-            add("selfTradePreventionMode", "EXPIRE_TAKER");
+            // Of two orders of the same account that would trade with each other one goes: a quote rather than the one that
+            // rests, but never what takes a position down.
+            let closes = command.reduce_only || command.kind == CommandKind::Market;
+            add("selfTradePreventionMode", if closes { "EXPIRE_MAKER" } else { "EXPIRE_TAKER" });
             if command.kind == CommandKind::Market {
                 add("type", "MARKET");
             } else {
@@ -171,16 +192,17 @@ pub fn order_params(
                     "positionSide",
                     match command.position_side {
                         PositionSide::Short => "SHORT",
-                        PositionSide::Long | PositionSide::Net => "LONG",
+                        PositionSide::Long => "LONG",
+                        PositionSide::Net => return Err(EncodeError::NetInHedgeMode),
                     },
                 );
-            } else if command.reduce_only || command.kind == CommandKind::Market {
+            } else if closes {
                 // Refused by the venue in hedge mode, where the position side says the same.
                 add("reduceOnly", "true");
             }
         }
     }
-    params
+    Ok(params)
 }
 
 fn decimal(step: Step, count: i64) -> ArrayString<64> {
@@ -246,8 +268,19 @@ struct AnswerError<'a> {
 
 #[derive(Deserialize)]
 struct RetryData {
+    #[serde(default, rename = "serverTime")]
+    server_time_ms: Option<i64>,
+    /// A point in time, not a span.
     #[serde(default, rename = "retryAfter")]
     retry_after_ms: Option<i64>,
+}
+
+impl RetryData {
+    /// How long to wait, by the venue's own clock where it tells it, else by what we think it is.
+    fn span(&self, venue_now: Nanos) -> Option<Nanos> {
+        let now = self.server_time_ms.map_or(venue_now, Nanos::from_millis);
+        self.retry_after_ms.map(|at| (Nanos::from_millis(at) - now).max(Nanos::ZERO))
+    }
 }
 
 #[derive(Deserialize)]
@@ -282,11 +315,16 @@ pub struct Response {
 #[error("not an answer of the WebSocket API: {0}")]
 pub struct NotAnAnswer(pub String);
 
-/// Reads one answer. Runs on the I/O thread; allocates only for refusals.
+/// Reads one answer; `venue_now` is the venue's time as we think it is. Runs on the I/O thread; allocates only for refusals.
 ///
 /// # Errors
 /// Not JSON, an id that is not ours, or numbers off the instrument's grid.
-pub fn decode(text: &[u8], instruments: &[Instrument], prefix: &Prefix) -> Result<Response, NotAnAnswer> {
+pub fn decode(
+    text: &[u8],
+    instruments: &[Instrument],
+    prefix: &Prefix,
+    venue_now: Nanos,
+) -> Result<Response, NotAnAnswer> {
     let answer: Answer<'_> = serde_json::from_slice(text).map_err(|error| NotAnAnswer(error.to_string()))?;
     let id = answer.id.as_deref().unwrap_or("");
     let count = |interval: &str| {
@@ -324,14 +362,11 @@ pub fn decode(text: &[u8], instruments: &[Instrument], prefix: &Prefix) -> Resul
         response.event = Some(event);
         return Ok(response);
     }
-    let (code, retry) =
-        answer.error.map_or((0, None), |error| (error.code, error.data.and_then(|data| data.retry_after_ms)));
-    let (kind, hint) = refusal(asked, answer.status, code, None);
-    response.hint = match (hint, retry) {
-        // `retryAfter` is a point in time; the caller knows the clock, so only a longer default is offered here.
-        (Hint::BackOff(span), Some(_)) => Hint::BackOff(span),
-        (hint, _) => hint,
-    };
+    let error = answer.error.as_ref();
+    let code = error.map_or(0, |error| error.code);
+    let retry = error.and_then(|error| error.data.as_ref()?.span(venue_now));
+    let (kind, hint) = refusal(asked, answer.status, code, retry);
+    response.hint = hint;
     response.event = Some(OrderEvent { code, ..bare(kind, OrderSource::Response, instrument, client_id, generation) });
     Ok(response)
 }
@@ -342,6 +377,8 @@ mod tests {
     use super::*;
     use crate::event::OrderEventKind;
     use crate::unit::{Lots, Ticks};
+
+    const NOW: Nanos = Nanos(1_700_000_000_000_000_000);
 
     fn encoder() -> OrderEncoder {
         let credentials = Credentials { api_key: "K".into(), secret: "S".into(), kind: KeyKind::Hmac };
@@ -393,10 +430,65 @@ mod tests {
         let terms = Instrument::synthetic("BTCUSDT", "0.1", "0.001");
         let order = Command { reduce_only: true, position_side: PositionSide::Short, ..command(CommandKind::New) };
         let names = |hedge| -> Vec<&str> {
-            order_params(&order, &terms, &Prefix::new("sq").unwrap(), hedge).iter().map(|(name, _)| *name).collect()
+            order_params(&order, &terms, &Prefix::new("sq").unwrap(), hedge)
+                .unwrap()
+                .iter()
+                .map(|(name, _)| *name)
+                .collect()
         };
         assert!(names(true).contains(&"positionSide") && !names(true).contains(&"reduceOnly"));
         assert!(!names(false).contains(&"positionSide") && names(false).contains(&"reduceOnly"));
+    }
+
+    #[test]
+    fn in_hedge_mode_an_order_without_a_position_is_an_error_and_a_cancel_needs_none() {
+        let terms = Instrument::synthetic("BTCUSDT", "0.1", "0.001");
+        let params = |kind| order_params(&command(kind), &terms, &Prefix::new("sq").unwrap(), true);
+        assert_eq!(params(CommandKind::New), Err(EncodeError::NetInHedgeMode));
+        assert_eq!(params(CommandKind::Market), Err(EncodeError::NetInHedgeMode));
+        assert!(params(CommandKind::Cancel).is_ok() && params(CommandKind::Query).is_ok());
+        let mut out = ArrayString::new();
+        let error = encoder().encode(&command(CommandKind::Snapshot), &terms, 0, &mut out);
+        assert_eq!(error, Err(EncodeError::NotAnOrder(CommandKind::Snapshot)));
+    }
+
+    #[test]
+    fn what_takes_a_position_down_never_goes_for_a_quote_of_ours() {
+        let terms = Instrument::synthetic("BTCUSDT", "0.1", "0.001");
+        let mode = |order: Command| {
+            let params = order_params(&order, &terms, &Prefix::new("sq").unwrap(), false).unwrap();
+            params.iter().find(|(name, _)| *name == "selfTradePreventionMode").unwrap().1
+        };
+        assert_eq!(mode(command(CommandKind::New)).as_str(), "EXPIRE_TAKER");
+        assert_eq!(mode(command(CommandKind::Market)).as_str(), "EXPIRE_MAKER");
+        assert_eq!(mode(Command { reduce_only: true, ..command(CommandKind::New) }).as_str(), "EXPIRE_MAKER");
+    }
+
+    #[test]
+    fn the_venues_point_in_time_is_obeyed() {
+        let terms = [Instrument::synthetic("BTCUSDT", "0.1", "0.001")];
+        let hint = |status: u16, code: i32, data: &str| {
+            let text = format!(
+                r#"{{"id":"c0000-00000010-00000002-00000003","status":{status},"error":{{"code":{code},"msg":"x"{data}}}}}"#
+            );
+            decode(text.as_bytes(), &terms, &Prefix::new("sq").unwrap(), NOW).unwrap().hint
+        };
+        let until = |ms: i64| format!(r#","data":{{"retryAfter":{}}}"#, NOW.as_millis() + ms);
+        assert_eq!(hint(418, -1003, &until(345_678)), Hint::BackOff(Nanos::from_millis(345_678)));
+        assert_eq!(hint(429, -1003, &until(-5)), Hint::BackOff(Nanos::ZERO), "it is over");
+        assert_eq!(hint(429, -1015, &until(2_500)), Hint::OrdersFull(Nanos::from_millis(2_500)));
+        assert_eq!(hint(418, -1003, ""), Hint::BackOff(Nanos::from_secs(120)));
+        // The venue's own clock, where it tells it, and not ours.
+        let both = r#","data":{"serverTime":1000,"retryAfter":4000}"#;
+        assert_eq!(hint(429, -1003, both), Hint::BackOff(Nanos::from_secs(3)));
+    }
+
+    #[test]
+    fn an_amend_that_the_venue_calls_needless_is_looked_at_and_not_believed() {
+        let terms = [Instrument::synthetic("BTCUSDT", "0.1", "0.001")];
+        let text = r#"{"id":"a0000-00000010-00000002-00000003","status":400,"error":{"code":-5027,"msg":"No need to modify the order."}}"#;
+        let event = decode(text.as_bytes(), &terms, &Prefix::new("sq").unwrap(), NOW).unwrap().event.unwrap();
+        assert_eq!((event.kind, event.generation, event.code), (OrderEventKind::Unknown, 3, -5027));
     }
 
     #[test]
@@ -407,7 +499,7 @@ mod tests {
             "clientOrderId":"sq00000010-00000002","price":"61800.20","avgPrice":"0.00","origQty":"0.005","executedQty":"0.001","side":"SELL",
             "positionSide":"BOTH","timeInForce":"GTX","reduceOnly":false,"updateTime":1700000000123},
             "rateLimits":[{"rateLimitType":"ORDERS","interval":"SECOND","intervalNum":10,"limit":300,"count":12}]}"#;
-        let response = decode(good.as_bytes(), &terms, &prefix).unwrap();
+        let response = decode(good.as_bytes(), &terms, &prefix, NOW).unwrap();
         let event = response.event.unwrap();
         assert_eq!((event.kind, event.generation), (OrderEventKind::Amended, 3));
         assert_eq!((event.client_id, event.venue_id), (ClientId { run: 0x10, seq: 2 }, 77));
@@ -415,18 +507,18 @@ mod tests {
         assert_eq!(response.orders_10s, Some(12));
 
         let bad = r#"{"id":"n0000-00000010-00000002-00000001","status":400,"error":{"code":-5022,"msg":"post only"}}"#;
-        let response = decode(bad.as_bytes(), &terms, &prefix).unwrap();
+        let response = decode(bad.as_bytes(), &terms, &prefix, NOW).unwrap();
         let event = response.event.unwrap();
         assert_eq!((event.kind, event.code), (OrderEventKind::Rejected, -5022));
         assert_eq!(response.message, "400 -5022: post only");
-        assert!(decode(br#"{"id":"x","status":200,"result":{}}"#, &terms, &prefix).is_err());
-        assert!(decode(b"{", &terms, &prefix).is_err());
+        assert!(decode(br#"{"id":"x","status":200,"result":{}}"#, &terms, &prefix, NOW).is_err());
+        assert!(decode(b"{", &terms, &prefix, NOW).is_err());
     }
 
     #[test]
     fn a_log_on_is_no_order() {
         let response =
-            decode(br#"{"id":"logon","status":200,"result":{"apiKey":"K"}}"#, &[], &Prefix::new("sq").unwrap())
+            decode(br#"{"id":"logon","status":200,"result":{"apiKey":"K"}}"#, &[], &Prefix::new("sq").unwrap(), NOW)
                 .unwrap();
         assert_eq!((response.event, response.logged_on), (None, Some(true)));
     }

@@ -3,7 +3,8 @@
 use super::answer::{Hint, position_side};
 use super::answer::{OrderObject, bare, refusal};
 use super::client_id::Prefix;
-use super::order::order_params;
+use super::limits::{Priority, command_weight};
+use super::order::{EncodeError, order_params};
 use crate::event::{AccountEvent, Command, CommandKind, OrderEvent, OrderEventKind, OrderSource};
 use crate::instrument::{Instrument, InstrumentId};
 use crate::unit::{Lots, Money, Nanos, Price, Rate};
@@ -33,10 +34,24 @@ pub struct RestRequest {
     pub query: String,
     /// Must be signed.
     pub signed: bool,
+    /// What it costs of the address's request weight (notes sections 2, 4 and 6, else the venue's page of the call).
+    pub weight: u32,
+    /// Whether it may use the end of the weight.
+    pub priority: Priority,
 }
 
 fn call(method: Method, path: &'static str, query: impl Into<String>, signed: bool) -> RestRequest {
-    RestRequest { method, path, query: query.into(), signed }
+    RestRequest { method, path, query: query.into(), signed, weight: 1, priority: Priority::Urgent }
+}
+
+impl RestRequest {
+    fn weighs(self, weight: u32) -> Self {
+        Self { weight, ..self }
+    }
+
+    fn can_wait(self) -> Self {
+        Self { priority: Priority::Low, ..self }
+    }
 }
 
 /// Path of the server time, which needs no signature.
@@ -45,19 +60,19 @@ pub const TIME_PATH: &str = "/fapi/v1/time";
 /// The venue's clock.
 #[must_use]
 pub fn server_time() -> RestRequest {
-    call(Method::Get, TIME_PATH, "", false)
+    call(Method::Get, TIME_PATH, "", false).can_wait()
 }
 
 /// All symbols' terms.
 #[must_use]
 pub fn exchange_info() -> RestRequest {
-    call(Method::Get, "/fapi/v1/exchangeInfo", "", false)
+    call(Method::Get, "/fapi/v1/exchangeInfo", "", false).can_wait()
 }
 
 /// A depth snapshot of 1,000 levels a side (weight 20).
 #[must_use]
 pub fn depth(symbol: &str) -> RestRequest {
-    call(Method::Get, "/fapi/v1/depth", format!("symbol={symbol}&limit=1000"), false)
+    call(Method::Get, "/fapi/v1/depth", format!("symbol={symbol}&limit=1000"), false).weighs(20).can_wait()
 }
 
 /// Makes or prolongs the private stream's key: `Post` makes, `Put` prolongs, `Delete` ends it.
@@ -75,19 +90,19 @@ pub fn open_orders(symbol: &str) -> RestRequest {
 /// Positions of a symbol.
 #[must_use]
 pub fn positions(symbol: &str) -> RestRequest {
-    call(Method::Get, "/fapi/v3/positionRisk", format!("symbol={symbol}"), true)
+    call(Method::Get, "/fapi/v3/positionRisk", format!("symbol={symbol}"), true).weighs(5)
 }
 
 /// Balances.
 #[must_use]
 pub fn account() -> RestRequest {
-    call(Method::Get, "/fapi/v3/account", "", true)
+    call(Method::Get, "/fapi/v3/account", "", true).weighs(5)
 }
 
 /// Fees of the account on a symbol.
 #[must_use]
 pub fn commission_rate(symbol: &str) -> RestRequest {
-    call(Method::Get, "/fapi/v1/commissionRate", format!("symbol={symbol}"), true)
+    call(Method::Get, "/fapi/v1/commissionRate", format!("symbol={symbol}"), true).weighs(20).can_wait()
 }
 
 /// Sets the leverage.
@@ -113,22 +128,26 @@ pub fn cancel(symbol: &str, client_id: &str) -> RestRequest {
 #[must_use]
 pub fn dead_man(symbol: &str, countdown: Nanos) -> RestRequest {
     let query = format!("symbol={symbol}&countdownTime={}", countdown.as_millis());
-    call(Method::Post, "/fapi/v1/countdownCancelAll", query, true)
+    call(Method::Post, "/fapi/v1/countdownCancelAll", query, true).weighs(10)
 }
 
-/// An order command by REST. `None` for kinds that are not one order.
-#[must_use]
-pub fn order(command: &Command, terms: &Instrument, prefix: &Prefix, hedge: bool) -> Option<RestRequest> {
+/// An order command by REST.
+///
+/// # Errors
+/// The command is no request about one order, or cannot be said to this account.
+pub fn order(command: &Command, terms: &Instrument, prefix: &Prefix, hedge: bool) -> Result<RestRequest, EncodeError> {
     let method = match command.kind {
         CommandKind::New | CommandKind::Market => Method::Post,
         CommandKind::Amend => Method::Put,
         CommandKind::Cancel => Method::Delete,
         CommandKind::Query => Method::Get,
-        CommandKind::CancelAll | CommandKind::Reconcile | CommandKind::Snapshot => return None,
+        CommandKind::CancelAll | CommandKind::Reconcile | CommandKind::Snapshot => {
+            return Err(EncodeError::NotAnOrder(command.kind));
+        }
     };
     let params: Vec<String> =
-        order_params(command, terms, prefix, hedge).iter().map(|(name, value)| format!("{name}={value}")).collect();
-    Some(call(method, "/fapi/v1/order", params.join("&"), true))
+        order_params(command, terms, prefix, hedge)?.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    Ok(call(method, "/fapi/v1/order", params.join("&"), true).weighs(command_weight(command.kind)))
 }
 
 /// The venue's error body.
@@ -180,6 +199,7 @@ pub fn order_event(
         return (event.unwrap_or(unknown), Hint::None);
     }
     let code = body(status, text).err().map_or(0, |error| error.code);
+    let retry_after = retry_after.map(|seconds| Nanos::from_secs(i64::from(seconds)));
     let (kind, hint) = refusal(command.kind, status, code, retry_after);
     (OrderEvent { kind, code, ..unknown }, hint)
 }
@@ -291,7 +311,9 @@ mod tests {
             (cancel.method, &*cancel.query),
             (Method::Delete, "symbol=BTCUSDT&origClientOrderId=sq00000001-00000002")
         );
-        assert_eq!(call(CommandKind::CancelAll), None);
+        assert_eq!(call(CommandKind::CancelAll), Err(EncodeError::NotAnOrder(CommandKind::CancelAll)));
+        assert_eq!((new.weight, cancel.weight, depth("BTCUSDT").weight), (0, 1, 20));
+        assert_eq!((cancel.priority, depth("BTCUSDT").priority), (Priority::Urgent, Priority::Low));
     }
 
     #[test]
