@@ -135,7 +135,7 @@ impl Session {
                     frames::trade(&mut bytes, Some("btcusdt@trade"), &instrument, &trade, at);
                     Kind::Trade
                 }
-                MarketKind::Mark { .. } => continue,
+                MarketKind::Mark { .. } | MarketKind::Snapshot(_) | MarketKind::Lost => continue,
             };
             // As in the recording: nothing is quoted before the first diff has joined the snapshot.
             if kind == Kind::Depth || !made.is_empty() {
