@@ -231,7 +231,7 @@ fn a_recording_cut_in_the_middle_says_where() {
     assert!(sound.status.success(), "{}", text(&sound.stderr));
     assert!(!text(&sound.stderr).contains("warning"), "{}", text(&sound.stderr));
     // Long enough to meet the cut.
-    let cut = demo("cut.gz", "60s");
+    let cut = demo("cut.gz", "20s");
     fails(&cut, &["cut.gz", "line"]);
     let summary: serde_json::Value =
         serde_json::from_slice(&cut.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(&cut.stderr)));
