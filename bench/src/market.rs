@@ -69,10 +69,10 @@ pub fn decode(session: &Session, rounds: usize, kind: Kind, report: &mut Report)
     candidates.push(Candidate::unchecked(TAPE, move |batches: &mut Batches| {
         batches.each(|buf, len| alone.tape_only(&mut buf[..len]))
     }));
-    candidates.push(Candidate::new(SIMD, move |batches: &mut Batches| {
-        batches.each(|buf, len| simd.sum(&mut buf[..len]))
-    }));
-    candidates.push(Candidate::new(SERDE, move |batches: &mut Batches| batches.each(|buf, len| serde.sum(&buf[..len]))));
+    candidates
+        .push(Candidate::new(SIMD, move |batches: &mut Batches| batches.each(|buf, len| simd.sum(&mut buf[..len]))));
+    candidates
+        .push(Candidate::new(SERDE, move |batches: &mut Batches| batches.each(|buf, len| serde.sum(&buf[..len]))));
     let timed = race(rounds, &mut batches, Batches::turn_to, candidates);
     let (what, bars) = match kind {
         Kind::Depth => ("decode depth", Some([2.5, 5.0, 8.0])),

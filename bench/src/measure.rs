@@ -179,9 +179,8 @@ impl Report {
         peer: &str,
         bar: Option<Bar>,
     ) {
-        let find = |name: &str| {
-            timed.iter().find(|timed| timed.name == name).unwrap_or_else(|| panic!("{name} did not run"))
-        };
+        let find =
+            |name: &str| timed.iter().find(|timed| timed.name == name).unwrap_or_else(|| panic!("{name} did not run"));
         let (ours, peer) = (find(ours), find(peer));
         self.rows.push(Row {
             name: format!("{what}: {}", ours.name),
@@ -252,12 +251,16 @@ pub fn host() -> String {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let info = read("/proc/cpuinfo");
     let field = |key: &str| {
-        info.lines().find(|line| line.starts_with(key)).and_then(|line| line.split_once(": ")).map_or("?", |pair| pair.1)
+        info.lines()
+            .find(|line| line.starts_with(key))
+            .and_then(|line| line.split_once(": "))
+            .map_or("?", |pair| pair.1)
     };
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     let governor = read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
     let governor = if governor.trim().is_empty() { "unknown" } else { governor.trim() };
-    let virtual_machine = if field("flags").split(' ').any(|flag| flag == "hypervisor") { ", virtual machine" } else { "" };
+    let virtual_machine =
+        if field("flags").split(' ').any(|flag| flag == "hypervisor") { ", virtual machine" } else { "" };
     format!(
         "{} (family {} model {}), {cores} cores{virtual_machine}, Linux {}, governor {governor}, load {}, {} build",
         field("model name"),

@@ -19,9 +19,8 @@ const LOT_PLACES: u32 = 3;
 #[inline]
 #[must_use]
 pub fn sum_depth(ids: [u64; 3], bids: &[Level], asks: &[Level]) -> u64 {
-    let side = |levels: &[Level]| {
-        levels.iter().fold(0_u64, |sum, level| sum.wrapping_add(mix(level.price.0, level.qty.0)))
-    };
+    let side =
+        |levels: &[Level]| levels.iter().fold(0_u64, |sum, level| sum.wrapping_add(mix(level.price.0, level.qty.0)));
     (side(bids) ^ side(asks).rotate_left(32)).wrapping_add(ids[0] ^ ids[1].rotate_left(20) ^ ids[2].rotate_left(40))
 }
 
@@ -338,7 +337,8 @@ impl SerdeJson {
         const WRONG: &str = "a frame of the session";
         match document["{\"stream\":\"btcusdt@".len()] {
             b'd' => {
-                let Depth { U, u, pu, b, a } = serde_json::from_slice::<Envelope<Depth<'_>>>(document).expect(WRONG).data;
+                let Depth { U, u, pu, b, a } =
+                    serde_json::from_slice::<Envelope<Depth<'_>>>(document).expect(WRONG).data;
                 pairs(&b, &mut self.bids);
                 pairs(&a, &mut self.asks);
                 Typed::Depth([U, u, pu])
@@ -349,7 +349,8 @@ impl SerdeJson {
                 Typed::Quote(u, (decimal(b), decimal(B)), (decimal(a), decimal(A)))
             }
             _ => {
-                let Print { t, p, q, X, m } = serde_json::from_slice::<Envelope<Print<'_>>>(document).expect(WRONG).data;
+                let Print { t, p, q, X, m } =
+                    serde_json::from_slice::<Envelope<Print<'_>>>(document).expect(WRONG).data;
                 if X != "MARKET" {
                     return Typed::Other;
                 }

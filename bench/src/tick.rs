@@ -94,8 +94,11 @@ fn maker(instrument: &Instrument) -> Maker {
 
 /// What the venue and the account say before the first quote.
 fn opening() -> impl Iterator<Item = Event<'static>> {
-    let links = [Link::Market, Link::Private, Link::OrderEntry]
-        .map(|link| Event::Link { instrument: ID, link, state: LinkState::Up });
+    let links = [Link::Market, Link::Private, Link::OrderEntry].map(|link| Event::Link {
+        instrument: ID,
+        link,
+        state: LinkState::Up,
+    });
     let wallet = Money::parse(b"1000000").expect("literal");
     let account = [
         AccountEvent::ReconcileBegin,
@@ -541,7 +544,13 @@ pub fn to_order(session: &Session, report: &mut Report) {
                 if turn == 0 {
                     expected.push(sent);
                 } else {
-                    assert_eq!(sent, expected[at], "{}: other orders on {}", lane.name, String::from_utf8_lossy(&frame.bytes));
+                    assert_eq!(
+                        sent,
+                        expected[at],
+                        "{}: other orders on {}",
+                        lane.name,
+                        String::from_utf8_lossy(&frame.bytes)
+                    );
                 }
             }
         }
@@ -557,7 +566,13 @@ pub fn to_order(session: &Session, report: &mut Report) {
 fn rows(ours: &Lane, peer: &Lane, bar: f64, report: &mut Report) {
     let frames = ours.sent_ns.len();
     let cases = [
-        (format!("frame to order, p50 of {frames} frames that send"), &ours.sent_ns, &peer.sent_ns, 50.0, Some(Bar::Faster(bar))),
+        (
+            format!("frame to order, p50 of {frames} frames that send"),
+            &ours.sent_ns,
+            &peer.sent_ns,
+            50.0,
+            Some(Bar::Faster(bar)),
+        ),
         (format!("frame to order, p99 of {frames} frames that send"), &ours.sent_ns, &peer.sent_ns, 99.0, None),
         ("any frame, p50".to_owned(), &ours.all_ns, &peer.all_ns, 50.0, None),
         ("any frame, p99".to_owned(), &ours.all_ns, &peer.all_ns, 99.0, None),

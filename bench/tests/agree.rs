@@ -7,7 +7,11 @@ fn agrees(session: &Session) {
     assert!(session.frames.len() >= 500, "{}", session.source);
     let report = suite::run(session, 10);
     for what in ["decode depth", "decode bookTicker", "book", "decode + book", "frame to order"] {
-        assert!(report.rows.iter().any(|row| row.name.starts_with(what)), "{what} was not run on the {}", session.source);
+        assert!(
+            report.rows.iter().any(|row| row.name.starts_with(what)),
+            "{what} was not run on the {}",
+            session.source
+        );
     }
     assert!(report.rows.iter().all(|row| row.ratio.is_finite() && row.checksum != 0), "{}", report.table());
 }
