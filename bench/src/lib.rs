@@ -7,5 +7,8 @@ pub mod frames;
 pub mod market;
 pub mod measure;
 pub mod peers;
+pub mod records;
+pub mod rings;
 pub mod suite;
 pub mod tick;
+pub mod wire;

@@ -2,7 +2,7 @@
 
 use crate::frames::{Kind, Session};
 use crate::measure::Report;
-use crate::{market, tick};
+use crate::{market, records, rings, tick, wire};
 
 /// Runs everything on the session, `rounds` rounds each.
 ///
@@ -17,5 +17,12 @@ pub fn run(session: &Session, rounds: usize) -> Report {
     market::apply(session, rounds, &mut report);
     market::decode_and_apply(session, rounds, &mut report);
     tick::to_order(session, &mut report);
+    wire::websocket(rounds, &mut report);
+    wire::records(rounds, &mut report);
+    rings::one_thread(rounds, &mut report);
+    rings::two_threads(rounds.div_ceil(4), 20 * rounds, &mut report);
+    if let Some(frame) = session.of(Kind::Quote).next() {
+        records::remember(frame, rounds, &mut report);
+    }
     report
 }
