@@ -90,7 +90,7 @@ fn title_line(model: &Model, view: &View) -> Line<'static> {
     };
     let alive = match model.life {
         Life::Live(age) => format!(" heartbeat {} ago", text::span(age.0)),
-        Life::Silent(age) => format!(" SILENT for {}", text::span(age.0)),
+        Life::Silent(age) => format!(": no heartbeat for {}", text::span(age.0)),
         Life::Ended { at, .. } => format!(" {}", text::time(at).get(..19).unwrap_or_default()),
         Life::Unborn => " no heartbeat yet".to_owned(),
     };
