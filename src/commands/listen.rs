@@ -72,7 +72,7 @@ impl Venue {
     /// Unsigned REST calls.
     pub fn caller(&self, clock: &Clock) -> Result<Caller> {
         let rest = Rest::new(&self.rest_url, self.ca_pem.as_deref(), None, CALL_TIMEOUT).map_err(anyhow::Error::msg)?;
-        Ok(Caller::new(rest, None, clock.clone(), Arc::default(), Nanos::from_secs(5), Arc::clone(&self.budget)))
+        Ok(Caller::new(rest, None, clock.clone(), Arc::default(), Nanos::from_secs(5)).sharing(&self.budget))
     }
 }
 

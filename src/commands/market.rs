@@ -8,6 +8,7 @@ use spinquote::sim::capture::CaptureMarket;
 use spinquote::sim::fault::FaultScript;
 use spinquote::sim::market::{MarketSource, Schedule, SyntheticMarket};
 use spinquote::unit::Money;
+use spinquote::unit::Nanos;
 use std::path::Path;
 
 /// Symbol of the synthetic market when none is named.
@@ -20,6 +21,12 @@ pub fn source(args: &MarketArgs, symbol: Option<&str>) -> Result<Box<dyn MarketS
     let symbol = args.symbol.as_deref().or(symbol);
     if let Some(path) = &args.capture {
         let market = CaptureMarket::open(path, symbol)?;
+        if market.behind() > Nanos::ZERO {
+            let ms = market.behind().as_millis();
+            super::trade::say(&format!(
+                "the recorder's clock ran {ms} ms behind the venue's: its times are corrected by that"
+            ));
+        }
         if let Some(damage) = market.damage() {
             super::trade::say(&format!("warning: {damage}; what stands before it is played"));
         }

@@ -225,20 +225,26 @@ pub struct Caller {
     offset: Arc<AtomicI64>,
     recv_window: Nanos,
     budget: Arc<Budget>,
+    insists: bool,
 }
 
 impl Caller {
-    /// Without a signer only unsigned calls can be made.
+    /// Without a signer only unsigned calls can be made. Has a budget of its own until [`Caller::sharing`].
     #[must_use]
-    pub fn new(
-        rest: Rest,
-        signer: Option<Signer>,
-        clock: Clock,
-        offset: Arc<AtomicI64>,
-        recv_window: Nanos,
-        budget: Arc<Budget>,
-    ) -> Self {
-        Self { rest, signer, clock, offset, recv_window, budget }
+    pub fn new(rest: Rest, signer: Option<Signer>, clock: Clock, offset: Arc<AtomicI64>, recv_window: Nanos) -> Self {
+        Self { rest, signer, clock, offset, recv_window, budget: Arc::default(), insists: false }
+    }
+
+    /// The same, counting with others of the same address.
+    #[must_use]
+    pub fn sharing(self, budget: &Arc<Budget>) -> Self {
+        Self { budget: Arc::clone(budget), ..self }
+    }
+
+    /// The same, calling even while the venue wants silence: for the last look at open orders, which nobody takes after us.
+    #[must_use]
+    pub fn insisting(self) -> Self {
+        Self { insists: true, ..self }
     }
 
     /// The venue's time as we think it is.
@@ -263,7 +269,10 @@ impl Caller {
     /// # Panics
     /// A signed call without a signer: a bug of the caller.
     pub fn call(&self, request: &RestRequest) -> Result<Reply, RestError> {
-        self.budget.take(request, self.venue_now())?;
+        let taken = self.budget.take(request, self.venue_now());
+        if !self.insists {
+            taken?;
+        }
         let reply = if request.signed {
             let signer = self.signer.as_ref().expect("a signed call has a signer");
             let query = signer.signed_query(&request.query, self.venue_now().as_millis(), self.recv_window);
@@ -356,7 +365,7 @@ mod tests {
         let budget = Arc::new(Budget::default());
         let caller = |budget: &Arc<Budget>| {
             let rest = Rest::new(&base, None, None, Duration::from_secs(2)).unwrap();
-            Caller::new(rest, None, Clock::new(), Arc::default(), Nanos::from_secs(5), Arc::clone(budget))
+            Caller::new(rest, None, Clock::new(), Arc::default(), Nanos::from_secs(5)).sharing(budget)
         };
         let (first, second) = (caller(&budget), caller(&budget));
         let before = first.venue_now();
@@ -367,6 +376,7 @@ mod tests {
         assert!(matches!(error, RestError::Held { hold: Hold::BackOff, .. }), "{error}");
         assert_eq!(budget.used(first.venue_now()), 2399);
         assert!(!first.wait_for_hearing(Duration::from_millis(1)));
+        assert!(!matches!(second.insisting().call(&rest::listen_key(Method::Put)), Err(RestError::Held { .. })));
     }
 
     #[test]
@@ -374,7 +384,7 @@ mod tests {
         let budget = Arc::new(Budget::default());
         budget.set_most(10);
         let rest = Rest::new("http://127.0.0.1:1", None, None, Duration::from_secs(1)).unwrap();
-        let caller = Caller::new(rest, None, Clock::new(), Arc::default(), Nanos::from_secs(5), budget);
+        let caller = Caller::new(rest, None, Clock::new(), Arc::default(), Nanos::from_secs(5)).sharing(&budget);
         let held = caller.call(&rest::depth("BTCUSDT")).unwrap_err();
         assert_eq!(held.to_string(), "/fapi/v1/depth: held back: the request weight of the minute is nearly used up");
         assert!(matches!(caller.call(&rest::listen_key(Method::Post)), Err(RestError::NotSent { .. })), "tried");

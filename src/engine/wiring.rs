@@ -40,8 +40,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// How long the end of a run waits for a venue that asked us to be silent.
-const HEARING_MAX: Duration = Duration::from_secs(30);
+/// How long the end of a run waits for a venue that wants silence.
+const HEARING_MAX: Duration = Duration::from_secs(10);
 /// Bound of one REST call and of each step of connecting.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -111,14 +111,8 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         let signer = Signer::new(&launch.credentials)?;
         let rest = Rest::new(&settings.venue.rest_url, launch.ca_pem.as_deref(), Some(signer.api_key()), CALL_TIMEOUT)
             .map_err(anyhow::Error::msg)?;
-        Ok(Caller::new(
-            rest,
-            Some(signer),
-            clock.clone(),
-            Arc::clone(&offset),
-            settings.orders.recv_window,
-            Arc::clone(&budget),
-        ))
+        Ok(Caller::new(rest, Some(signer), clock.clone(), Arc::clone(&offset), settings.orders.recv_window)
+            .sharing(&budget))
     };
     let desk = caller()?;
 
@@ -313,10 +307,14 @@ impl Running {
         let mut problems = Vec::new();
         let engine = self.engine.join();
         let sender = self.sender.join();
-        let (caller, segments) = self.housekeeper.join().map_err(|_| anyhow::anyhow!("the housekeeper panicked"))?;
+        let (mut caller, segments) =
+            self.housekeeper.join().map_err(|_| anyhow::anyhow!("the housekeeper panicked"))?;
         let (mut open_orders, mut position) = (Some(0), Some(Lots::ZERO));
         if !caller.wait_for_hearing(HEARING_MAX) {
-            problems.push("the venue has asked us to be silent for longer than the end of a run waits".to_owned());
+            problems.push(
+                "the venue wants silence for longer; it was asked all the same, because orders may be open".to_owned(),
+            );
+            caller = caller.insisting();
         }
         for (at, terms) in self.instruments.iter().enumerate() {
             let id = InstrumentId(at as u16);

@@ -144,14 +144,8 @@ impl Venue {
         let ca = server.cert_pem().map(str::as_bytes);
         let rest = Rest::new(&server.rest_url(), ca, Some(KEY), Duration::from_secs(5)).unwrap();
         let offset = Arc::new(AtomicI64::new(0));
-        let caller = Caller::new(
-            rest,
-            Some(Signer::new(&credentials).unwrap()),
-            Clock::new(),
-            offset,
-            Nanos::from_secs(5),
-            Arc::default(),
-        );
+        let caller =
+            Caller::new(rest, Some(Signer::new(&credentials).unwrap()), Clock::new(), offset, Nanos::from_secs(5));
         Self { caller, terms: terms.clone() }
     }
 

@@ -9,63 +9,42 @@ use spinquote::maker::strategy::{Cause, Purpose};
 use spinquote::maker::{DecisionKind, KillReason, Refusal};
 use spinquote::unit::{Lots, Price, Ticks};
 
-const DECISIONS: [DecisionKind; 18] = [
-    DecisionKind::Placed,
-    DecisionKind::Amended,
-    DecisionKind::Canceled,
-    DecisionKind::Kept,
-    DecisionKind::Refused,
-    DecisionKind::Rejected,
-    DecisionKind::Withdrawn,
-    DecisionKind::Ready,
-    DecisionKind::Unknown,
-    DecisionKind::Corrected,
-    DecisionKind::Foreign,
-    DecisionKind::Leftover,
-    DecisionKind::Killed,
-    DecisionKind::Reconcile,
-    DecisionKind::Flat,
-    DecisionKind::FlattenFailed,
-    DecisionKind::Gap,
-    DecisionKind::Operator,
-];
-const CAUSES: [Cause; 13] = [
-    Cause::None,
-    Cause::Refresh,
-    Cause::Quote,
-    Cause::MinimumSpread,
-    Cause::PositionOpened,
-    Cause::TakeProfit,
-    Cause::StopLoss,
-    Cause::Withdraw,
-    Cause::Operator,
-    Cause::Risk,
-    Cause::Reconcile,
-    Cause::LevelExpired,
-    Cause::Reprice,
-];
-const PURPOSES: [Purpose; 5] =
-    [Purpose::Entry, Purpose::TakeProfit, Purpose::StopLoss, Purpose::Adopted, Purpose::Flatten];
-const REFUSALS: [Refusal; 15] = [
-    Refusal::Killed,
-    Refusal::Paused,
-    Refusal::ReduceOnly,
-    Refusal::Position,
-    Refusal::OrderQty,
-    Refusal::OrderNotional,
-    Refusal::PriceBand,
-    Refusal::Crossing,
-    Refusal::PriceRange,
-    Refusal::QtyRange,
-    Refusal::NotionalMin,
-    Refusal::PercentPrice,
-    Refusal::OrdersMax,
-    Refusal::OrderRate,
-    Refusal::MessageRate,
-];
-const KILLS: [KillReason; 2] = [KillReason::Flag, KillReason::Loss];
-const VERBS: [Operator; 6] =
-    [Operator::Pause, Operator::Resume, Operator::ReduceOnly, Operator::CancelAll, Operator::Flatten, Operator::Stop];
+/// A table of all variants of an enum; one that is missing does not compile.
+macro_rules! codes {
+    ($($table:ident = $type:ident { $($variant:ident),* $(,)? })*) => { $(
+        const $table: &[$type] = {
+            const fn is_listed(variant: $type) -> bool {
+                match variant { $($type::$variant => true),* }
+            }
+            assert!(is_listed([$($type::$variant),*][0]));
+            &[$($type::$variant),*]
+        };
+    )* };
+}
+codes! {
+    DECISIONS = DecisionKind {
+        Placed, Amended, Canceled, Kept, Refused, Rejected, Withdrawn, Ready, Unknown, Corrected, Foreign, Leftover,
+        Killed, Reconcile, Flat, FlattenFailed, Gap, Operator,
+    }
+    CAUSES = Cause {
+        None, Refresh, Quote, MinimumSpread, PositionOpened, TakeProfit, StopLoss, Withdraw, Operator, Risk,
+        Reconcile, LevelExpired, Reprice,
+    }
+    PURPOSES = Purpose {
+        Entry, TakeProfit, StopLoss, Adopted, Flatten,
+    }
+    REFUSALS = Refusal {
+        Killed, Paused, ReduceOnly, Position, OrderQty, OrderNotional, PriceBand, Crossing, PriceRange, QtyRange,
+        NotionalMin, PercentPrice, OrdersMax, OrderRate, MessageRate, StaleData, ClockSkew, NoMid, NoSlot, BackOff,
+        OutputFull,
+    }
+    KILLS = KillReason {
+        Flag, Loss,
+    }
+    VERBS = Operator {
+        Pause, Resume, ReduceOnly, CancelAll, Flatten, Stop,
+    }
+}
 /// The bits of a `Withdrawn` decision, lowest first.
 const BLOCKS: [&str; 10] =
     ["book", "market", "stale", "private", "entry", "reconcile", "mismatch", "ladder", "stop", "flatten"];
@@ -121,23 +100,23 @@ impl Decided {
 
     /// What was decided.
     pub fn what(&self) -> String {
-        coded(&DECISIONS, |kind| kind as u8, self.kind)
+        coded(DECISIONS, |kind| kind as u8, self.kind)
     }
 
     /// Why.
     pub fn cause(&self) -> String {
-        coded(&CAUSES, |cause| cause as u8, self.cause)
+        coded(CAUSES, |cause| cause as u8, self.cause)
     }
 
     /// Why the order exists.
     pub fn purpose(&self) -> String {
-        coded(&PURPOSES, |purpose| purpose as u8, self.purpose)
+        coded(PURPOSES, |purpose| purpose as u8, self.purpose)
     }
 
     /// The gate's reason.
     pub fn refusal(&self) -> Option<String> {
         (self.refusal != NO_REFUSAL && self.is(DecisionKind::Refused))
-            .then(|| coded(&REFUSALS, |refusal| refusal as u8, self.refusal))
+            .then(|| coded(REFUSALS, |refusal| refusal as u8, self.refusal))
     }
 
     /// What stands in the way of quoting.
@@ -149,8 +128,8 @@ impl Decided {
     pub fn reason(&self) -> Option<String> {
         let code = u8::try_from(self.detail).unwrap_or(0);
         match self.kind {
-            _ if self.is(DecisionKind::Killed) => Some(coded(&KILLS, |reason| reason as u8, code)),
-            _ if self.is(DecisionKind::Operator) => Some(coded(&VERBS, |verb| verb as u8, code)),
+            _ if self.is(DecisionKind::Killed) => Some(coded(KILLS, |reason| reason as u8, code)),
+            _ if self.is(DecisionKind::Operator) => Some(coded(VERBS, |verb| verb as u8, code)),
             _ => None,
         }
     }
@@ -171,7 +150,7 @@ fn blocks(bits: i64) -> String {
 mod tests {
     use super::*;
     use spinquote::event::Side;
-    use spinquote::maker::Decision;
+    use spinquote::maker::{Blocks, Decision};
 
     #[test]
     fn codes_of_the_maker_stand_at_their_numbers() {
@@ -179,8 +158,10 @@ mod tests {
         assert!(CAUSES.iter().enumerate().all(|(at, cause)| *cause as usize == at));
         assert!(PURPOSES.iter().enumerate().all(|(at, purpose)| *purpose as usize == at));
         assert!(REFUSALS.iter().enumerate().all(|(at, refusal)| *refusal as usize == at));
-        assert_eq!(coded(&REFUSALS, |refusal| refusal as u8, 200), "code-200");
+        assert_eq!(coded(REFUSALS, |refusal| refusal as u8, 200), "code-200");
         assert_eq!(blocks(0b101), "book+stale");
+        let named = [(Blocks::PRIVATE, "private"), (Blocks::RECONCILE, "reconcile"), (Blocks::FLATTEN, "flatten")];
+        assert!(named.iter().all(|&(bit, name)| blocks(i64::from(bit)) == name));
     }
 
     #[test]

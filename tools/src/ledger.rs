@@ -209,7 +209,7 @@ impl Ledger {
         order.updated = found.time;
         if event.kind == Kind::Fill {
             if self.trades.insert((event.instrument, event.fill.trade_id)) {
-                order.traded = order.traded + event.fill.qty;
+                order.traded += event.fill.qty;
                 let (seq, time, instrument, side, fill) =
                     (found.seq, found.time, event.instrument, event.side, event.fill);
                 self.fills.push(FillRow { seq, time, instrument, id, side, fill });
@@ -296,7 +296,7 @@ impl Ledger {
                 self.first_balance.get_or_insert(balance);
                 self.balance = Some(balance);
             }
-            AccountEvent::Funding { amount, .. } => self.funding = self.funding + amount,
+            AccountEvent::Funding { amount, .. } => self.funding += amount,
             _ => {}
         }
     }

@@ -38,18 +38,18 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Every record of a run, decoded.
-    #[command(subcommand)]
-    Journal(journal::JournalCommand),
-    Hist(hist::HistArgs),
     Status(status::StatusArgs),
+    Top(top::TopArgs),
     Orders(orders::OrdersArgs),
     Fills(orders::FillsArgs),
     Positions(account::PositionsArgs),
     Balance(account::BalanceArgs),
-    Ctl(ctl::CtlArgs),
     Why(why::WhyArgs),
-    Top(top::TopArgs),
+    /// Every record of a run, decoded.
+    #[command(subcommand)]
+    Journal(journal::JournalCommand),
+    Hist(hist::HistArgs),
+    Ctl(ctl::CtlArgs),
     Export(export::ExportArgs),
     Prom(prom::PromArgs),
 }

@@ -66,13 +66,12 @@ pub fn run(args: &PromArgs, out: &mut dyn Write) -> Result<ExitCode> {
     let listener = TcpListener::bind(args.listen).with_context(|| format!("listening on {}", args.listen))?;
     writeln!(out, "listening http://{}/metrics", listener.local_addr()?)?;
     out.flush()?;
-    for stream in listener.incoming() {
+    loop {
         // A scraper that goes away harms nobody else.
-        if let Ok(stream) = stream {
+        if let Ok((stream, _)) = listener.accept() {
             let _ = answer(stream, args, token.as_deref());
         }
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 fn answer(mut stream: TcpStream, args: &PromArgs, token: Option<&str>) -> std::io::Result<()> {

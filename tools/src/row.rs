@@ -344,7 +344,7 @@ impl Fields<'_> {
         self.text("what", found.what());
         self.text("cause", found.cause());
         self.id(found.client_id);
-        self.put("side", order.then(|| if found.side == 0 { "buy" } else { "sell" }));
+        self.put("side", order.then_some(if found.side == 0 { "buy" } else { "sell" }));
         self.price("price", on, Some(found.price).filter(|price| !price.is_zero()));
         self.qty("qty", on, Some(found.qty).filter(|qty| !qty.is_zero()));
         self.put("reference", (!found.reference.is_zero()).then(|| found.reference.to_string()));

@@ -51,7 +51,7 @@ pub fn bytes(count: u64) -> String {
     if power == 0 {
         return format!("{count} B");
     }
-    let tenths = u128::from(count) * 10 >> (10 * power);
+    let tenths = (u128::from(count) * 10) >> (10 * power);
     format!("{}.{} {}", tenths / 10, tenths % 10, units[power])
 }
 

@@ -30,7 +30,7 @@ fn own_orders_stand_in_the_book_and_what_is_missing_is_said() {
     assert!(said.contains("ask      61800.3 touch own 0.005 +0.0 bp"), "{said}");
     assert!(said.contains("bid      61798.5       own 0.005 -0.2 bp"), "{said}");
     assert!(
-        said.contains("SILENT for")
+        said.contains("silent: no heartbeat for ")
             && said.contains("nothing was timed yet")
             && said.contains("this run has no histogram file")
     );

@@ -75,6 +75,12 @@ impl CaptureMarket {
         self.damage.as_ref()
     }
 
+    /// What was added to receive times because the recorder's clock ran behind the venue's.
+    #[must_use]
+    pub const fn behind(&self) -> Nanos {
+        self.behind
+    }
+
     /// Reads on to the next frame that is played.
     fn look_ahead(&mut self) -> Result<(), CaptureError> {
         while self.ahead.is_none() {

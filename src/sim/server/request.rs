@@ -16,6 +16,9 @@ const STREAMS_MAX: usize = 1024;
 /// Messages a second that a stream connection may send.
 const INBOUND_MAX: u32 = 10;
 
+/// What the rate-limit fault asks to wait; the venue itself says what is left of the minute.
+const RATE_LIMIT_SECONDS: u32 = 5;
+
 /// What a fault does to a request.
 enum Strike {
     /// Carry it out and answer.
@@ -134,7 +137,8 @@ impl Runner {
         let Some(op) = op else { return Strike::None };
         let now = self.now;
         if self.faults.strikes(now, FaultKind::RateLimit) {
-            return Strike::Refuse(too_many(now, "Too many requests; please use the websocket for live updates."));
+            let error = too_many(now, "Too many requests; please use the websocket for live updates.");
+            return Strike::Refuse(ApiError { retry_after: Some(RATE_LIMIT_SECONDS), ..error });
         }
         if self.faults.strikes(now, FaultKind::Ban) {
             return Strike::Refuse(banned(now, now + Nanos::from_secs(120)));

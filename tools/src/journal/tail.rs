@@ -51,13 +51,16 @@ pub fn run(args: &TailArgs, run: &Run, out: &mut dyn Write) -> Result<ExitCode> 
         print(row, out)?;
     }
     let mut reader = end?;
+    if !args.follow {
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut ended = false;
-    while args.follow {
+    loop {
         match reader.next().map_err(read_fault)? {
             Some(found) if filter.takes(&found) => print(&Row::of(&found, &run.meta), out)?,
             Some(_) => {}
             // What came between the last look and the end is read before this is left.
-            None if ended => break,
+            None if ended => return Ok(ExitCode::SUCCESS),
             None => {
                 out.flush()?;
                 ended = matches!(run.life(), Life::Ended { .. });
@@ -67,7 +70,6 @@ pub fn run(args: &TailArgs, run: &Run, out: &mut dyn Write) -> Result<ExitCode> 
             }
         }
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// The last rows, oldest first, and a reader behind them or the damage that ends the journal.

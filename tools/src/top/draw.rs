@@ -15,7 +15,8 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Paragraph};
 use spinquote::event::{LinkState, Side};
 use spinquote::instrument::InstrumentId;
-use spinquote::unit::{Lots, Ticks};
+use spinquote::journal::record;
+use spinquote::unit::{Lots, Rate, Ticks};
 use std::collections::BTreeMap;
 
 /// Below this width the parts stand under each other.
@@ -34,7 +35,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, view: &View) {
     let timed = model.stages.iter().filter(|stage| stage.whole.count > 0).count() as u16;
     let tall = area.height >= 40;
     // Title and keys have a line each; what is left is shared.
-    let latency = (timed + 1).clamp(2, if tall { 18 } else { 7 }) + 1;
+    let latency = (timed + 1).clamp(2, if tall { 18 } else { 6 }) + 1;
     let book = if tall { (ladder(model, view, 21).len() as u16 + 1).max(9) } else { 8 };
     let parts: [Rect; 6] = if wide {
         let rows = [
@@ -89,7 +90,7 @@ fn title_line(model: &Model, view: &View) -> Line<'static> {
     };
     let alive = match model.life {
         Life::Live(age) => format!(" heartbeat {} ago", text::span(age.0)),
-        Life::Silent(age) => format!(" SILENT for {}", text::span(age.0)),
+        Life::Silent(age) => format!(": no heartbeat for {}", text::span(age.0)),
         Life::Ended { at, .. } => format!(" {}", text::time(at).get(..19).unwrap_or_default()),
         Life::Unborn => " no heartbeat yet".to_owned(),
     };
@@ -197,8 +198,8 @@ fn position(model: &Model, view: &View, rows: u16) -> Vec<Line<'static>> {
     let symbol = page.symbols.get(at).map_or("", String::as_str);
     if let Some(funding) = model.funding.get(symbol) {
         let left = text::span((funding.next.0 - model.now.0).max(0));
-        let (rate, mark) = (trimmed(&funding.rate), trimmed(&funding.mark));
-        lines.push(Line::from(pair("rate", Span::raw(format!("{rate} in {left}, mark {mark}")))));
+        let shown = format!("{}  {} in {left}", trimmed(&funding.mark), percent(&funding.rate));
+        lines.push(Line::from(pair("mark", Span::raw(shown))));
     }
     lines.truncate(usize::from(rows));
     lines
@@ -210,6 +211,13 @@ fn wallet(model: &Model) -> String {
         (0, Some(balance)) => format!("{}  free {}", balance.wallet, balance.available),
         (wallet, _) => format!("{}  free {}", money(wallet), money(model.page.count("engine.available"))),
     }
+}
+
+/// A rate in percent to four places; as it came where it is no plain decimal.
+fn percent(rate: &str) -> String {
+    let Ok(Rate(value)) = Rate::parse(rate.as_bytes()) else { return rate.to_owned() };
+    let (sign, size) = (if value < 0 { "-" } else { "" }, value.unsigned_abs() / 1_000_000);
+    format!("{sign}{}.{:04}%", size / 10_000, size % 10_000)
 }
 
 /// Without the zeros at a decimal's end.
@@ -349,14 +357,37 @@ fn event_lines(model: &Model, area: Rect) -> Vec<Line<'static>> {
     let room = rows.saturating_sub(fault.len());
     let skip = model.events.len().saturating_sub(room);
     let event = |row: &crate::row::Row| {
-        let pairs = row.pairs(false);
         let what = row.fields.get("what").and_then(serde_json::Value::as_str).unwrap_or_default();
         let style = match what {
             "fill" => GOOD,
             "withdrawn" | "killed" | "refused" | "rejected" | "unknown" | "flatten-failed" | "gap" => BAD,
             _ => PLAIN,
         };
-        Line::styled(format!("{} {}{pairs}", text::clock(row.time), kind_name(row.kind)), style)
+        let said = match row.kind {
+            record::ORDER => order_event(row, what),
+            kind => format!("{}{}", kind_name(kind), row.pairs(false)),
+        };
+        Line::styled(format!("{} {said}", text::clock(row.time)), style)
     };
     model.events.iter().skip(skip).map(event).chain(fault).collect()
+}
+
+/// What became of an order, short enough for a narrow screen: what, how much at what price, which order, the venue's code.
+fn order_event(row: &crate::row::Row, what: &str) -> String {
+    let of = |name: &str| row.fields.get(name).filter(|value| !value.is_null());
+    let word = |name: &str| of(name).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+    let either = |names: [&str; 4]| names.into_iter().find_map(word);
+    let mut line = format!("{what} {}", word("side").unwrap_or_default());
+    if let Some(qty) = either(["fill_qty", "fill_qty_lots", "qty", "qty_lots"]) {
+        line.push_str(&format!(" {qty}"));
+    }
+    if let Some(price) = either(["fill_price", "fill_price_ticks", "price", "price_ticks"]) {
+        line.push_str(&format!(" @ {price}"));
+    }
+    for (name, before) in [("liquidity", ""), ("id", ""), ("code", "code ")] {
+        if let Some(value) = word(name) {
+            line.push_str(&format!(" {before}{value}"));
+        }
+    }
+    line
 }

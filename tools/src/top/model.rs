@@ -151,6 +151,7 @@ impl Model {
                     return;
                 }
             };
+            let fills = self.ledger.fills.len();
             self.ledger.take(&found);
             match found.kind {
                 record::FRAME => {
@@ -165,7 +166,10 @@ impl Model {
                 record::SNAPSHOT | record::TIMER | record::CLOCK | record::COMMAND | record::SENT => {}
                 _ => {
                     let row = Row::of(&found, &self.run.meta);
-                    if worth_a_line(&row) {
+                    // An execution is told more than once; once is news.
+                    let fill = row.kind == record::ORDER && row.fields.get("what").is_some_and(|what| what == "fill");
+                    let news = if fill { self.ledger.fills.len() > fills } else { worth_a_line(&row) };
+                    if news {
                         self.events.push_back(row);
                         if self.events.len() > EVENTS {
                             self.events.pop_front();

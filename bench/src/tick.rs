@@ -1,0 +1,593 @@
+//! Frame bytes to orders in the ring, in memory: the engine's own path with and without journal and histograms, beside two naive
+//! pipelines that quote the same levels. Opens no socket and signs nothing.
+
+use crate::frames::{SPARE, Session};
+use crate::measure::{Bar, Report, Row, percentile};
+use crate::peers::{SerdeJson, SimdJson, TreeBook, Typed, Understood, lots, plain, ticks};
+use crossbeam::queue::ArrayQueue;
+use rust_decimal::Decimal;
+use spinquote::config::engine::Wait;
+use spinquote::config::perpetual::PerpetualSettings;
+use spinquote::engine::clock::Clock;
+use spinquote::engine::core::{Core, CoreParts};
+use spinquote::engine::ring::{ORDERS_CAPACITY, OrderSink, Outgoing};
+use spinquote::engine::wait::Poller;
+use spinquote::event::{
+    AccountEvent, Command, CommandKind, Event, Fill, Link, LinkState, OrderEvent, OrderEventKind, OrderSource, Side,
+};
+use spinquote::instrument::{Instrument, InstrumentId};
+use spinquote::journal::record::Origin;
+use spinquote::journal::{self, ClockSource, JournalSettings, RunDir, Segments, command_page, counters, histogram};
+use spinquote::maker::strategy::Cadence;
+use spinquote::maker::strategy::perpetual::Perpetual;
+use spinquote::maker::{InstrumentSetup, Maker, MakerConfig, Output, RiskLimits};
+use spinquote::unit::{Amount, Lots, Money, Nanos, RATE_ONE, Rate};
+use spinquote::venue::binance::usdm::market::MarketDecoder;
+use spinquote::venue::codec::MarketMessage;
+use std::collections::VecDeque;
+
+const ID: InstrumentId = InstrumentId(0);
+/// Quotes a side.
+const LEVELS: u8 = 5;
+/// Distance of the first quote from the mid, and of each further one from the one before, in millionths.
+const SPREAD: i64 = 200;
+const LEVEL_SPREAD: i64 = 100;
+/// Size of a quote in lots of 0.001.
+const QTY: i64 = 10;
+/// Messages in ten seconds, far above what happens: it is counted, not reached.
+const MESSAGES_MAX: u32 = 10_000_000;
+
+/// A way from frames to orders.
+trait Pipeline {
+    /// The book's beginning.
+    fn snapshot(&mut self, body: &mut [u8], len: usize);
+    /// One frame; what is timed.
+    fn frame(&mut self, document: &mut [u8], len: usize, at: Nanos);
+    /// Takes the orders out of the ring and answers them: their number, and a checksum that does not depend on their order.
+    fn settle(&mut self) -> (u64, u64);
+}
+
+fn sum_order(side: Side, price: i64, qty: i64) -> u64 {
+    let word = (price.cast_unsigned() << 24 | qty.cast_unsigned() << 1 | side as u64) ^ 0x9e37_79b9_7f4a_7c15;
+    word.wrapping_mul(0xd6e8_feb8_6659_fd93).rotate_left(29).wrapping_mul(0xa076_1d64_78bd_642f)
+}
+
+fn maker(instrument: &Instrument) -> Maker {
+    let millionths = |count: i64| Rate(RATE_ONE / 1_000_000 * count);
+    let settings = PerpetualSettings {
+        derivative: "binance_perpetual".into(),
+        market: "BTC-USDT".into(),
+        leverage: 20,
+        bid_spread: millionths(SPREAD),
+        ask_spread: millionths(SPREAD),
+        order_refresh_time: Nanos(1),
+        order_refresh_tolerance: Rate::ZERO,
+        order_amount: Amount(i128::from(QTY) * instrument.lot.atto()),
+        order_levels: LEVELS.into(),
+        buy_levels: LEVELS.into(),
+        sell_levels: LEVELS.into(),
+        order_level_spread: millionths(LEVEL_SPREAD),
+        ..PerpetualSettings::default()
+    };
+    assert_eq!(settings.check(), Vec::<String>::new());
+    let limits = RiskLimits {
+        position_max: Lots(1_000),
+        order_qty_max: Lots(100),
+        order_notional_max: Money::parse(b"1000000").expect("literal"),
+        price_band: Rate::parse(b"0.1").expect("literal"),
+        orders_max: MESSAGES_MAX,
+        messages_max: MESSAGES_MAX,
+        cancel_headroom: 100,
+        interval: Nanos::from_secs(10),
+        loss_max: Money::parse(b"100000").expect("literal"),
+        data_age_max: Nanos::ZERO,
+        skew_max: Nanos::ZERO,
+    };
+    let setup = InstrumentSetup {
+        instrument: instrument.clone(),
+        strategy: Box::new(Perpetual::new(settings, Cadence::EveryEvent)),
+        cadence: Cadence::EveryEvent,
+        source: None,
+    };
+    Maker::new(MakerConfig::new(1, limits), vec![setup])
+}
+
+/// What the venue and the account say before the first quote.
+fn opening() -> impl Iterator<Item = Event<'static>> {
+    let links = [Link::Market, Link::Private, Link::OrderEntry].map(|link| Event::Link {
+        instrument: ID,
+        link,
+        state: LinkState::Up,
+    });
+    let wallet = Money::parse(b"1000000").expect("literal");
+    let account = [
+        AccountEvent::ReconcileBegin,
+        AccountEvent::Balance { wallet, available: wallet },
+        AccountEvent::ReconcileEnd,
+        AccountEvent::PositionMode { hedge: false },
+    ];
+    links.into_iter().chain(account.map(Event::Account))
+}
+
+/// The venue does what is asked.
+fn answer(command: &Command) -> Option<OrderEvent> {
+    let kind = match command.kind {
+        CommandKind::New => OrderEventKind::Accepted,
+        CommandKind::Amend => OrderEventKind::Amended,
+        CommandKind::Cancel => OrderEventKind::Canceled,
+        _ => return None,
+    };
+    Some(OrderEvent {
+        kind,
+        source: OrderSource::Response,
+        side: command.side,
+        position_side: command.position_side,
+        tif: command.tif,
+        reduce_only: command.reduce_only,
+        instrument: ID,
+        generation: command.generation,
+        code: 0,
+        client_id: command.client_id,
+        venue_id: 1,
+        price: command.price,
+        qty: command.qty,
+        filled: Lots(0),
+        fill: Fill::default(),
+        venue_time: Nanos::ZERO,
+    })
+}
+
+/// Empties the ring; every command is answered with `step`, which may cause further ones.
+fn settle(ring: &mut rtrb::Consumer<Outgoing>, mut step: impl FnMut(&Event<'_>)) -> (u64, u64) {
+    let (mut count, mut sum) = (0, 0_u64);
+    while let Ok(Outgoing { command, .. }) = ring.pop() {
+        if matches!(command.kind, CommandKind::New | CommandKind::Amend) {
+            count += 1;
+            sum = sum.wrapping_add(sum_order(command.side, command.price.0, command.qty.0));
+        }
+        if let Some(event) = answer(&command) {
+            step(&Event::Order(event));
+        }
+    }
+    (count, sum)
+}
+
+/// The engine's [`Core`]: journal, histograms, stamps, the operator's page and the full risk gate.
+struct Engine {
+    core: Core,
+    decoder: MarketDecoder,
+    ring: rtrb::Consumer<Outgoing>,
+    clock: Clock,
+    segments: Segments,
+    settled: u64,
+    _folder: tempfile::TempDir,
+}
+
+impl Engine {
+    fn new(instrument: &Instrument) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let run = RunDir::new(folder.path());
+        let clock = Clock::new();
+        let mut settings = JournalSettings::new(run.clone(), 1, ClockSource::Counter);
+        settings.lock = false;
+        let (journal, segments) = journal::start(settings, clock.now()).expect("a journal");
+        let [counters, ..] = counters::create(&run.counters(), &[instrument.symbol.as_str()]).expect("counters");
+        let mut stages = histogram::create(&run.histograms()).expect("histograms");
+        let [watch, _] = command_page::create(&run.command()).expect("a command page");
+        let (orders, ring) = rtrb::RingBuffer::new(ORDERS_CAPACITY);
+        let poller = Poller::new(Wait::Spin).expect("a poller");
+        let mut core = Core::new(CoreParts {
+            maker: maker(instrument),
+            instruments: vec![instrument.clone()],
+            journal,
+            orders: OrderSink::new(orders),
+            io_wake: poller.wake_handle(),
+            counters,
+            stages: &mut stages,
+            watch,
+            stamps: true,
+        });
+        for event in opening() {
+            core.step(&event, clock.now(), &clock);
+        }
+        let decoder = MarketDecoder::new(std::slice::from_ref(instrument));
+        Self { core, decoder, ring, clock, segments, settled: 0, _folder: folder }
+    }
+}
+
+impl Pipeline for Engine {
+    fn snapshot(&mut self, body: &mut [u8], len: usize) {
+        self.core.snapshot(&mut self.decoder, ID, body, len, &self.clock);
+    }
+
+    fn frame(&mut self, document: &mut [u8], len: usize, _: Nanos) {
+        let received_at = self.clock.now();
+        self.core.frame(&mut self.decoder, Origin { feed: 0, instrument: ID }, document, len, received_at, &self.clock);
+    }
+
+    fn settle(&mut self) -> (u64, u64) {
+        let Self { core, ring, clock, .. } = self;
+        let sent = settle(ring, |event| core.step(event, clock.now(), clock));
+        self.settled += 1;
+        if self.settled.is_multiple_of(256) {
+            self.segments.housekeep(self.clock.now()).expect("room for the journal");
+        }
+        assert!(self.core.fault().is_none(), "{:?}", self.core.fault());
+        sent
+    }
+}
+
+/// The same decoder, maker and ring, nothing remembered.
+struct Bare {
+    maker: Maker,
+    out: Output,
+    decoder: MarketDecoder,
+    orders: OrderSink,
+    ring: rtrb::Consumer<Outgoing>,
+    now: Nanos,
+}
+
+impl Bare {
+    fn new(instrument: &Instrument) -> Self {
+        let (orders, ring) = rtrb::RingBuffer::new(ORDERS_CAPACITY);
+        let mut bare = Self {
+            maker: maker(instrument),
+            out: Output::default(),
+            decoder: MarketDecoder::new(std::slice::from_ref(instrument)),
+            orders: OrderSink::new(orders),
+            ring,
+            now: Nanos(1),
+        };
+        for event in opening() {
+            bare.maker.step(bare.now, &event, &mut bare.out);
+        }
+        bare
+    }
+}
+
+#[inline]
+fn push(out: &Output, orders: &mut OrderSink, now: Nanos) {
+    for command in &out.commands {
+        orders.push(Outgoing { command: *command, received_at: now, pushed_at: now }).expect("a ring of this size");
+    }
+}
+
+impl Pipeline for Bare {
+    fn snapshot(&mut self, body: &mut [u8], len: usize) {
+        let snapshot = self.decoder.decode_snapshot(ID, body, len).expect("the session's snapshot");
+        self.maker.step(self.now, &Event::Snapshot(snapshot), &mut self.out);
+    }
+
+    fn frame(&mut self, document: &mut [u8], len: usize, at: Nanos) {
+        self.now = at;
+        if let Ok(MarketMessage::Event(event)) = self.decoder.decode(document, len) {
+            self.maker.step(at, &event, &mut self.out);
+            push(&self.out, &mut self.orders, at);
+        }
+    }
+
+    fn settle(&mut self) -> (u64, u64) {
+        let Self { maker, out, orders, ring, now, .. } = self;
+        settle(ring, |event| {
+            maker.step(*now, event, out);
+            push(out, orders, *now);
+        })
+    }
+}
+
+/// Numbers of a naive pipeline.
+trait Terms {
+    type Price: Copy + Ord;
+    type Qty: Copy + PartialEq + Default;
+    fn qty() -> Self::Qty;
+    /// The quote of a side and level around the mid.
+    fn quote(bid: Self::Price, ask: Self::Price, side: Side, level: u8) -> Self::Price;
+    /// Size, value, distance from the mid and worst-case position are within the limits.
+    fn allowed(price: Self::Price, qty: Self::Qty, bid: Self::Price, ask: Self::Price, open: i64) -> bool;
+    fn sum(side: Side, price: Self::Price, qty: Self::Qty) -> u64;
+}
+
+/// Ticks and lots.
+struct Integers;
+
+impl Terms for Integers {
+    type Price = i64;
+    type Qty = i64;
+    fn qty() -> i64 {
+        QTY
+    }
+    fn quote(bid: i64, ask: i64, side: Side, level: u8) -> i64 {
+        let spread = SPREAD + i64::from(level) * LEVEL_SPREAD;
+        (bid + ask) * (1_000_000 - side.sign() * spread) / 2_000_000
+    }
+    fn allowed(price: i64, qty: i64, bid: i64, ask: i64, open: i64) -> bool {
+        let far = (2 * price - bid - ask).abs();
+        qty <= 100 && price * qty <= 10_000_000_000 && 10 * far <= bid + ask && open * qty <= 1_000
+    }
+    fn sum(side: Side, price: i64, qty: i64) -> u64 {
+        sum_order(side, price, qty)
+    }
+}
+
+/// Decimal numbers.
+struct Decimals;
+
+impl Terms for Decimals {
+    type Price = Decimal;
+    type Qty = Decimal;
+    fn qty() -> Decimal {
+        Decimal::new(QTY, 3)
+    }
+    fn quote(bid: Decimal, ask: Decimal, side: Side, level: u8) -> Decimal {
+        let spread = Decimal::new(side.sign() * (SPREAD + i64::from(level) * LEVEL_SPREAD), 6);
+        ((bid + ask) / Decimal::TWO * (Decimal::ONE - spread)).trunc_with_scale(1)
+    }
+    fn allowed(price: Decimal, qty: Decimal, bid: Decimal, ask: Decimal, open: i64) -> bool {
+        let mid = (bid + ask) / Decimal::TWO;
+        qty <= Decimal::new(100, 3)
+            && price * qty <= Decimal::new(1_000_000, 0)
+            && (price - mid).abs() <= mid * Decimal::new(1, 1)
+            && Decimal::new(open, 0) * qty <= Decimal::ONE
+    }
+    fn sum(side: Side, price: Decimal, qty: Decimal) -> u64 {
+        sum_order(side, ticks(price), lots(qty))
+    }
+}
+
+/// An order of a naive pipeline.
+struct Order<T: Terms> {
+    side: Side,
+    price: T::Price,
+    qty: T::Qty,
+}
+
+/// Quotes around the mid of a naive book; sends what differs from what rests.
+struct Naive<T: Terms> {
+    book: TreeBook<T::Price, T::Qty>,
+    last: u64,
+    quote: Option<(u64, T::Price, T::Price)>,
+    live: [Vec<T::Price>; 2],
+    sent: VecDeque<Nanos>,
+    ring: ArrayQueue<Order<T>>,
+}
+
+impl<T: Terms> Naive<T> {
+    fn new() -> Self {
+        Self {
+            book: TreeBook { bids: Default::default(), asks: Default::default() },
+            last: 0,
+            quote: None,
+            live: [Vec::with_capacity(8), Vec::with_capacity(8)],
+            sent: VecDeque::with_capacity(1 << 20),
+            ring: ArrayQueue::new(ORDERS_CAPACITY),
+        }
+    }
+
+    fn on_depth(&mut self, last: u64) {
+        self.last = last;
+        self.quote.take_if(|quote| quote.0 <= last);
+    }
+
+    fn on_quote(&mut self, seq: u64, bid: T::Price, ask: T::Price) {
+        if seq > self.last && self.quote.is_none_or(|known| seq > known.0) {
+            self.quote = Some((seq, bid, ask));
+        }
+    }
+
+    fn decide(&mut self, now: Nanos) {
+        let (bid, ask) = match (&self.quote, self.book.best()) {
+            (Some((_, bid, ask)), _) => (*bid, *ask),
+            (None, (Some(bid), Some(ask))) => (bid, ask),
+            _ => return,
+        };
+        for side in [Side::Buy, Side::Sell] {
+            let live = &mut self.live[side.index()];
+            let mut wanted = [bid; LEVELS as usize];
+            for level in 0..LEVELS {
+                let price = T::quote(bid, ask, side, level);
+                wanted[usize::from(level)] = price;
+                if live.contains(&price) || !T::allowed(price, T::qty(), bid, ask, LEVELS.into()) {
+                    continue;
+                }
+                while self.sent.front().is_some_and(|sent| *sent + Nanos::from_secs(10) < now) {
+                    self.sent.pop_front();
+                }
+                if self.sent.len() < MESSAGES_MAX as usize {
+                    self.sent.push_back(now);
+                    let pushed = self.ring.push(Order { side, price, qty: T::qty() });
+                    assert!(pushed.is_ok(), "a ring of this size");
+                }
+            }
+            live.clear();
+            live.extend(wanted);
+        }
+    }
+
+    fn settle(&mut self) -> (u64, u64) {
+        let (mut count, mut sum) = (0, 0_u64);
+        while let Some(order) = self.ring.pop() {
+            count += 1;
+            sum = sum.wrapping_add(T::sum(order.side, order.price, order.qty));
+        }
+        (count, sum)
+    }
+}
+
+struct SimdPipeline {
+    reader: SimdJson,
+    naive: Naive<Integers>,
+}
+
+impl Pipeline for SimdPipeline {
+    fn snapshot(&mut self, body: &mut [u8], len: usize) {
+        let last = self.reader.snapshot(&mut body[..len]);
+        self.naive.book.apply(Side::Buy, plain(&self.reader.bids));
+        self.naive.book.apply(Side::Sell, plain(&self.reader.asks));
+        self.naive.on_depth(last);
+    }
+
+    fn frame(&mut self, document: &mut [u8], len: usize, at: Nanos) {
+        match self.reader.decode(&mut document[..len]) {
+            Understood::Depth([_, last, _]) => {
+                self.naive.book.apply(Side::Buy, plain(&self.reader.bids));
+                self.naive.book.apply(Side::Sell, plain(&self.reader.asks));
+                self.naive.on_depth(last);
+            }
+            Understood::Quote(seq, bid, ask) => self.naive.on_quote(seq, bid.0, ask.0),
+            Understood::Trade(..) => {}
+            Understood::Other => return,
+        }
+        self.naive.decide(at);
+    }
+
+    fn settle(&mut self) -> (u64, u64) {
+        self.naive.settle()
+    }
+}
+
+struct SerdePipeline {
+    reader: SerdeJson,
+    naive: Naive<Decimals>,
+}
+
+impl Pipeline for SerdePipeline {
+    fn snapshot(&mut self, body: &mut [u8], len: usize) {
+        let last = self.reader.snapshot(&body[..len]);
+        self.naive.book.apply(Side::Buy, self.reader.bids.iter().copied());
+        self.naive.book.apply(Side::Sell, self.reader.asks.iter().copied());
+        self.naive.on_depth(last);
+    }
+
+    fn frame(&mut self, document: &mut [u8], len: usize, at: Nanos) {
+        match self.reader.decode(&document[..len]) {
+            Typed::Depth([_, last, _]) => {
+                self.naive.book.apply(Side::Buy, self.reader.bids.iter().copied());
+                self.naive.book.apply(Side::Sell, self.reader.asks.iter().copied());
+                self.naive.on_depth(last);
+            }
+            Typed::Quote(seq, bid, ask) => self.naive.on_quote(seq, bid.0, ask.0),
+            Typed::Trade(..) => {}
+            Typed::Other => return,
+        }
+        self.naive.decide(at);
+    }
+
+    fn settle(&mut self) -> (u64, u64) {
+        self.naive.settle()
+    }
+}
+
+/// What one pipeline took.
+struct Lane {
+    name: &'static str,
+    pipeline: Box<dyn Pipeline>,
+    /// Of the frames that sent.
+    sent_ns: Vec<f64>,
+    all_ns: Vec<f64>,
+    orders: u64,
+    checksum: u64,
+}
+
+const ENGINE: &str = "engine, journal and histograms on";
+const BARE: &str = "journal and histograms off";
+const SIMD: &str = "simd-json tape, BTreeMap";
+const SERDE: &str = "serde_json, Decimal, BTreeMap";
+
+/// Frames to orders through all four pipelines, in turns of a window of frames each.
+///
+/// # Panics
+/// Any two pipelines send different orders on a frame.
+pub fn to_order(session: &Session, report: &mut Report) {
+    const WINDOW: usize = 400;
+    let instrument = &session.instrument;
+    let pipelines: [(&str, Box<dyn Pipeline>); 4] = [
+        (ENGINE, Box::new(Engine::new(instrument))),
+        (BARE, Box::new(Bare::new(instrument))),
+        (SIMD, Box::new(SimdPipeline { reader: SimdJson::default(), naive: Naive::new() })),
+        (SERDE, Box::new(SerdePipeline { reader: SerdeJson::default(), naive: Naive::new() })),
+    ];
+    let mut lanes = pipelines.map(|(name, pipeline)| Lane {
+        name,
+        pipeline,
+        sent_ns: Vec::new(),
+        all_ns: Vec::with_capacity(session.frames.len()),
+        orders: 0,
+        checksum: 0,
+    });
+    let longest = session.frames.iter().map(|frame| frame.bytes.len()).max().unwrap_or(0).max(session.snapshot.len());
+    let mut buf = vec![0_u8; longest + SPARE];
+    for lane in &mut lanes {
+        buf[..session.snapshot.len()].copy_from_slice(&session.snapshot);
+        lane.pipeline.snapshot(&mut buf, session.snapshot.len());
+        lane.pipeline.settle();
+    }
+    let clock = quanta::Clock::new();
+    for (round, window) in session.frames.chunks(WINDOW).enumerate() {
+        let mut expected: Vec<(u64, u64)> = Vec::with_capacity(WINDOW);
+        for turn in 0..lanes.len() {
+            let lane = &mut lanes[(round + turn) % 4];
+            for (at, frame) in window.iter().enumerate() {
+                let len = frame.bytes.len();
+                // As a read and a record opened in place leave it: in the nearest cache.
+                buf[..len].copy_from_slice(&frame.bytes);
+                let start = clock.raw();
+                lane.pipeline.frame(&mut buf, len, frame.at);
+                let end = clock.raw();
+                let sent = lane.pipeline.settle();
+                let took = clock.delta_as_nanos(start, end) as f64;
+                lane.all_ns.push(took);
+                if sent.0 > 0 {
+                    lane.sent_ns.push(took);
+                }
+                lane.orders += sent.0;
+                lane.checksum = lane.checksum.rotate_left(1) ^ sent.1;
+                if turn == 0 {
+                    expected.push(sent);
+                } else {
+                    assert_eq!(
+                        sent,
+                        expected[at],
+                        "{}: other orders on {}",
+                        lane.name,
+                        String::from_utf8_lossy(&frame.bytes)
+                    );
+                }
+            }
+        }
+    }
+    assert!(lanes[0].orders > 0, "nothing was quoted");
+    for (ours, bars) in [(0, [4.0, 15.0]), (1, [5.0, 20.0])] {
+        for (peer, bar) in [(2, bars[0]), (3, bars[1])] {
+            rows(&lanes[ours], &lanes[peer], bar, report);
+        }
+    }
+}
+
+fn rows(ours: &Lane, peer: &Lane, bar: f64, report: &mut Report) {
+    let frames = ours.sent_ns.len();
+    let cases = [
+        (
+            format!("frame to order, p50 of {frames} frames that send"),
+            &ours.sent_ns,
+            &peer.sent_ns,
+            50.0,
+            Some(Bar::Faster(bar)),
+        ),
+        (format!("frame to order, p99 of {frames} frames that send"), &ours.sent_ns, &peer.sent_ns, 99.0, None),
+        ("any frame, p50".to_owned(), &ours.all_ns, &peer.all_ns, 50.0, None),
+        ("any frame, p99".to_owned(), &ours.all_ns, &peer.all_ns, 99.0, None),
+    ];
+    for (what, of_ours, of_peer, percent, bar) in cases {
+        let (value, peer_value) = (percentile(of_ours.clone(), percent), percentile(of_peer.clone(), percent));
+        report.rows.push(Row {
+            name: format!("{what}: {}", ours.name),
+            unit: "ns",
+            value,
+            peer: peer.name.to_owned(),
+            peer_value,
+            ratio: peer_value / value,
+            bar,
+            checksum: ours.checksum,
+        });
+    }
+}
