@@ -208,6 +208,22 @@ const fn millis(time: u64) -> Nanos {
 /// Largest time in ms that nanoseconds hold.
 const MILLIS_MAX: u64 = (i64::MAX / 1_000_000) as u64;
 
+/// Offset of the first byte of eight that a plain string does not have: its closing quote, a backslash, a control character, or
+/// anything but ASCII.
+#[inline(always)]
+const fn string_end(word: u64) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = ONES << 7;
+    let (quote, backslash) = (word ^ (ONES * b'"' as u64), word ^ (ONES * b'\\' as u64));
+    // Each test may also mark bytes above one that it marks rightly, so the lowest mark of all is right.
+    let is_quote = quote.wrapping_sub(ONES) & !quote;
+    let is_backslash = backslash.wrapping_sub(ONES) & !backslash;
+    let is_control = word.wrapping_sub(ONES * 0x20) & !word;
+    let is_beyond = word.wrapping_add(ONES) | word;
+    let marks = (is_quote | is_backslash | is_control | is_beyond) & HIGH;
+    if marks == 0 { None } else { Some(marks.trailing_zeros() as usize / 8) }
+}
+
 /// Reads the exact form of a frame from left to right.
 struct Cursor<'a> {
     buf: &'a [u8],
@@ -265,11 +281,17 @@ impl<'a> Cursor<'a> {
     fn string(&mut self) -> Option<&'a [u8]> {
         let start = self.at;
         loop {
-            match *self.buf.get(self.at)? {
-                b'"' => break,
-                b'\\' | 0..=0x1f | 0x7f.. => return None,
-                _ => self.at += 1,
+            let word: [u8; 8] = self.buf.get(self.at..self.at + 8)?.try_into().ok()?;
+            match string_end(u64::from_le_bytes(word)) {
+                None => self.at += 8,
+                Some(offset) => {
+                    self.at += offset;
+                    break;
+                }
             }
+        }
+        if self.buf[self.at] != b'"' {
+            return None;
         }
         let text = &self.buf[start..self.at];
         self.at += 1;
@@ -590,4 +612,35 @@ fn general_levels(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::string_end;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_string_ends_where_it_ends_byte_by_byte(
+            bytes: [u8; 8],
+            plain in prop::collection::vec(any::<bool>(), 8),
+        ) {
+            let mut bytes = bytes;
+            for (byte, plain) in bytes.iter_mut().zip(plain) {
+                *byte = if plain { b'#' + *byte % 0x39 } else { *byte };
+            }
+            let naive = bytes.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f | 0x7f..));
+            prop_assert_eq!(string_end(u64::from_le_bytes(bytes)), naive);
+        }
+    }
+
+    #[test]
+    fn every_byte_at_every_place_is_told_apart() {
+        for (byte, at, around) in (0..=255_u8).flat_map(|b| (0..8).flat_map(move |at| [(b, at, b' '), (b, at, b'~')])) {
+            let mut bytes = [around; 8];
+            bytes[at] = byte;
+            let stops = matches!(byte, b'"' | b'\\' | 0..=0x1f | 0x7f..);
+            assert_eq!(string_end(u64::from_le_bytes(bytes)), stops.then_some(at), "{byte:#x} at {at}");
+        }
+    }
 }
