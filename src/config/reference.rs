@@ -204,6 +204,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_controller_template_is_its_example_with_every_key() {
+        let text = template(pmm::NAME).unwrap();
+        let shown = strategy_text("s.yml", &text, Target::Venue).unwrap();
+        let brief = EXAMPLE_PMM.iter().map(|(key, value)| format!("{key}: {value}\n")).collect::<String>();
+        assert_eq!(shown, strategy_text("s.yml", &format!("controller_name: pmm\n{brief}"), Target::Venue).unwrap());
+        for key in pmm::KEYS {
+            assert!(text.contains(&format!("{}:", key.name)) && text.contains(key.help), "{}", key.name);
+        }
+    }
+
     fn is_key(word: &str) -> bool {
         funding_aware::KEYS.iter().any(|key| key.name.rsplit('.').next() == Some(word))
     }
