@@ -50,8 +50,13 @@ fn each_fault_names_file_line_key_and_what_is_valid() {
         ),
         (
             "s.yml",
-            "controller_name: pmm\n".to_owned(),
-            ["s.yml:1", "controller_name", "later version", "perpetual_market_making"],
+            "controller_name: dman_v3\n".to_owned(),
+            ["s.yml:1", "controller_name", "unknown controller", "perpetual_market_making"],
+        ),
+        (
+            "s.yml",
+            "controller_name: pmm\nconnector_name: binance\n".to_owned(),
+            ["s.yml:2", "connector_name", "spot connector", "connector_name: binance_perpetual"],
         ),
         ("s.yml", "a: [1, 2\n".to_owned(), ["s.yml:", "not valid YAML", "", ""]),
         (

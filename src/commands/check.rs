@@ -19,6 +19,9 @@ pub fn run(args: &CheckArgs) -> Result<()> {
                     AnyFile::Strategy(Strategy::FundingAware(settings)) => {
                         format!("funding_aware on {} at the venue of engine.toml", settings.pair())
                     }
+                    AnyFile::Strategy(Strategy::Pmm(settings)) => {
+                        format!("pmm on {} at {}", settings.trading_pair, settings.connector_name)
+                    }
                     AnyFile::Engine(settings) => format!("engine settings for {}", settings.venue.rest_url),
                 };
                 writeln!(std::io::stdout(), "{}: ok, {what}", path.display()).context("stdout")?;

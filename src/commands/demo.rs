@@ -85,6 +85,7 @@ pub fn parse(file: &str, text: String, target: Target) -> Result<(StrategyText, 
             let kind = match strategy {
                 Strategy::Perpetual(_) => StrategyKind::PerpetualMarketMaking,
                 Strategy::FundingAware(_) => StrategyKind::FundingAware,
+                Strategy::Pmm(_) => StrategyKind::PmmController,
             };
             Ok((StrategyText { kind, file: file.to_owned(), text }, strategy))
         }

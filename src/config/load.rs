@@ -4,6 +4,7 @@ use crate::config::document::{self, Entry, Format, Value};
 use crate::config::engine::EngineSettings;
 use crate::config::funding_aware::{self, FundingAwareSettings};
 use crate::config::perpetual::{self, PerpetualSettings};
+use crate::config::pmm::{self, PmmSettings};
 use crate::config::problem::{Problem, line_of, nearest};
 use crate::config::schema::{Key, Settings};
 use std::io::Read;
@@ -12,7 +13,7 @@ use std::path::Path;
 /// The largest settings file that is read.
 const BYTES_MAX: u64 = 1 << 20;
 
-/// The strategies that can be run, by the name in their files.
+/// The strategies that can be run, by the name that `strategy` has in their files; controllers are named by `controller_name`.
 pub const STRATEGIES: &[&str] = &[PERPETUAL, funding_aware::NAME];
 const PERPETUAL: &str = "perpetual_market_making";
 /// The connectors that can be traded on.
@@ -51,6 +52,8 @@ pub enum Strategy {
     Perpetual(PerpetualSettings),
     /// The funding-aware maker.
     FundingAware(FundingAwareSettings),
+    /// The pure market making controller, `controller_name: pmm`.
+    Pmm(PmmSettings),
 }
 
 impl Strategy {
@@ -60,6 +63,7 @@ impl Strategy {
         match self {
             Self::Perpetual(settings) => settings.market.replace('-', ""),
             Self::FundingAware(settings) => settings.pair().replace('-', ""),
+            Self::Pmm(settings) => settings.trading_pair.replace('-', ""),
         }
     }
 
@@ -69,6 +73,7 @@ impl Strategy {
         match self {
             Self::Perpetual(settings) => settings.leverage,
             Self::FundingAware(settings) => settings.leverage,
+            Self::Pmm(settings) => settings.leverage,
         }
     }
 
@@ -78,6 +83,7 @@ impl Strategy {
         match self {
             Self::Perpetual(settings) => settings.hedge,
             Self::FundingAware(_) => false,
+            Self::Pmm(settings) => settings.hedge,
         }
     }
 }
@@ -184,18 +190,30 @@ pub fn strategy_text(file: &str, text: &str, target: Target) -> Result<Loaded<St
     let entries = document::parse(file, text, format)?;
     let source = Source { file, text };
     let name = source.known_strategy(&entries).map_err(|problem| vec![problem])?;
-    let connector = if target == Target::Venue { source.known_connector(&entries) } else { None };
+    let connector = match (name, target) {
+        (pmm::NAME, _) => source.known_controller_connector(&entries, target),
+        (_, Target::Venue) => source.known_connector(&entries),
+        (_, Target::Demo) => None,
+    };
     let problems: Vec<Problem> = connector.into_iter().collect();
-    if name == funding_aware::NAME {
-        let mut entries = document::flatten(entries);
-        // A section without keys counts as absent.
-        entries.retain(|entry| {
-            !(entry.node.value == Value::Null && funding_aware::SECTIONS.contains(&entry.key.as_str()))
-        });
-        let loaded = source.settings(&entries, FILE_KEYS, problems)?;
-        Ok(loaded.map(Strategy::FundingAware))
-    } else {
-        source.settings(&entries, FILE_KEYS, problems).map(|loaded| loaded.map(Strategy::Perpetual))
+    match name {
+        funding_aware::NAME => {
+            let mut entries = document::flatten(entries);
+            // A section without keys counts as absent.
+            entries.retain(|entry| {
+                !(entry.node.value == Value::Null && funding_aware::SECTIONS.contains(&entry.key.as_str()))
+            });
+            source.settings(&entries, FILE_KEYS, problems).map(|loaded| loaded.map(Strategy::FundingAware))
+        }
+        pmm::NAME => {
+            let mut entries = entries;
+            // A controller's null is a value (no take profit, no weights), not the key's default.
+            for entry in entries.iter_mut().filter(|entry| entry.node.value == Value::Null) {
+                entry.node.value = Value::Text("null".to_owned());
+            }
+            source.settings(&entries, &[pmm::CONTROLLER], problems).map(|loaded| loaded.map(Strategy::Pmm))
+        }
+        _ => source.settings(&entries, FILE_KEYS, problems).map(|loaded| loaded.map(Strategy::Perpetual)),
     }
 }
 
@@ -223,7 +241,9 @@ impl Source<'_> {
 
     /// The strategy that the file names, or that its sections tell; one that can be run.
     fn known_strategy(&self, entries: &[Entry]) -> Result<&'static str, Problem> {
-        let supported = format!("{}; others come in later versions", STRATEGIES.join(", "));
+        let (strategies, controller) = (STRATEGIES.join(" or "), pmm::CONTROLLER);
+        let supported =
+            format!("`strategy` is {strategies}, or `{controller}` is {}; others come in later versions", pmm::NAME);
         if let Some(entry) = find(entries, "strategy")
             && let Some(name) = entry.node.value.text()
         {
@@ -237,13 +257,12 @@ impl Source<'_> {
             };
             return Err(self.at(entry, message, supported));
         }
-        if let Some(entry) = find(entries, "controller_name") {
+        if let Some(entry) = find(entries, pmm::CONTROLLER) {
             let name = entry.node.value.text().unwrap_or_default();
-            let message = match name.as_str() {
-                "pmm" => "the PMM controller comes in a later version".to_owned(),
-                _ => format!("found {name}, an unknown controller"),
-            };
-            return Err(self.at(entry, message, supported));
+            if name == pmm::NAME {
+                return Ok(pmm::NAME);
+            }
+            return Err(self.at(entry, format!("found {name}, an unknown controller"), supported));
         }
         if entries.iter().any(|entry| funding_aware::SECTIONS.contains(&entry.key.as_str())) {
             return Ok(funding_aware::NAME);
@@ -275,24 +294,36 @@ impl Source<'_> {
         if CONNECTORS.contains(&name.as_str()) {
             return None;
         }
-        let message = match name.as_str() {
-            "bybit_perpetual"
-            | "bybit_perpetual_testnet"
-            | "hyperliquid_perpetual"
-            | "hyperliquid_perpetual_testnet"
-            | "dydx_v4_perpetual" => format!("found {name}, a venue that comes in a later version"),
-            "binance" | "bybit" => format!("found {name}, a spot connector; spot comes in a later version"),
-            _ => match nearest(&name, CONNECTORS.iter().copied()) {
-                Some(guess) => format!("found {name}, an unknown connector; did you mean {guess}?"),
-                None => format!("found {name}, an unknown connector"),
-            },
-        };
         let valid = format!(
             "{}; meanwhile, set `derivative: binance_perpetual`, or try the file unchanged with `spinquote demo --strategy {}`",
             CONNECTORS.join(" or "),
             self.file
         );
-        Some(self.at(entry, message, valid))
+        Some(self.at(entry, unsupported(&name), valid))
+    }
+
+    /// The same for a controller. Its spot rules (what is not held cannot be sold) have no market anywhere yet, so spot is refused
+    /// by the demo too; an absent connector is a spot connector.
+    fn known_controller_connector(&self, entries: &[Entry], target: Target) -> Option<Problem> {
+        const KEY: &str = "connector_name";
+        let meanwhile = format!("{}; meanwhile, set `{KEY}: {}`", CONNECTORS.join(" or "), CONNECTORS[0]);
+        let as_perpetual = format!(
+            "{meanwhile}, which trades the pair's perpetual (sells can open a short; leverage and position_mode hold), \
+             and try it with `spinquote demo --strategy {}`",
+            self.file
+        );
+        let Some((entry, name)) = find(entries, KEY).and_then(|entry| Some((entry, entry.node.value.text()?))) else {
+            let message = "the key is missing and stands for binance, a spot connector; spot comes in a later version";
+            return Some(Problem { key: KEY.to_owned(), ..Problem::of_file(self.file, message, as_perpetual) });
+        };
+        if CONNECTORS.contains(&name.as_str()) {
+            return None;
+        }
+        if !pmm::is_perpetual(&name) {
+            return Some(self.at(entry, unsupported(&name), as_perpetual));
+        }
+        let valid = format!("{meanwhile}, or try the file unchanged with `spinquote demo --strategy {}`", self.file);
+        (target == Target::Venue).then(|| self.at(entry, unsupported(&name), valid))
     }
 
     /// Fills the settings from the entries and reports everything that is wrong, with `problems` that were found before.
@@ -376,6 +407,22 @@ impl Source<'_> {
             Some(entry) => self.at(entry, message, valid),
             None => Problem { key: first, ..Problem::of_file(self.file, message, valid) },
         }
+    }
+}
+
+/// What is wrong with a connector that cannot be traded on.
+fn unsupported(name: &str) -> String {
+    match name {
+        "bybit_perpetual"
+        | "bybit_perpetual_testnet"
+        | "hyperliquid_perpetual"
+        | "hyperliquid_perpetual_testnet"
+        | "dydx_v4_perpetual" => format!("found {name}, a venue that comes in a later version"),
+        "binance" | "bybit" => format!("found {name}, a spot connector; spot comes in a later version"),
+        _ => match nearest(name, CONNECTORS.iter().copied()) {
+            Some(guess) => format!("found {name}, an unknown connector; did you mean {guess}?"),
+            None => format!("found {name}, an unknown connector"),
+        },
     }
 }
 
@@ -465,7 +512,8 @@ mod tests {
     #[test]
     fn what_comes_later_is_said_with_what_works_now() {
         for (text, parts) in [
-            ("controller_name: pmm\n", ["s.yml:1: controller_name", "later", "perpetual_market_making"]),
+            ("controller_name: dman_v3\n", ["s.yml:1: controller_name", "later", "`controller_name` is pmm"]),
+            ("strategy: pmm\n", ["s.yml:1: strategy", "unknown strategy", "`controller_name` is pmm"]),
             ("strategy: perpetual_market_makin\n", ["s.yml:1: strategy", "did you mean", "perpetual_market_making"]),
             ("strategy: avellaneda\n", ["s.yml:1: strategy", "unknown strategy", "perpetual_market_making"]),
             ("market: BTC-USDT\n", ["s.yml: strategy", "missing", "perpetual_market_making"]),
@@ -515,6 +563,74 @@ mod tests {
             let problems = faults(strategy_text("f.json", &FUNDING_AWARE.replacen(from, to, 1), Target::Venue));
             assert!(problems.len() == 1 && problems[0].contains(expected), "{expected}: {problems:#?}");
         }
+    }
+
+    const PMM: &str = "controller_name: pmm\ncontroller_type: generic\nconnector_name: binance_perpetual\ntrading_pair: ETH-USDT\n\
+        buy_spreads: [0.0005, 0.001]\nsell_spreads: 0.0005,0.001\nsell_amounts_pct: [1.5, 1]\nleverage: 10\n";
+
+    fn pmm(text: &str, target: Target) -> PmmSettings {
+        match strategy_text("p.yml", text, target).unwrap().settings {
+            Strategy::Pmm(settings) => settings,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_controller_file_is_read_unchanged_and_null_is_its_own_value() {
+        let settings = pmm(PMM, Target::Venue);
+        let rates = |bps: [i64; 2]| bps.map(crate::unit::Rate::from_bps).to_vec();
+        assert_eq!((&settings.buy_spreads, &settings.sell_spreads), (&rates([5, 10]), &rates([5, 10])));
+        assert_eq!(settings.take_profit, Some(crate::unit::Rate::from_bps(200)), "its default");
+        let nulls = PMM.replace("[1.5, 1]", "null") + "take_profit:\ntake_profit_order_type: null\nid: ~\n";
+        let settings = pmm(&nulls, Target::Venue);
+        assert_eq!((settings.take_profit, settings.sell_amounts_pct), (None, None));
+        assert_eq!(settings.take_profit_order, pmm::TakeProfitOrder::Market);
+        let strategy = strategy_text("p.yml", PMM, Target::Venue).unwrap().settings;
+        assert_eq!((strategy.symbol().as_str(), strategy.leverage(), strategy.hedge()), ("ETHUSDT", 10, true));
+    }
+
+    #[test]
+    fn every_fault_of_a_controller_file_is_reported_at_once() {
+        let text = PMM.replace("leverage: 10", "leverage: 200").replace("0.001]", "0.5]").replace("_perpetual", "")
+            + "target_base_pct: x\nmin_base_pct: 0.3\nmax_skw: 1\nsell_amounts: 1\ntake_profit_order_type: 4\n\
+               total_amount_quote: null\n";
+        let problems = faults(strategy_text("p.yml", &text, Target::Venue));
+        let places: Vec<&str> = problems.iter().map(|problem| problem.split(": ").next().unwrap()).collect();
+        let lines = ["3", "5", "8", "9", "11", "12", "13", "14"].map(|line| format!("p.yml:{line}"));
+        assert_eq!(places, lines, "{problems:#?}");
+        let contradictions = PMM.replace("[1.5, 1]", "[1.5]") + "min_base_pct: 0.3\nmax_base_pct: 0.1\n";
+        let problems = faults(strategy_text("p.yml", &contradictions, Target::Venue));
+        assert_eq!(problems.len(), 3, "{problems:#?}");
+        assert!(problems[0].starts_with("p.yml:7: sell_amounts_pct: sell_amounts_pct has 1 entries"), "{problems:#?}");
+        assert!(problems[1].starts_with("p.yml:9: min_base_pct: "), "{problems:#?}");
+        assert!(problems[2].starts_with("p.yml:10: max_base_pct: "), "{problems:#?}");
+    }
+
+    #[test]
+    fn a_controllers_connector_is_a_perpetual_at_the_venue_and_in_the_demo() {
+        let with = |name: &str| PMM.replace("binance_perpetual", name);
+        let without = PMM.replace("connector_name: binance_perpetual\n", "");
+        for (text, target, parts) in [
+            (
+                with("binance"),
+                Target::Venue,
+                ["p.yml:3: connector_name", "binance, a spot connector", "demo --strategy p.yml"],
+            ),
+            (with("binance"), Target::Demo, ["p.yml:3: connector_name", "spot", "`connector_name: binance_perpetual`"]),
+            (with("binance_perpetul"), Target::Demo, ["p.yml:3", "unknown", "did you mean binance_perpetual?"]),
+            (
+                without,
+                Target::Demo,
+                ["p.yml: connector_name", "stands for binance", "`connector_name: binance_perpetual`"],
+            ),
+            (with("bybit_perpetual"), Target::Venue, ["p.yml:3", "later version", "demo --strategy p.yml"]),
+        ] {
+            let problems = faults(strategy_text("p.yml", &text, target));
+            assert_eq!(problems.len(), 1, "{problems:#?}");
+            assert!(parts.iter().all(|part| problems[0].contains(part)), "{parts:?} in {problems:#?}");
+        }
+        assert!(pmm(&with("bybit_perpetual"), Target::Demo).is_perpetual());
+        pmm(&with("binance_perpetual_testnet"), Target::Venue);
     }
 
     #[test]

@@ -2,8 +2,13 @@
 //! Exact decimals, never floats; digits finer than 1e-12 of a fraction and 1e-18 of an amount are cut.
 
 use super::perpetual::decimal;
-use super::schema::Key;
+use super::schema::{Key, Settings};
 use crate::unit::{Amount, MONEY_PLACES, Money, Nanos, RATE_PLACES, Rate, decimal_text, pow10};
+
+/// The key that says which controller a file is for.
+pub const CONTROLLER: &str = "controller_name";
+/// What it says of this one; also the name of the template.
+pub const NAME: &str = "pmm";
 
 /// How a take profit is executed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -124,6 +129,26 @@ impl Default for PmmSettings {
     }
 }
 
+impl Settings for PmmSettings {
+    fn blank() -> Self {
+        Self::default()
+    }
+
+    fn keys() -> &'static [Key<Self>] {
+        KEYS
+    }
+
+    fn check(&self) -> Vec<String> {
+        Self::check(self)
+    }
+}
+
+/// A connector of this name trades perpetuals; any other trades spot.
+#[must_use]
+pub fn is_perpetual(connector: &str) -> bool {
+    connector.contains("perpetual")
+}
+
 impl PmmSettings {
     /// What is wrong between keys, each as a sentence that begins with the key; empty when the settings can be used.
     #[must_use]
@@ -164,7 +189,7 @@ impl PmmSettings {
     /// The contract is a perpetual.
     #[must_use]
     pub fn is_perpetual(&self) -> bool {
-        self.connector_name.contains("perpetual")
+        is_perpetual(&self.connector_name)
     }
 
     /// Takes over the keys that may change at run time; the others stay. `new` must have passed [`PmmSettings::check`].

@@ -3,6 +3,7 @@
 use crate::config::engine::{DEMO, EngineSettings};
 use crate::config::funding_aware::{self, FundingAwareSettings};
 use crate::config::perpetual::{self, PerpetualSettings};
+use crate::config::pmm::{self, PmmSettings};
 use crate::config::schema::{Key, Settings};
 use std::fmt::Write;
 
@@ -10,6 +11,7 @@ use std::fmt::Write;
 pub const TEMPLATES: &[(&str, &str)] = &[
     ("perpetual_market_making", "a strategy file in YAML"),
     (funding_aware::NAME, "a strategy file in YAML; its users' JSON is read as well"),
+    (pmm::NAME, "a controller file in YAML"),
     ("engine", "engine.toml: venue, credentials, threads, risk limits, journal"),
     ("demo", "engine.toml as the demo has it, with small limits to start from"),
     ("credentials", "the file that credentials.file names"),
@@ -35,12 +37,22 @@ const EXAMPLE_FUNDING_AWARE: &[(&str, &str)] = &[
     ("position.max_position_usd", "500"),
 ];
 
+/// The same for the controller.
+const EXAMPLE_PMM: &[(&str, &str)] = &[
+    ("connector_name", "binance_perpetual"),
+    ("trading_pair", "BTC-USDT"),
+    ("buy_spreads", "[0.001, 0.002]"),
+    ("sell_spreads", "[0.001, 0.002]"),
+    ("leverage", "3"),
+];
+
 /// A commented file by name, or `None` for an unknown name.
 #[must_use]
 pub fn template(name: &str) -> Option<String> {
     match name {
-        "perpetual_market_making" => Some(strategy_yaml(name, perpetual::KEYS, EXAMPLE_STRATEGY)),
-        funding_aware::NAME => Some(strategy_yaml(name, funding_aware::KEYS, EXAMPLE_FUNDING_AWARE)),
+        "perpetual_market_making" => Some(strategy_yaml("strategy", name, perpetual::KEYS, EXAMPLE_STRATEGY)),
+        funding_aware::NAME => Some(strategy_yaml("strategy", name, funding_aware::KEYS, EXAMPLE_FUNDING_AWARE)),
+        pmm::NAME => Some(strategy_yaml(pmm::CONTROLLER, name, pmm::KEYS, EXAMPLE_PMM)),
         "engine" => Some(engine_toml(&[])),
         "demo" => Some(engine_toml(DEMO)),
         "credentials" => Some(
@@ -69,9 +81,9 @@ fn comment<T>(key: &Key<T>) -> String {
     text
 }
 
-/// Dotted keys become sections. A section of which every line is a comment is absent when the file is read.
-fn strategy_yaml<T: Settings>(name: &str, keys: &[Key<T>], example: &[(&str, &str)]) -> String {
-    let mut text = format!("# {name}: every key. Lines with # before the key show the default.\nstrategy: {name}\n");
+/// `named_by` is the key that says whose file it is. Dotted keys become sections. A section of which every line is a comment is absent when the file is read.
+fn strategy_yaml<T: Settings>(named_by: &str, name: &str, keys: &[Key<T>], example: &[(&str, &str)]) -> String {
+    let mut text = format!("# {name}: every key. Lines with # before the key show the default.\n{named_by}: {name}\n");
     let mut section = "";
     for key in keys {
         let (part, name) = key.name.split_once('.').unwrap_or(("", key.name));
@@ -128,6 +140,8 @@ pub fn markdown() -> String {
     table::<PerpetualSettings>(&mut text);
     text.push_str("\n#### `funding_aware` (JSON or YAML; the part before the dot is the section)\n\n");
     table::<FundingAwareSettings>(&mut text);
+    text.push_str("\n#### `controller_name: pmm` (YAML or JSON)\n\n");
+    table::<PmmSettings>(&mut text);
     text.push_str("\n#### `engine.toml`\n\n");
     table::<EngineSettings>(&mut text);
     text
@@ -187,6 +201,17 @@ mod tests {
         assert_eq!(shown, strategy_text("s.yml", &all, Target::Venue).unwrap());
         for key in funding_aware::KEYS {
             assert!(text.contains(key.help), "{}", key.name);
+        }
+    }
+
+    #[test]
+    fn the_controller_template_is_its_example_with_every_key() {
+        let text = template(pmm::NAME).unwrap();
+        let shown = strategy_text("s.yml", &text, Target::Venue).unwrap();
+        let brief = EXAMPLE_PMM.iter().map(|(key, value)| format!("{key}: {value}\n")).collect::<String>();
+        assert_eq!(shown, strategy_text("s.yml", &format!("controller_name: pmm\n{brief}"), Target::Venue).unwrap());
+        for key in pmm::KEYS {
+            assert!(text.contains(&format!("{}:", key.name)) && text.contains(key.help), "{}", key.name);
         }
     }
 

@@ -66,7 +66,8 @@ pub(super) enum Wake {
 
 /// Refusals of the gate are journalled when they are new for their side and level, or this old.
 const REFUSAL_REPEAT: Nanos = Nanos::from_secs(1);
-const LEVELS: usize = 16;
+/// Every level that an order can have: strategies use them as places too, and what waits on one must not hold another.
+const LEVELS: usize = u8::MAX as usize + 1;
 
 pub(super) struct Desk {
     pub(super) id: InstrumentId,
@@ -462,9 +463,9 @@ impl Desk {
         }
     }
 
-    /// The waiting of a quote level; levels beyond the sixteenth share.
+    /// The waiting of a quote level.
     pub(super) fn back_off(&mut self, side: Side, level: u8) -> &mut BackOff {
-        &mut self.back_off[side.index()][usize::from(level) % LEVELS]
+        &mut self.back_off[side.index()][usize::from(level)]
     }
 
     // ---- what others see ----

@@ -8,6 +8,7 @@ use super::config::{InstrumentSetup, Leftovers, MakerConfig};
 use super::risk::RiskLimits;
 use super::strategy::funding_aware::FundingAware;
 use super::strategy::perpetual::Perpetual;
+use super::strategy::pmm::Pmm;
 use super::strategy::{Cadence, Strategy};
 use crate::config::load::{self, Target};
 use crate::config::problem::Problem;
@@ -59,10 +60,12 @@ pub enum StrategyKind {
     PerpetualMarketMaking,
     /// The funding-aware maker.
     FundingAware,
+    /// The pure market making controller.
+    PmmController,
 }
 
 impl StrategyKind {
-    const ALL: [Self; 2] = [Self::PerpetualMarketMaking, Self::FundingAware];
+    const ALL: [Self; 3] = [Self::PerpetualMarketMaking, Self::FundingAware, Self::PmmController];
 
     /// Its name in settings files.
     #[must_use]
@@ -70,6 +73,7 @@ impl StrategyKind {
         match self {
             Self::PerpetualMarketMaking => "perpetual_market_making",
             Self::FundingAware => crate::config::funding_aware::NAME,
+            Self::PmmController => crate::config::pmm::NAME,
         }
     }
 }
@@ -162,7 +166,11 @@ impl Recipe {
         let setups = self.instruments.iter().enumerate().map(|(at, part)| {
             Ok(InstrumentSetup {
                 instrument: part.instrument.clone(),
-                strategy: part.strategy.build(part.cadence, &format!("instruments[{at}].strategy"))?,
+                strategy: part.strategy.build(
+                    &part.instrument,
+                    part.cadence,
+                    &format!("instruments[{at}].strategy"),
+                )?,
                 cadence: part.cadence,
                 source: part.source,
             })
@@ -202,7 +210,7 @@ impl Recipe {
 
 impl StrategyText {
     /// The strategy as it was before its first decision.
-    fn build(&self, cadence: Cadence, field: &str) -> Result<Box<dyn Strategy>, RecipeError> {
+    fn build(&self, instrument: &Instrument, cadence: Cadence, field: &str) -> Result<Box<dyn Strategy>, RecipeError> {
         // Where the run traded was decided when it started: the file's connector no longer matters.
         let loaded = load::strategy_text(&self.file, &self.text, Target::Demo)
             .map_err(|problems| RecipeError::Strategy { field: field.to_owned(), problems })?;
@@ -212,6 +220,9 @@ impl StrategyText {
             }
             (StrategyKind::FundingAware, load::Strategy::FundingAware(settings)) => {
                 Box::new(FundingAware::new(settings))
+            }
+            (StrategyKind::PmmController, load::Strategy::Pmm(settings)) => {
+                Box::new(Pmm::new(settings, instrument.clone()))
             }
             _ => return Err(invalid(field, format!("the text is of another strategy than {}", self.kind.name()))),
         })

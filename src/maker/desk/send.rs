@@ -1,6 +1,6 @@
 //! From quotes and wishes to commands: each through the gate, each with its decision; what may not go out now stays wished.
 
-use super::{Desk, Flatten, LEVELS, REFUSAL_REPEAT};
+use super::{Desk, Flatten, REFUSAL_REPEAT};
 use crate::event::{ClientId, Command, CommandKind, LinkState, PositionSide, Side, TimeInForce};
 use crate::maker::account::Account;
 use crate::maker::order::table::SLOTS;
@@ -72,7 +72,7 @@ impl Desk {
 
     fn refused(&mut self, refusal: Refusal, quote: &Quote, cause: Cause, now: Nanos, out: &mut Output) {
         self.counters.refused += 1;
-        let last = &mut self.refused[quote.side.index()][usize::from(quote.level) % LEVELS];
+        let last = &mut self.refused[quote.side.index()][usize::from(quote.level)];
         if last.is_some_and(|(same, at)| same == refusal && now - at < REFUSAL_REPEAT) {
             return;
         }

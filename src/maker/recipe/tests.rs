@@ -56,6 +56,26 @@ fn a_recipe_that_went_through_a_file_makes_a_maker() {
 }
 
 #[test]
+fn every_strategy_goes_through_a_file_and_makes_a_maker() {
+    for kind in StrategyKind::ALL {
+        let mut recipe = recipe();
+        for part in &mut recipe.instruments {
+            part.strategy.kind = kind;
+            part.strategy.text = reference::template(kind.name()).unwrap();
+        }
+        let json = recipe.to_json();
+        assert_eq!(json["instruments"][0]["strategy"]["kind"], kind.name());
+        let read = Recipe::from_json(&serde_json::from_str(&json.to_string()).unwrap()).unwrap();
+        assert_eq!(read, recipe);
+        assert!(read.build().is_ok(), "{kind:?}");
+        recipe.instruments[1].strategy.text = reference::template("perpetual_market_making").unwrap();
+        let other = said(recipe.build().map(drop));
+        let expected = format!("instruments[1].strategy: the text is of another strategy than {}", kind.name());
+        assert_eq!(other, if kind == StrategyKind::PerpetualMarketMaking { "" } else { &expected });
+    }
+}
+
+#[test]
 fn the_faulty_field_is_named() {
     assert_eq!(said(changed("/version", json!(2))), "the recipe has version 2, this program reads 1");
     assert_eq!(

@@ -177,6 +177,19 @@ fn a_refused_post_only_order_is_no_storm() {
 }
 
 #[test]
+fn a_refused_level_holds_no_other_level() {
+    for (refused, other) in [(0, 16), (79, 95), (255, 239)] {
+        let mut rig = Rig::ready(Rig::config());
+        rig.desire.lock().unwrap().quotes = vec![Quote { level: refused, ..quote(Buy, 1000, 5) }];
+        rig.depth(&[], &[]);
+        assert!(rig.say(Rejected, 1).is_empty());
+        rig.desire.lock().unwrap().quotes.push(Quote { level: other, ..quote(Buy, 999, 5) });
+        assert_eq!(rig.depth(&[], &[]), ["new 2 buy 999x5"], "{refused} waits alone");
+        assert_eq!(rig.maker.refusals()[Refusal::BackOff as usize], 2);
+    }
+}
+
+#[test]
 fn what_was_not_sent_is_wished_again_later() {
     let mut rig = Rig::quoting(Rig::config());
     assert_eq!(rig.want(&[(Sell, 1010, 5)]), ["cancel 1"]);
