@@ -26,8 +26,8 @@ use spinquote::venue::binance::usdm::rest;
 use spinquote::venue::binance::usdm::sign::{Credentials, KeyKind, Signer};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -177,10 +177,20 @@ pub struct Session {
     pub dir: TempDir,
     running: Running,
     page: CounterReader,
+    _turn: MutexGuard<'static, ()>,
+}
+
+/// Sessions of one test binary run one after the other: each has four busy threads, and a fault has to strike at its time.
+static TURN: Mutex<()> = Mutex::new(());
+
+fn my_turn() -> MutexGuard<'static, ()> {
+    // A test that failed has no state that the next one could meet.
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Session {
     pub fn start(plan: Plan) -> Self {
+        let turn = my_turn();
         let Plan { market, faults, seed, strategy, server: shape, before, engine, in_memory } = plan;
         let terms = market.instrument().clone();
         let bid = market.book().best(spinquote::event::Side::Buy).map_or(Ticks(1), |level| level.price);
@@ -195,15 +205,16 @@ impl Session {
         }
         let memory = Path::new("/dev/shm");
         let dir = if in_memory && memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-        Self::attach_in(dir.unwrap(), server, terms, text, engine)
+        Self::attach_in(turn, dir.unwrap(), server, terms, text, engine)
     }
 
     /// The engine against a venue that already runs.
     pub fn attach(server: Server, terms: Instrument, text: String, engine: fn(&mut EngineSettings)) -> Self {
-        Self::attach_in(tempfile::tempdir().unwrap(), server, terms, text, engine)
+        Self::attach_in(my_turn(), tempfile::tempdir().unwrap(), server, terms, text, engine)
     }
 
     fn attach_in(
+        turn: MutexGuard<'static, ()>,
         dir: TempDir,
         server: Server,
         terms: Instrument,
@@ -240,7 +251,7 @@ impl Session {
         )
         .unwrap_or_else(|error| panic!("the run starts: {error:#}"));
         let page = CounterReader::open(&running.run_dir.counters()).unwrap();
-        Self { server, started, terms, dir, running, page }
+        Self { server, started, terms, dir, running, page, _turn: turn }
     }
 
     /// A word of the counters page.
