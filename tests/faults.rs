@@ -4,7 +4,7 @@
 #[path = "support/session.rs"]
 mod session;
 
-use session::{Finished, Plan, Session, synthetic};
+use session::{Finished, Plan, Session, lively, synthetic};
 use spinquote::event::Side;
 use spinquote::sim::order::Order;
 use spinquote::unit::{Lots, Nanos, Ticks};
@@ -24,7 +24,7 @@ fn start_with(faults: &'static str, change: fn(Plan) -> Plan) -> Session {
     let plan = Plan {
         faults,
         engine: |settings| settings.orders.ack_timeout = Nanos::from_millis(500),
-        ..Plan::on(synthetic(5))
+        ..Plan::on(lively(5))
     };
     let session = Session::start(change(plan));
     session.until("quotes on both sides", 4 * SECOND, Session::quotes);
@@ -175,7 +175,7 @@ fn events_out_of_order_end_in_the_same_state() {
 #[test]
 fn refused_quotes_are_placed_again() {
     let session = start("at=3s count=4 post-only-reject; at=4s count=4 reject");
-    session.until("eight refusals", 12 * SECOND, |session| session.count("sender.rejects") >= 8);
+    session.until("eight refusals", 12 * SECOND, |session| session.server.counts().faults >= 8);
     recovered(&session, 4 * SECOND);
     let end = whole(session);
     assert!(end.status.counters.rejected >= 8, "{}", end.describe);

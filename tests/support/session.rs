@@ -17,10 +17,10 @@ use spinquote::maker::{DecisionKind, Status};
 use spinquote::replay::{self, Outcome};
 use spinquote::sim::capture::CaptureMarket;
 use spinquote::sim::fault::FaultScript;
-use spinquote::sim::market::{MarketSource, Schedule, SyntheticMarket};
+use spinquote::sim::market::{MarketSource, Regime, Schedule, SyntheticMarket};
 use spinquote::sim::order::{AccountId, Order};
 use spinquote::sim::server::{AccountConfig, Server, ServerConfig, ServerCounts};
-use spinquote::unit::{Lots, Money, Nanos, Ticks};
+use spinquote::unit::{Lots, Money, Nanos, Rate, Ticks};
 use spinquote::venue::binance::usdm::client_id::Prefix;
 use spinquote::venue::binance::usdm::rest;
 use spinquote::venue::binance::usdm::sign::{Credentials, KeyKind, Signer};
@@ -41,6 +41,19 @@ pub fn synthetic(seed: u64) -> Box<dyn MarketSource + Send> {
     let mut terms = Instrument::synthetic("BTCUSDT", "0.1", "0.001");
     terms.price_places = 2;
     Box::new(SyntheticMarket::new(terms, seed, wall(), Schedule::calm()))
+}
+
+/// The same contract in a market that never rests: two seconds up, two seconds down. A quote that follows it sends messages all
+/// the time, so a fault that strikes messages finds some in its window.
+pub fn lively(seed: u64) -> Box<dyn MarketSource + Send> {
+    let mut terms = Instrument::synthetic("BTCUSDT", "0.1", "0.001");
+    terms.price_places = 2;
+    let trend = |second: i64| {
+        let per_minute = Rate::from_bps(if second / 2 % 2 == 0 { 60 } else { -60 });
+        (Nanos::from_secs(second), Regime::Trend { per_minute })
+    };
+    let schedule = Schedule::new((0..120).step_by(2).map(trend).collect()).unwrap();
+    Box::new(SyntheticMarket::new(terms, seed, wall(), schedule))
 }
 
 /// A recording, or `None` with one line that says where it was looked for.
