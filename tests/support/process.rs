@@ -14,8 +14,7 @@ impl Files {
     /// `more` is added to `engine.toml` below `[risk]`.
     pub fn new(rest: &str, ws: &str, ca: Option<&str>, strategy: &str, more: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let ca_line =
-            ca.map_or_else(String::new, |_| format!("ca_file = \"{}\"\n", dir.path().join("ca.pem").display()));
+        let ca_line = ca.map_or_else(String::new, |_| format!("ca_file = \"{}\"\n", dir.path().join("ca.pem").display()));
         let engine = format!(
             "[venue]\nrest_url = \"{rest}\"\npublic_ws_url = \"{ws}/public\"\nmarket_ws_url = \"{ws}/market\"\n\
              private_ws_url = \"{ws}/private\"\norder_ws_url = \"{ws}/ws-fapi/v1\"\n{ca_line}\

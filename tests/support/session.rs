@@ -4,8 +4,8 @@
 
 use spinquote::config::engine::{EngineSettings, Wait};
 use spinquote::engine::clock::{Clock, wall};
-use spinquote::engine::rest::{Caller, Rest};
 use spinquote::engine::wiring::{self, Ended, Launch, Running};
+use spinquote::engine::rest::{Caller, Rest};
 use spinquote::event::{ClientId, Command, CommandKind, PositionSide, Side, TimeInForce};
 use spinquote::instrument::{Instrument, InstrumentId};
 use spinquote::journal::End;
@@ -128,8 +128,7 @@ impl Venue {
         let ca = server.cert_pem().map(str::as_bytes);
         let rest = Rest::new(&server.rest_url(), ca, Some(KEY), Duration::from_secs(5)).unwrap();
         let offset = Arc::new(AtomicI64::new(0));
-        let caller =
-            Caller::new(rest, Some(Signer::new(&credentials).unwrap()), Clock::new(), offset, Nanos::from_secs(5));
+        let caller = Caller::new(rest, Some(Signer::new(&credentials).unwrap()), Clock::new(), offset, Nanos::from_secs(5));
         Self { caller, terms: terms.clone() }
     }
 
