@@ -32,11 +32,16 @@ impl Desk {
                 ..Decision::of(DecisionKind::Foreign, self.id, Cause::Reconcile)
             });
         }
+        let found = self.table.find(event.client_id);
         let novelty = match event.kind {
-            OrderEventKind::Fill => self.count_fill(now, event),
+            OrderEventKind::Fill => {
+                // `TRADE_LITE` names no position side: the order knows.
+                let position_side = found.map_or(event.position_side, |place| self.table.at(place).position_side);
+                self.count_fill(now, event, position_side)
+            }
             _ => Novelty::Repeat,
         };
-        let Some(place) = self.table.find(event.client_id) else {
+        let Some(place) = found else {
             return self.on_stray(account, now, event, out);
         };
         self.take_figures(place, now, event, novelty);
@@ -82,12 +87,12 @@ impl Desk {
     }
 
     /// Counts an execution once: the position, the P&L, the fee when first known.
-    fn count_fill(&mut self, now: Nanos, event: &OrderEvent) -> Novelty {
+    fn count_fill(&mut self, now: Nanos, event: &OrderEvent, position_side: PositionSide) -> Novelty {
         let fill = event.fill;
         let novelty = self.log.note(fill.trade_id, fill.fee_known);
         match novelty {
             Novelty::First => {
-                self.holdings.fill(event.side, event.position_side, fill.price, fill.qty, event.venue_time, now);
+                self.holdings.fill(event.side, position_side, fill.price, fill.qty, event.venue_time, now);
                 let (count, sum) = match event.side {
                     Side::Buy => (&mut self.counters.fills_buy, &mut self.counters.bought),
                     Side::Sell => (&mut self.counters.fills_sell, &mut self.counters.sold),

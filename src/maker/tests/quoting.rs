@@ -221,6 +221,19 @@ fn a_hedge_leg_is_limited_by_itself_and_closing_adds_nothing() {
 }
 
 #[test]
+fn an_execution_that_names_no_position_side_belongs_to_its_orders() {
+    let mut rig = Rig::ready(Rig::config());
+    let leg = |side, position_side, price| Quote { position_side, ..quote(side, price, 5) };
+    rig.desire.lock().unwrap().quotes = vec![leg(Buy, PositionSide::Long, 1000), leg(Sell, PositionSide::Short, 1010)];
+    rig.depth(&[], &[]);
+    rig.desire.lock().unwrap().quotes.clear();
+    rig.lite_fill(1, 1, 1000, 5);
+    rig.lite_fill(2, 2, 1010, 2);
+    let status = rig.status();
+    assert_eq!((status.position, status.legs), (Lots(3), [Lots(5), Lots(-2)]));
+}
+
+#[test]
 fn a_strategy_reads_another_market_only_while_it_can_be_trusted() {
     let (maker, ..) = two();
     assert_eq!(maker.desks[1].as_source(Nanos(0), Nanos(1)), External::default());
