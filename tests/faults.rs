@@ -21,15 +21,11 @@ fn start(faults: &'static str) -> Session {
 }
 
 fn start_with(faults: &'static str, change: fn(Plan) -> Plan) -> Session {
-<<<<<<< HEAD
     let plan = Plan {
         faults,
         engine: |settings| settings.orders.ack_timeout = Nanos::from_millis(500),
         ..Plan::on(lively(5))
     };
-=======
-    let plan = Plan { faults, engine: |settings| settings.orders.ack_timeout = Nanos::from_millis(500), ..Plan::on(synthetic(5)) };
->>>>>>> pmmload
     let session = Session::start(change(plan));
     session.until("quotes on both sides", 4 * SECOND, Session::quotes);
     session
@@ -158,7 +154,9 @@ fn an_orderly_close_of_the_feed_is_repaired() {
 #[test]
 fn a_fill_that_comes_twice_counts_once() {
     let session = start("at=0s for=1h duplicate-fills");
-    session.until("fills on both sides", 15 * SECOND, |session| session.of("fills.buy") > 1 && session.of("fills.sell") > 1);
+    session.until("fills on both sides", 15 * SECOND, |session| {
+        session.of("fills.buy") > 1 && session.of("fills.sell") > 1
+    });
     let end = whole(session);
     assert!(end.status.counters.fills_repeated > 0, "{}", end.describe);
     end.earned_what_the_venue_booked();
@@ -167,7 +165,9 @@ fn a_fill_that_comes_twice_counts_once() {
 #[test]
 fn events_out_of_order_end_in_the_same_state() {
     let session = start("at=0s for=1h reorder");
-    session.until("fills on both sides", 15 * SECOND, |session| session.of("fills.buy") > 1 && session.of("fills.sell") > 1);
+    session.until("fills on both sides", 15 * SECOND, |session| {
+        session.of("fills.buy") > 1 && session.of("fills.sell") > 1
+    });
     recovered(&session, 3 * SECOND);
     whole(session).earned_what_the_venue_booked();
 }
@@ -187,7 +187,11 @@ fn a_rate_limit_stops_everything_for_its_time() {
     let session = start("at=3s count=2 429");
     session.until("the limit is heard", 12 * SECOND, |session| session.count("sender.rate_limited") > 0);
     std::thread::sleep(ms(100));
-    let sent = |session: &Session| session.count("sender.orders_new") + session.count("sender.orders_amend") + session.count("sender.orders_cancel");
+    let sent = |session: &Session| {
+        session.count("sender.orders_new")
+            + session.count("sender.orders_amend")
+            + session.count("sender.orders_cancel")
+    };
     let before = sent(&session);
     std::thread::sleep(SECOND);
     assert_eq!(sent(&session), before, "sent during the back-off: {}", session.describe());
@@ -204,7 +208,12 @@ fn a_ban_stops_everything_and_the_end_is_still_orderly() {
     std::thread::sleep(ms(100));
     let sent = session.count("sender.orders_new") + session.count("sender.orders_amend");
     std::thread::sleep(2 * SECOND);
-    assert_eq!(session.count("sender.orders_new") + session.count("sender.orders_amend"), sent, "{}", session.describe());
+    assert_eq!(
+        session.count("sender.orders_new") + session.count("sender.orders_amend"),
+        sent,
+        "{}",
+        session.describe()
+    );
     let end = session.stop();
     assert!(end.counts.faults > 0);
     assert_eq!(end.ended.open_orders, Some(0), "{}", end.describe);
@@ -227,7 +236,9 @@ fn an_unknown_outcome_is_asked_for_and_never_guessed() {
 #[test]
 fn a_venue_whose_clock_jumps_is_followed() {
     let session = start("at=3s for=3s clock-skew=9s");
-    session.until("the clocks are compared", 12 * SECOND, |session| session.count("housekeeper.clock_offset") > 8_000_000_000);
+    session.until("the clocks are compared", 12 * SECOND, |session| {
+        session.count("housekeeper.clock_offset") > 8_000_000_000
+    });
     session.run_until(ms(6200));
     session.until("and again", 6 * SECOND, |session| session.count("housekeeper.clock_offset").abs() < 1_000_000_000);
     recovered(&session, 5 * SECOND);
@@ -266,14 +277,9 @@ fn orders_of_others_on_the_account_are_never_touched() {
         })),
         ..Plan::on(market)
     });
-<<<<<<< HEAD
     session.until("quotes on both sides", 4 * SECOND, Session::quotes);
     let foreign =
         |orders: &[Order]| orders.iter().filter(|order| order.client_id.contains("other")).copied().collect::<Vec<_>>();
-=======
-    session.until("quotes on both sides", 2 * SECOND, Session::quotes);
-    let foreign = |orders: &[Order]| orders.iter().filter(|order| order.client_id.contains("other")).copied().collect::<Vec<_>>();
->>>>>>> pmmload
     let before = foreign(&session.venue_orders());
     assert_eq!(before.len(), 2);
     session.run_until(ms(8000));
