@@ -226,6 +226,8 @@ pub enum CommandKind {
     Market = 6,
     /// Ask for a fresh depth snapshot of the instrument.
     Snapshot = 7,
+    /// Ask for the venue's time: the answer comes as [`AccountEvent::VenueClock`].
+    SyncTime = 8,
 }
 
 /// One message to the venue, gate-checked. For amends `price` and `qty` are the new values, `qty` the new total.
@@ -410,6 +412,11 @@ pub enum AccountEvent {
     },
     /// The venue warns that margin is thin.
     MarginCall,
+    /// The venue's clock was compared with ours.
+    VenueClock {
+        /// The venue's time minus ours.
+        offset: Nanos,
+    },
 }
 
 /// What a human (or the mapped command page) asks for. The kill ladder, mildest first.
