@@ -6,6 +6,7 @@
 use crate::instrument::InstrumentId;
 use crate::unit::{Lots, Money, Nanos, Price, Rate, Seq, Ticks};
 use std::fmt;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Which side of the book.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -57,7 +58,7 @@ pub enum PositionSide {
 }
 
 /// One absolute price level; `qty` zero deletes it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Level {
     /// Price.
