@@ -83,6 +83,7 @@ pub struct Running {
     housekeeper: JoinHandle<(Caller, Segments)>,
     dead_man: bool,
     live_dir: Option<PathBuf>,
+    wedged: Arc<AtomicBool>,
 }
 
 /// How a run ended.
@@ -155,6 +156,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
     let (engine_wake, sender_wake) = (engine_poller.wake_handle(), sender_poller.wake_handle());
     let stop = Arc::new(AtomicBool::new(false));
     let engine_gone = Arc::new(AtomicBool::new(false));
+    let wedged = Arc::new(AtomicBool::new(false));
     let rest_only = settings.orders.entry == settings::OrderEntry::Rest;
 
     let core = Core::new(CoreParts {
@@ -185,6 +187,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         run,
         direct: settings.market.poll == settings::Poll::Direct,
         passes: 0,
+        wedged: Arc::clone(&wedged),
     };
     let sender = Sender {
         clock: clock.clone(),
@@ -239,6 +242,8 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         sender_wake: sender_wake.clone(),
         segments,
         counters: housekeeper_counters,
+        page: counters::CounterReader::open(&run_dir.counters())?,
+        run,
         dead_man: settings.orders.dead_man,
         rest_only,
         stop: Arc::clone(&stop),
@@ -284,6 +289,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         housekeeper,
         dead_man,
         live_dir,
+        wedged,
     })
 }
 
@@ -291,6 +297,12 @@ impl Running {
     /// Asks for an orderly end: orders are cancelled first.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Release);
+    }
+
+    /// Makes the engine thread loop without returning, and lets it go again: for tests of what must work then. Nothing outside this
+    /// process can do it.
+    pub fn wedge(&self, wedged: bool) {
+        self.wedged.store(wedged, Ordering::Relaxed);
     }
 
     /// True once the engine thread has ended.

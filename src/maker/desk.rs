@@ -20,7 +20,7 @@ use crate::event::{
     BestQuote, CommandKind, DepthSnapshot, DepthUpdate, Level, LinkState, MarkPrice, PositionSide, Side, Trade,
 };
 use crate::instrument::{Instrument, InstrumentId};
-use crate::unit::{Money, Nanos, Price, Rate, Ticks};
+use crate::unit::{Money, Nanos, Price, Ticks};
 use arrayvec::ArrayVec;
 
 /// A quote level that waits after a refusal by the venue.
@@ -398,7 +398,7 @@ impl Desk {
                 .mark
                 .or(mid)
                 .map_or(Money::ZERO, |price| self.holdings.unrealized(&self.instrument, price)),
-            widen: Rate::ONE,
+            widen: account.widen(),
         };
         self.strategy.decide(&view, &mut self.plan);
         for &request in &self.plan.account {

@@ -73,7 +73,7 @@ impl Maker {
         let now = self.now;
         let mut touched = self.take_in(now, event, out);
         let wake = match event {
-            Event::Timer | Event::Kill | Event::Operator(_) | Event::Account(_) => Wake::Timer,
+            Event::Timer | Event::Kill | Event::Lapse { .. } | Event::Operator(_) | Event::Account(_) => Wake::Timer,
             _ => Wake::Event,
         };
         if self.check_loss(out) {
@@ -144,6 +144,14 @@ impl Maker {
             }
             Event::Kill => {
                 self.kill(KillReason::Flag, out);
+                Touched::All
+            }
+            Event::Lapse { .. } => {
+                // What an answer under way says is older than the gap.
+                self.account.reconciliation.asked = None;
+                self.account.reconciliation.begun = false;
+                self.account.reconciliation.not_before = Nanos(i64::MIN);
+                self.account.mismatch();
                 Touched::All
             }
             Event::Timer => {
@@ -236,10 +244,17 @@ impl Maker {
                     desk.withdraw(now, Cause::Operator);
                 }
             }
-            Operator::Pause | Operator::CancelAll => {}
+            // What rests is too near now, or farther than need be.
+            Operator::Widen { percent } => {
+                self.account.widened = percent.max(Operator::WIDEN_MIN);
+                for desk in &mut self.desks {
+                    desk.withdraw(now, Cause::Operator);
+                }
+            }
+            Operator::Pause | Operator::CancelAll | Operator::Reload => {}
         }
         out.note(Decision {
-            detail: word as i64,
+            detail: i64::from(word.code()),
             ..Decision::of(DecisionKind::Operator, InstrumentId(0), Cause::Operator)
         });
     }
@@ -274,6 +289,12 @@ impl Maker {
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.desks.iter().all(Desk::is_quiet)
+    }
+
+    /// What an operator multiplies every spread with, in percent.
+    #[must_use]
+    pub fn widened_percent(&self) -> u16 {
+        self.account.widened
     }
 
     /// Refusals of the gate so far, by `Refusal as usize`.
