@@ -42,6 +42,8 @@ pub struct Maker {
     desks: Vec<Desk>,
     /// Step time never runs backwards inside.
     now: Nanos,
+    /// The holdings' revisions (their sum) at which the loss was last found within its limit.
+    solvent_at: u64,
 }
 
 impl Maker {
@@ -63,7 +65,7 @@ impl Maker {
                 Desk::new(InstrumentId(at as u16), setup, &account)
             })
             .collect();
-        Self { account, desks, now: Nanos::ZERO }
+        Self { account, desks, now: Nanos::ZERO, solvent_at: 0 }
     }
 
     /// One event at one time. `out` is cleared first. An event of an instrument outside the list panics: a bug of the caller.
@@ -272,7 +274,16 @@ impl Maker {
     /// True if the loss limit killed just now.
     fn check_loss(&mut self, out: &mut Output) -> bool {
         let limit = self.account.config.limits.loss_max;
-        if limit.is_zero() || self.account.is_killed() || self.pnl_total() > -limit {
+        if limit.is_zero() || self.account.is_killed() {
+            return false;
+        }
+        // Revisions only count up, so an equal sum means that no P&L has changed.
+        let revision = self.desks.iter().map(|desk| desk.holdings.revision()).sum();
+        if self.solvent_at == revision {
+            return false;
+        }
+        if self.pnl_total() > -limit {
+            self.solvent_at = revision;
             return false;
         }
         self.kill(KillReason::Loss, out);

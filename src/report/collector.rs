@@ -160,8 +160,10 @@ impl Collector {
             CommandKind::New => &mut self.messages.new,
             CommandKind::Amend => &mut self.messages.amend,
             CommandKind::Cancel | CommandKind::CancelAll => &mut self.messages.cancel,
-            CommandKind::Query | CommandKind::Reconcile | CommandKind::Snapshot => &mut self.messages.query,
-            CommandKind::Market => &mut self.messages.market,
+            CommandKind::Query | CommandKind::Reconcile | CommandKind::Snapshot | CommandKind::SyncTime => {
+                &mut self.messages.query,
+                &mut self.messages.query
+            }
         };
         *count += 1;
         let order = matches!(command.kind, CommandKind::New | CommandKind::Amend | CommandKind::Market);
