@@ -20,6 +20,10 @@ pub enum Errand {
     SyncTime,
     /// Cancel every order of ours by REST: the engine or the order socket cannot.
     CancelAll(InstrumentId),
+    /// Cancel as above, then close the position by REST with reduce-only market orders: the engine is stuck.
+    Flatten(InstrumentId),
+    /// An operator wants the settings read again.
+    Reload,
 }
 
 /// Something made for the I/O thread.

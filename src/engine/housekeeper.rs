@@ -7,11 +7,13 @@ use super::errand::{Delivery, Errand};
 use super::rest::Caller;
 use super::ring::{Control, Used, push_waiting};
 use super::wait::WakeHandle;
-use crate::event::{AccountEvent, Link, Operator};
+use crate::event::{
+    AccountEvent, ClientId, Command, CommandKind, Link, Operator, PositionSide, Side, TimeInForce,
+};
 use crate::instrument::{Instrument, InstrumentId};
 use crate::journal::Segments;
-use crate::journal::counters::{CounterWriter, Slot};
-use crate::unit::Nanos;
+use crate::journal::counters::{CounterReader, CounterWriter, Slot};
+use crate::unit::{Nanos, Ticks};
 use crate::venue::binance::usdm::client_id::Prefix;
 use crate::venue::binance::usdm::rest::{self, Method};
 use crate::venue::binance::usdm::{market_path, private_path, public_path};
@@ -55,6 +57,11 @@ pub struct Addresses {
     /// The depth stream's speed, `0ms` or `100ms`.
     pub depth: &'static str,
 }
+
+/// An engine whose heartbeat is older than this does not turn; it beats every few milliseconds.
+const ENGINE_SILENT: Nanos = Nanos::from_secs(2);
+/// Most market orders of one closing by REST.
+const CLOSE_TRIES: u32 = 10;
 
 /// What this thread connects.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -103,6 +110,10 @@ pub struct Housekeeper {
     pub segments: Segments,
     /// What observers see.
     pub counters: CounterWriter,
+    /// The same page, to look at the others' words.
+    pub page: CounterReader,
+    /// The run's number in client order ids.
+    pub run: u32,
     /// The dead-man switch's countdown, off if `None`.
     pub dead_man: Option<Nanos>,
     /// Orders go by REST only: no order socket is made.
@@ -175,6 +186,8 @@ impl Housekeeper {
             Errand::Reconnect(link) => self.again(wires, Target::Link(link)),
             Errand::SyncTime => round.time = round.time.min(round.time_asked + TIME_APART),
             Errand::CancelAll(instrument) => self.cancel_ours(instrument),
+            Errand::Flatten(instrument) => self.flatten(instrument),
+            Errand::Reload => self.reload(),
         }
     }
 
@@ -328,6 +341,27 @@ impl Housekeeper {
         }
     }
 
+    /// Closes what the venue says we hold. Only for a stuck engine: a live one does it itself, through its gate.
+    fn flatten(&mut self, instrument: InstrumentId) {
+        self.cancel_ours(instrument);
+        let terms = &self.instruments[usize::from(instrument.0)];
+        match close_position(&self.caller, instrument, terms, &self.prefix, self.run) {
+            Ok(0) => tracing::warn!("no position of {} to close", terms.symbol),
+            Ok(orders) => tracing::warn!("closed the position of {} by REST with {orders} market orders", terms.symbol),
+            Err(error) => tracing::error!("closing the position of {}: {error:#}; look at the venue", terms.symbol),
+        }
+    }
+
+    fn reload(&mut self) {
+        tracing::warn!("an operator asked for the settings to be read again; this run cannot while it runs");
+    }
+
+    /// The engine's loop turns. While it does not, nobody watches our orders, and the venue must not be kept from cancelling them.
+    fn engine_turns(&self, now: Nanos) -> bool {
+        let beat = self.page.named(Slot::EngineHeartbeat.name()).unwrap_or(0);
+        beat == 0 || now.0 - beat < ENGINE_SILENT.0
+    }
+
     fn recur(&mut self, round: &mut Round, wires: &mut [Wire]) {
         let now = self.clock.now();
         if self.stop.load(Ordering::Acquire) && !round.stop_told {
@@ -357,6 +391,11 @@ impl Housekeeper {
         }
         if let Some(countdown) = self.dead_man.filter(|_| now >= round.dead_man && !round.stop_told) {
             round.dead_man = now + Nanos(countdown.0 / 4);
+            if !self.engine_turns(now) {
+                tracing::error!("the engine thread does not turn: the dead-man switch is left to fire");
+                round.dead_man = now + Nanos::from_secs(1);
+                return self.counters.set(Slot::HousekeeperHeartbeat, now.0);
+            }
             for at in 0..self.instruments.len() {
                 let symbol = self.instruments[at].symbol;
                 if let Err(error) = self.json(&rest::dead_man(&symbol, countdown)) {
@@ -368,6 +407,46 @@ impl Housekeeper {
         }
         self.counters.set(Slot::HousekeeperHeartbeat, now.0);
     }
+}
+
+/// Closes the venue's position with reduce-only market orders, one at a time, and asks anew after each. Returns how many it took.
+/// An order whose outcome is not known ends it: it is never sent again.
+///
+/// # Errors
+/// The position cannot be had, an order was refused or its outcome is not known, or it is still not flat.
+fn close_position(
+    caller: &Caller,
+    instrument: InstrumentId,
+    terms: &Instrument,
+    prefix: &Prefix,
+    run: u32,
+) -> anyhow::Result<u32> {
+    for tries in 0..=CLOSE_TRIES {
+        let found = caller.json(&rest::positions(&terms.symbol))?;
+        let found = rest::position_events(&found, instrument, terms).map_err(anyhow::Error::msg)?;
+        let open = found.into_iter().find_map(|event| match event {
+            AccountEvent::Position { side, qty, .. } if !qty.is_zero() => Some((side, qty)),
+            _ => None,
+        });
+        let Some((position_side, held)) = open else { return Ok(tries) };
+        let command = Command {
+            kind: CommandKind::Market,
+            side: if held.0 > 0 { Side::Sell } else { Side::Buy },
+            tif: TimeInForce::Ioc,
+            position_side,
+            reduce_only: true,
+            instrument,
+            generation: 1,
+            // From the end of the run's ids, which the engine counts up from the start.
+            client_id: ClientId { run, seq: u32::MAX - tries },
+            price: Ticks::ZERO,
+            qty: held.abs().min(terms.market_qty_max),
+            decided_at: Nanos::ZERO,
+        };
+        anyhow::ensure!(tries < CLOSE_TRIES, "{} lots are left after {tries} orders", held.0);
+        caller.json(&rest::order(&command, terms, prefix, position_side != PositionSide::Net)?)?;
+    }
+    unreachable!("the last pass returns")
 }
 
 /// Cancels every open order with our prefix, one by one. Returns how many were cancelled.

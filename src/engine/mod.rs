@@ -17,6 +17,7 @@ pub mod place;
 pub mod rest;
 pub mod ring;
 pub mod sender;
+pub mod takeover;
 pub mod turn;
 pub mod wait;
 pub mod wiring;

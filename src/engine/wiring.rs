@@ -87,6 +87,7 @@ pub struct Running {
     housekeeper: JoinHandle<(Caller, Segments)>,
     dead_man: bool,
     live_dir: Option<PathBuf>,
+    wedged: Arc<AtomicBool>,
 }
 
 /// How a run ended.
@@ -159,6 +160,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
     let (engine_wake, sender_wake) = (engine_poller.wake_handle(), sender_poller.wake_handle());
     let stop = Arc::new(AtomicBool::new(false));
     let engine_gone = Arc::new(AtomicBool::new(false));
+    let wedged = Arc::new(AtomicBool::new(false));
     let rest_only = settings.orders.entry == settings::OrderEntry::Rest;
 
     let core = Core::new(CoreParts {
@@ -190,6 +192,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         direct: settings.market.poll == settings::Poll::Direct,
         silence_max: Nanos((settings.risk.stale_after * 2).0.max(FEED_SILENCE.0)),
         passes: 0,
+        wedged: Arc::clone(&wedged),
     };
     let sender = Sender {
         clock: clock.clone(),
@@ -244,6 +247,8 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         sender_wake: sender_wake.clone(),
         segments,
         counters: housekeeper_counters,
+        page: counters::CounterReader::open(&run_dir.counters())?,
+        run,
         dead_man: settings.orders.dead_man,
         rest_only,
         stop: Arc::clone(&stop),
@@ -289,6 +294,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         housekeeper,
         dead_man,
         live_dir,
+        wedged,
     })
 }
 
@@ -296,6 +302,12 @@ impl Running {
     /// Asks for an orderly end: orders are cancelled first.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Release);
+    }
+
+    /// Makes the engine thread loop without returning, and lets it go again: for tests of what must work then. Nothing outside this
+    /// process can do it.
+    pub fn wedge(&self, wedged: bool) {
+        self.wedged.store(wedged, Ordering::Relaxed);
     }
 
     /// True once the engine thread has ended.

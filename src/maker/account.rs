@@ -5,9 +5,9 @@ use super::order::ClientIds;
 use super::output::{Blocks, Decision, DecisionKind, Output};
 use super::risk::{Gate, Ladder};
 use super::strategy::Cause;
-use crate::event::{ClientId, Command, CommandKind, LinkState, PositionSide, Side, TimeInForce};
+use crate::event::{ClientId, Command, CommandKind, LinkState, Operator, PositionSide, Side, TimeInForce};
 use crate::instrument::InstrumentId;
-use crate::unit::{Lots, Money, Nanos, Ticks};
+use crate::unit::{Lots, Money, Nanos, Rate, Ticks};
 
 /// Where the question "what is true at the venue?" stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,6 +43,8 @@ pub struct Account {
     pub wallet: Money,
     /// Free balance.
     pub available: Money,
+    /// What an operator multiplies every spread with, in percent; never less than 100.
+    pub widened: u16,
     /// The run ends.
     pub stopping: bool,
     /// The venue's clock minus ours, as last told.
@@ -73,6 +75,7 @@ impl Account {
             },
             wallet: Money::ZERO,
             available: Money::ZERO,
+            widened: Operator::WIDEN_MIN,
             stopping: false,
             clock_offset: Nanos::ZERO,
             clock_asked: None,
@@ -90,6 +93,12 @@ impl Account {
             .with(Blocks::MISMATCH, reconciliation.mismatch)
             .with(Blocks::LADDER, !self.gate.ladder.may_quote())
             .with(Blocks::STOP, self.stopping)
+    }
+
+    /// What an operator multiplies every spread with.
+    #[must_use]
+    pub const fn widen(&self) -> Rate {
+        Rate::from_bps(self.widened as i64 * 100)
     }
 
     /// A private link is in this state now. Anything but up makes what we know doubtful.

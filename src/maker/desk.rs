@@ -20,7 +20,7 @@ use crate::event::{
     BestQuote, CommandKind, DepthSnapshot, DepthUpdate, Level, LinkState, MarkPrice, PositionSide, Side, Trade,
 };
 use crate::instrument::{Instrument, InstrumentId};
-use crate::unit::{Money, Nanos, Price, Rate, Ticks};
+use crate::unit::{Lots, Money, Nanos, Price, Ticks};
 use arrayvec::ArrayVec;
 
 /// A quote level that waits after a refusal by the venue.
@@ -53,6 +53,16 @@ impl BackOff {
 pub(super) struct Flatten {
     pub(super) tries: u32,
     pub(super) not_before: Nanos,
+}
+
+/// What may execute of the live orders, summed once and then followed order by order: an amend of ten orders would sum them
+/// ten times.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Worst {
+    /// The table's revision at which the sums are true.
+    at: u64,
+    /// By position side; orders that only shrink it apart; by side.
+    sums: [[[Lots; 2]; 2]; 3],
 }
 
 /// What woke the desk.
@@ -105,7 +115,10 @@ pub(super) struct Desk {
     plan: Plan,
     orders: ArrayVec<OwnOrder, ORDERS_MAX>,
     positions: ArrayVec<PositionView, 3>,
-    intents: ArrayVec<Intent, INTENTS_MAX>,
+    intents: Vec<Intent>,
+    /// Revisions of orders and holdings that `orders` and `positions` show.
+    shown: (u64, u64),
+    worst: Worst,
     refused: [[Option<(Refusal, Nanos)>; LEVELS]; 2],
 }
 
@@ -152,7 +165,9 @@ impl Desk {
             plan: Plan::default(),
             orders: ArrayVec::new(),
             positions: ArrayVec::new(),
-            intents: ArrayVec::new(),
+            intents: Vec::with_capacity(INTENTS_MAX),
+            shown: (0, 0),
+            worst: Worst::default(),
             refused: [[None; LEVELS]; 2],
         }
     }
@@ -379,8 +394,13 @@ impl Desk {
             self.started = true;
             self.strategy.start(clock, &mut self.plan);
         }
-        self.table.view(&mut self.orders);
-        self.holdings.view(&mut self.positions);
+        let current = (self.table.revision(), self.holdings.revision());
+        let again = self.shown == current;
+        if !again {
+            self.table.view(&mut self.orders);
+            self.holdings.view(&mut self.positions);
+            self.shown = current;
+        }
         let mid = self.touch().map(|[bid, ask]| self.instrument.mid(bid.price, ask.price));
         let view = View {
             now: clock,
@@ -399,9 +419,13 @@ impl Desk {
                 .mark
                 .or(mid)
                 .map_or(Money::ZERO, |price| self.holdings.unrealized(&self.instrument, price)),
-            widen: Rate::ONE,
+            widen: account.widen(),
         };
-        self.strategy.decide(&view, &mut self.plan);
+        if again {
+            self.strategy.decide_again(&view, &mut self.plan);
+        } else {
+            self.strategy.decide(&view, &mut self.plan);
+        }
         for &request in &self.plan.account {
             out.account.push((self.id, request));
         }

@@ -6,9 +6,9 @@ use spinquote::config::engine::{EngineSettings, Wait};
 use spinquote::engine::clock::{Clock, wall};
 use spinquote::engine::rest::{Caller, Rest};
 use spinquote::engine::wiring::{self, Ended, Launch, Running};
-use spinquote::event::{ClientId, Command, CommandKind, PositionSide, Side, TimeInForce};
+use spinquote::event::{ClientId, Command, CommandKind, Operator, PositionSide, Side, TimeInForce};
 use spinquote::instrument::{Instrument, InstrumentId};
-use spinquote::journal::command_page::CommandPage;
+use spinquote::journal::command_page::{CommandPage, Signature};
 use spinquote::journal::counters::CounterReader;
 use spinquote::journal::histogram::HistogramReader;
 use spinquote::journal::{End, Reader, RunDir, record};
@@ -323,7 +323,30 @@ impl Session {
 
     /// Raises the kill flag, as an operator does.
     pub fn kill(&self) {
-        CommandPage::open(&self.running.run_dir.command()).unwrap().kill(wall());
+        self.page_of_operators().kill(wall(), &Signature::new("test", ""));
+    }
+
+    /// Asks as an operator does; returns the command's number.
+    pub fn ask(&self, verb: Operator) -> u64 {
+        self.page_of_operators().request(verb, &Signature::new("test", "a test")).unwrap()
+    }
+
+    fn page_of_operators(&self) -> CommandPage {
+        CommandPage::open(&self.running.run_dir.command()).unwrap()
+    }
+
+    /// Makes the engine thread loop without returning, or lets it go.
+    pub fn wedge(&self, wedged: bool) {
+        self.running.wedge(wedged);
+    }
+
+    pub fn run_dir(&self) -> &Path {
+        self.running.run_dir.path()
+    }
+
+    /// The venue's position.
+    pub fn venue_position(&self) -> Lots {
+        self.server.position(ACCOUNT, CONTRACT, PositionSide::Net)
     }
 
     pub fn is_over(&self) -> bool {

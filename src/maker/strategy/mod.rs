@@ -280,6 +280,11 @@ pub trait Strategy: Send {
     fn on_own(&mut self, now: Nanos, event: &OwnEvent);
     /// Decide. Only called while the book is in sync and links are up, or in tests of the layer itself.
     fn decide(&mut self, view: &View<'_>, plan: &mut Plan);
+    /// As [`Strategy::decide`], with the same outcome, where the caller knows that orders and positions are exactly those of the
+    /// last decision. A strategy that remembers on what it decided can leave out what would come out the same.
+    fn decide_again(&mut self, view: &View<'_>, plan: &mut Plan) {
+        self.decide(view, plan);
+    }
     /// The earliest time at which a timer of the strategy makes a decision due; `Nanos::MAX` if none.
     fn next_timer(&self) -> Nanos;
 }
