@@ -30,6 +30,8 @@ pub const OPERATOR: u16 = 7;
 pub const KILL: u16 = 8;
 /// Time passed; no payload.
 pub const TIMER: u16 = 9;
+/// New settings of a strategy: [`Origin`] with the instrument, then the file's text.
+pub const SETTINGS: u16 = 10;
 /// Output: a message to the venue, [`Command`].
 pub const COMMAND: u16 = 16;
 /// Output: what was decided and why, in the maker's own layout (`maker::Decision::to_bytes`).

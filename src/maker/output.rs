@@ -186,6 +186,8 @@ impl Blocks {
     pub const STOP: u16 = 1 << 8;
     /// The position is being closed.
     pub const FLATTEN: u16 = 1 << 9;
+    /// The second price source fails: entries are withdrawn, exits are managed on.
+    pub const SOURCE: u16 = 1 << 10;
 
     /// Adds `bit` if `set`.
     #[must_use]
