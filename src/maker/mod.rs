@@ -295,6 +295,12 @@ impl Maker {
         true
     }
 
+    /// How many instruments are traded; the ids behind them are of watched markets.
+    #[must_use]
+    pub const fn traded(&self) -> usize {
+        self.traded
+    }
+
     /// Total P&L of all instruments.
     #[must_use]
     pub fn pnl_total(&self) -> Money {

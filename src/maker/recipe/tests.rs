@@ -120,7 +120,11 @@ fn what_no_maker_can_have_is_an_error_and_no_panic() {
     assert_eq!(built(|recipe| recipe.config.run = 0), "maker.run: must not be 0");
     assert!(built(|recipe| recipe.config.limits.interval = Nanos(15)).starts_with("maker.limits.interval_ns: "));
     assert!(built(|recipe| recipe.instruments.clear()).starts_with("instruments: 0 of them"));
-    assert!(built(|recipe| recipe.instruments.truncate(1)).starts_with("instruments[0].source: "));
+    let alone = |recipe: &mut Recipe| {
+        recipe.instruments.truncate(1);
+        recipe.watched.clear();
+    };
+    assert!(built(alone).starts_with("instruments[0].source.instrument: "));
     assert!(
         built(|recipe| recipe.instruments[1].cadence = Cadence::Interval(Nanos::ZERO))
             .starts_with("instruments[1].cadence: ")
