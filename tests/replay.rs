@@ -46,7 +46,7 @@ fn recipe(cadence: Cadence) -> Recipe {
     };
     let instrument = Instrument::synthetic("BTCUSDT", "0.10", "0.001");
     let part = InstrumentRecipe { instrument, strategy, cadence, source: None };
-    Recipe { config: MakerConfig::new(RUN, limits), instruments: vec![part] }
+    Recipe { config: MakerConfig::new(RUN, limits), instruments: vec![part], watched: Vec::new() }
 }
 
 /// What is to be wrong with the run.

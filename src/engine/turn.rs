@@ -13,6 +13,7 @@ use crate::event::{Event, Link, LinkState};
 use crate::instrument::InstrumentId;
 use crate::journal::record::Origin;
 use crate::unit::Nanos;
+use crate::venue::binance::WatchedDecoder;
 use crate::venue::binance::usdm::market::MarketDecoder;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,8 +43,12 @@ pub struct Turn {
     pub poller: Poller,
     /// One per market-data connection.
     pub feeds: Vec<Feed>,
-    /// Frames to events.
+    /// Frames of the traded instruments to events.
     pub decoder: MarketDecoder,
+    /// Frames of the watched ones to events; the number of the first is that of `traded`.
+    pub watched: Vec<WatchedDecoder>,
+    /// How many instruments are traded.
+    pub traded: usize,
     /// Decision, journal and hand-over.
     pub core: Core,
     /// From the I/O thread.
@@ -149,14 +154,18 @@ impl Turn {
 
     /// Reads one connection of a feed and handles every whole frame.
     fn read(&mut self, number: usize, which: usize) -> bool {
-        let Self { clock, poller, feeds, decoder, core, .. } = self;
+        let Self { clock, poller, feeds, decoder, watched, traded, core, .. } = self;
         let Feed { origin, place, .. } = &mut feeds[number];
         let pass = place.pass(which, poller.registry(), |link| {
             let received_at = clock.now();
             while let Some(range) = link.next_message()? {
                 let len = range.len();
                 link.heard_at = received_at;
-                core.frame(decoder, *origin, link.inbound.with_spare(range), len, received_at, clock);
+                let document = link.inbound.with_spare(range);
+                match usize::from(origin.instrument.0).checked_sub(*traded) {
+                    None => core.frame(decoder, *origin, document, len, received_at, clock),
+                    Some(at) => core.frame(&mut watched[at], *origin, document, len, received_at, clock),
+                }
             }
             Ok(())
         });
@@ -223,7 +232,10 @@ impl Turn {
         match control {
             Control::Market { feed, connection } => self.adopt(feed, connection, now),
             Control::Snapshot { instrument, mut body, len } => {
-                self.core.snapshot(&mut self.decoder, instrument, &mut body, len, &self.clock);
+                match usize::from(instrument.0).checked_sub(self.traded) {
+                    None => self.core.snapshot(&mut self.decoder, instrument, &mut body, len, &self.clock),
+                    Some(at) => self.core.snapshot(&mut self.watched[at], instrument, &mut body, len, &self.clock),
+                }
                 self.give_back(Used::Body(body));
             }
             Control::Account(event) => self.core.step(&Event::Account(event), now, &self.clock),
@@ -231,6 +243,10 @@ impl Turn {
             Control::Operator(verb) => self.core.operator(verb, now, &self.clock),
             Control::External(instrument, price) => {
                 self.core.step(&Event::External { instrument, price }, now, &self.clock);
+            }
+            Control::Settings(mut hot) => {
+                self.core.reconfigure(&mut hot, now, &self.clock);
+                self.give_back(Used::Settings(hot));
             }
         }
     }

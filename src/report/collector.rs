@@ -161,9 +161,9 @@ impl Collector {
             CommandKind::Amend => &mut self.messages.amend,
             CommandKind::Cancel | CommandKind::CancelAll => &mut self.messages.cancel,
             CommandKind::Query | CommandKind::Reconcile | CommandKind::Snapshot | CommandKind::SyncTime => {
-                &mut self.messages.query,
                 &mut self.messages.query
             }
+            CommandKind::Market => &mut self.messages.market,
         };
         *count += 1;
         let order = matches!(command.kind, CommandKind::New | CommandKind::Amend | CommandKind::Market);

@@ -20,6 +20,7 @@
 //! | W11 | a buy and a sell that round to one tick both go out | the sell moves a tick above the buy: the two sides never meet | every event |
 //! | W12 | a position mode that is lost halts the strategy, its orders stay | every live order is cancelled ([`Perpetual::unguarded`]: as the originals) | both |
 //! | W13 | entries that would add to the position stay while it is being stopped out | cancelled with the stop ([`Perpetual::unguarded`]: as the originals) | both |
+//! | W14 | with a stale or missing external price, entries stay until the next refresh | withdrawn at once by the desk (`Blocks::SOURCE`); exits are managed on | both |
 
 mod exits;
 mod pricing;
@@ -27,6 +28,7 @@ mod rungs;
 
 use super::exact::scale;
 use super::{AccountRequest, Cadence, Cause, ORDERS_MAX, OwnEvent, OwnOrder, Plan, Purpose, Quote, Strategy, View};
+use crate::config::load::Strategy as Settings;
 use crate::config::perpetual::PerpetualSettings;
 use crate::event::{ClientId, PositionSide, Side, TimeInForce};
 use crate::unit::{Amount, Lots, Money, Nanos, Price, RATE_ONE, Rate, Ticks};
@@ -429,6 +431,12 @@ impl Strategy for Perpetual {
             self.set_timers(view.now);
         }
         plan.reference = reference.unwrap_or(Price::ZERO);
+    }
+
+    fn reconfigure(&mut self, new: &mut Settings) {
+        if let Settings::Perpetual(new) = new {
+            self.apply(new);
+        }
     }
 
     fn next_timer(&self) -> Nanos {
