@@ -2,6 +2,7 @@
 
 use super::clock::Clock;
 use super::connection::LinkFault;
+use super::housekeeper::PUBLIC_FEED;
 use super::ring::{OrderSink, Outgoing};
 use super::settings::HotSettings;
 use super::wait::WakeHandle;
@@ -10,8 +11,9 @@ use crate::instrument::{Instrument, InstrumentId};
 use crate::journal::command_page::{self, CommandWatch, Signature};
 use crate::journal::counters::{CounterWriter, InstrumentSlot, Slot};
 use crate::journal::histogram::{Stage, StageWriter, StageWriters};
-use crate::journal::record::{self, Origin, RunEnd, RunStart, Sent};
+use crate::journal::record::{self, Calibration, FeedGap, Origin, RunEnd, RunStart, Sent};
 use crate::journal::{AppendError, Writer};
+use crate::maker::output::Gap;
 use crate::maker::{Blocks, Ladder, Maker, Output, Status};
 use crate::unit::{Nanos, Ticks};
 use crate::venue::codec::{MarketCodec, MarketMessage};
@@ -58,6 +60,10 @@ struct Tally {
     decode_errors: u64,
     protocol_errors: u64,
     links_lost: u64,
+    turns: u64,
+    turns_idle: u64,
+    decisions_lost: u64,
+    account_requests: u64,
     lapses: u64,
 }
 
@@ -90,6 +96,7 @@ pub struct Core {
     stepped_at: Nanos,
     stopping: bool,
     kill_seen: bool,
+    warmed: bool,
     fault: Option<EngineFault>,
 }
 
@@ -143,6 +150,7 @@ impl Core {
             stepped_at: Nanos::ZERO,
             stopping: false,
             kill_seen: false,
+            warmed: false,
             fault: None,
         }
     }
@@ -249,7 +257,13 @@ impl Core {
             let bytes = self.out.decisions[at].to_bytes();
             self.remember(record::DECISION, stamps.now, &[&bytes]);
         }
+        if let Some(Gap { instrument, expected, got }) = self.out.gap {
+            let gap = FeedGap { feed: PUBLIC_FEED as u16, instrument, expected: expected.0, got: got.0 };
+            self.remember(record::GAP, stamps.now, &[&gap.encode()]);
+        }
         self.tally.decisions += self.out.decisions.len() as u64;
+        self.tally.decisions_lost += u64::from(self.out.decisions_lost);
+        self.tally.account_requests += self.out.account.len() as u64;
         if self.out.commands.is_empty() {
             return;
         }
@@ -349,12 +363,41 @@ impl Core {
     pub fn warm(&mut self, allocations: u64, faults: u64) {
         self.counters.set(Slot::Allocations, allocations.cast_signed());
         self.counters.set(Slot::PageFaults, faults.cast_signed());
+        self.warmed = true;
     }
 
-    /// Copies the state that observers see to the counters page.
-    pub fn publish(&mut self, now: Nanos) {
+    /// One turn of the loop is over.
+    #[inline]
+    pub const fn turned(&mut self, idle: bool) {
+        if idle {
+            self.tally.turns_idle += 1;
+        } else {
+            self.tally.turns += 1;
+        }
+    }
+
+    /// The clock was compared with the system's; only remembered.
+    pub fn calibrated(&mut self, calibration: &Calibration, now: Nanos) {
+        self.remember(record::CLOCK, now, &[&calibration.encode()]);
+    }
+
+    /// Copies the state that observers see to the counters page; `feeds_up` connections bring market data.
+    pub fn publish(&mut self, now: Nanos, feeds_up: usize) {
         let page = &self.counters;
-        let Tally { frames, bytes, commands, decisions, decode_errors, protocol_errors, links_lost, lapses } = self.tally;
+        let Tally {
+            frames,
+            bytes,
+            commands,
+            decisions,
+            decode_errors,
+            protocol_errors,
+            links_lost,
+            lapses,
+            turns,
+            turns_idle,
+            decisions_lost,
+            account_requests,
+        } = self.tally;
         for (slot, count) in [
             (Slot::Frames, frames),
             (Slot::FrameBytes, bytes),
@@ -364,6 +407,11 @@ impl Core {
             (Slot::ProtocolErrors, protocol_errors),
             (Slot::Reconnects, links_lost),
             (Slot::Lapses, lapses),
+            (Slot::Turns, turns),
+            (Slot::TurnsIdle, turns_idle),
+            (Slot::DecisionsLost, decisions_lost),
+            (Slot::AccountRequests, account_requests),
+            (Slot::LinksUp, (feeds_up + self.maker.links_up()) as u64),
             (Slot::JournalSeq, self.journal.last_seq()),
             (Slot::JournalLost, self.journal.lost_total()),
             (Slot::RingFree, self.orders.free() as u64),
@@ -371,6 +419,9 @@ impl Core {
             page.set(slot, count.cast_signed());
         }
         page.set(Slot::EngineHeartbeat, now.0);
+        let [wallet, available] = self.maker.balances().map(|balance| money(balance.0));
+        page.set(Slot::Wallet, wallet);
+        page.set(Slot::Available, available);
         page.set(Slot::Widened, i64::from(self.maker.widened_percent()));
         for at in 0..self.instruments.len() {
             let status = self.maker.status(InstrumentId(at as u16));
@@ -406,6 +457,7 @@ impl Core {
             fault: self.fault,
             frames: self.tally.frames,
             decode_errors: self.tally.decode_errors,
+            warmed: self.warmed,
         }
     }
 }
@@ -422,12 +474,17 @@ pub struct Finished {
     pub frames: u64,
     /// Frames that were not understood.
     pub decode_errors: u64,
+    /// The warm-up ended: allocations and page faults were counted.
+    pub warmed: bool,
+}
+
+/// The page's money has eight decimals.
+fn money(value: i128) -> i64 {
+    i64::try_from(value / 10_i128.pow(10)).unwrap_or(i64::MAX)
 }
 
 fn publish_instrument(page: &CounterWriter, at: usize, status: &Status) {
     let level = |level: Option<crate::event::Level>| level.unwrap_or_default();
-    // The page's money has eight decimals.
-    let money = |value: i128| i64::try_from(value / 10_i128.pow(10)).unwrap_or(i64::MAX);
     let tick = |price: Ticks| price.0;
     let [bid, ask] = status.best.map(level);
     let [own_bid, own_ask] = status.own.map(level);
@@ -441,14 +498,21 @@ fn publish_instrument(page: &CounterWriter, at: usize, status: &Status) {
         (InstrumentSlot::BookGaps, counters.gaps.cast_signed()),
         (InstrumentSlot::BookResyncs, counters.resyncs.cast_signed()),
         (InstrumentSlot::BookCrossed, counters.crossed.cast_signed()),
-        (InstrumentSlot::MarketTime, status.now.0),
+        (InstrumentSlot::BookMismatches, counters.mismatches.cast_signed()),
+        (InstrumentSlot::BookDropped, counters.dropped.cast_signed()),
+        (InstrumentSlot::MarketTime, status.market_time.0),
+        (InstrumentSlot::Mark, money(status.mark.0)),
         (InstrumentSlot::Position, status.position.0),
+        (InstrumentSlot::PositionWorst, status.position_worst.0),
         (InstrumentSlot::Entry, money(status.entry.0)),
         (InstrumentSlot::OwnBid, tick(own_bid.price)),
         (InstrumentSlot::OwnBidQty, own_bid.qty.0),
         (InstrumentSlot::OwnAsk, tick(own_ask.price)),
         (InstrumentSlot::OwnAskQty, own_ask.qty.0),
         (InstrumentSlot::OrdersLive, i64::from(status.live_orders)),
+        (InstrumentSlot::OrdersPending, i64::from(status.pending_orders)),
+        (InstrumentSlot::VolumeBuy, counters.bought.cast_signed()),
+        (InstrumentSlot::VolumeSell, counters.sold.cast_signed()),
         (InstrumentSlot::FillsBuy, counters.fills_buy.cast_signed()),
         (InstrumentSlot::FillsSell, counters.fills_sell.cast_signed()),
         (InstrumentSlot::PnlSpread, money(status.pnl.spread.0)),

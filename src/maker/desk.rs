@@ -8,7 +8,7 @@ use super::account::{Account, plain};
 use super::config::{InstrumentSetup, Source};
 use super::order::diff::{INTENTS_MAX, diff};
 use super::order::{FillLog, Input, Intent, Table, Wish};
-use super::output::{Blocks, Counters, Decision, DecisionKind, Output, Status};
+use super::output::{Blocks, Counters, Decision, DecisionKind, Gap, Output, Status};
 use super::position::Holdings;
 use super::risk::Refusal;
 use super::strategy::{
@@ -211,6 +211,9 @@ impl Desk {
     pub(super) fn on_depth(&mut self, now: Nanos, update: &DepthUpdate<'_>, out: &mut Output) {
         self.heard(now, update.venue_time);
         let outcome = self.book.on_depth(update);
+        if let DepthOutcome::Gap { expected, got } = outcome {
+            out.gap = Some(Gap { instrument: self.id, expected, got });
+        }
         self.after_book(matches!(outcome, DepthOutcome::Gap { .. } | DepthOutcome::Mismatch { .. }), out);
     }
 
@@ -342,7 +345,8 @@ impl Desk {
         let due = self.tick(now, wake) && !self.watched;
         self.review_blocks(account, now, &source, out);
         // A strategy's requests of one decision must find room.
-        if !self.blocks.any(!Blocks::SOURCE) && due && out.account.remaining_capacity() >= self.plan.account.capacity() {
+        if !self.blocks.any(!Blocks::SOURCE) && due && out.account.remaining_capacity() >= self.plan.account.capacity()
+        {
             self.decide(account, now, source, out);
         }
         if self.work {
@@ -602,6 +606,14 @@ impl Desk {
         }
     }
 
+    /// The largest position that the live orders could lead to, over all position sides.
+    fn worst(&self) -> Lots {
+        let sides = [PositionSide::Net, PositionSide::Long, PositionSide::Short];
+        let exposures = sides.map(|side| self.exposure_summed(side, None));
+        let worsts = exposures.iter().flat_map(|exposure| [Side::Buy, Side::Sell].map(|side| exposure.worst(side)));
+        worsts.max_by_key(|worst| worst.0.abs()).unwrap_or(Lots::ZERO)
+    }
+
     pub(super) fn status(&self, account: &Account, now: Nanos) -> Status {
         let mut own: [Option<Level>; 2] = [None; 2];
         for slot in self.table.live().filter(|slot| slot.resting && !slot.market) {
@@ -618,7 +630,11 @@ impl Desk {
             mid: touch.map_or(Price::ZERO, |[bid, ask]| self.instrument.mid(bid.price, ask.price)),
             own,
             live_orders: self.table.live_count() as u32,
+            pending_orders: self.table.live().filter(|slot| slot.state.awaits_answer()).count() as u32,
             position: self.holdings.net(),
+            position_worst: self.worst(),
+            mark: self.mark.unwrap_or(Price::ZERO),
+            market_time: self.last_market,
             legs: [self.holdings.qty(PositionSide::Long), self.holdings.qty(PositionSide::Short)],
             entry: self.holdings.entry(PositionSide::Net),
             pnl: self.holdings.pnl(),
@@ -626,6 +642,8 @@ impl Desk {
             blocks: self.blocks,
             counters: Counters {
                 gaps: market.gaps + market.mismatches,
+                mismatches: market.mismatches,
+                dropped: self.book.ladder().dropped() + self.book.ladder().refused(),
                 resyncs: market.resyncs,
                 crossed: market.crossed,
                 ..self.counters

@@ -355,6 +355,18 @@ impl Maker {
         self.account.gate.refusals()
     }
 
+    /// Wallet and free balance of the quote asset, as last told.
+    #[must_use]
+    pub fn balances(&self) -> [Money; 2] {
+        [self.account.wallet, self.account.available]
+    }
+
+    /// Private stream and order entry, if they are up.
+    #[must_use]
+    pub fn links_up(&self) -> usize {
+        [self.account.private, self.account.entry].iter().filter(|&&link| link == LinkState::Up).count()
+    }
+
     /// One instrument as it is now.
     #[must_use]
     pub fn status(&self, instrument: InstrumentId) -> Status {
