@@ -3,7 +3,7 @@
 #[path = "support/session.rs"]
 mod session;
 
-use session::{KEY, SECRET, Venue, synthetic};
+use session::{KEY, PATIENCE, SECRET, Venue, synthetic};
 use spinquote::engine::clock::Clock;
 use spinquote::engine::housekeeper::cancel_ours;
 use spinquote::engine::rest::{Caller, Rest};
@@ -16,7 +16,7 @@ use spinquote::venue::binance::usdm::client_id::Prefix;
 use spinquote::venue::binance::usdm::sign::{Credentials, KeyKind, Signer};
 use spinquote::venue::binance::usdm::{batch, rest};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const ME: AccountId = AccountId(0);
 
@@ -122,10 +122,17 @@ fn ours_are_cancelled_in_tens_and_nobody_elses() {
 }
 
 #[test]
-fn the_mark_price_is_there_before_its_stream() {
+fn mark_and_funding_can_be_asked_for() {
     let client = Client::new();
-    let answer = client.caller.json(&rest::premium_index(&client.terms.symbol)).unwrap();
-    let mark = rest::mark_price(&answer, InstrumentId(0)).unwrap();
+    // A market that has just begun has made none yet.
+    let begun = Instant::now();
+    let mark = loop {
+        let answer = client.caller.json(&rest::premium_index(&client.terms.symbol)).unwrap();
+        match rest::mark_price(&answer, InstrumentId(0)) {
+            Ok(mark) => break mark,
+            Err(error) => assert!(begun.elapsed() < PATIENCE, "{error}"),
+        }
+    };
     let touch = client.terms.price(client.price);
     assert!(mark.mark > touch && mark.next_funding > mark.venue_time, "{mark:?}");
 }

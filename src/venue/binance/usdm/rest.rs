@@ -280,11 +280,14 @@ pub fn balance_event(value: &Value, asset: &str) -> Result<AccountEvent, String>
 pub fn mark_price(value: &Value, instrument: InstrumentId) -> Result<MarkPrice, String> {
     let bad = |key: &str| format!("premium index: {key} is missing or unreadable");
     let text = |key: &str| value[key].as_str().ok_or_else(|| bad(key));
-    let time = |key: &str| value[key].as_i64().map(Nanos::from_millis).ok_or_else(|| bad(key));
+    // A contract without funding, or one whose first price is not made yet, answers 0.
+    let time = |key: &str| value[key].as_i64().filter(|&ms| ms > 0).map(Nanos::from_millis).ok_or_else(|| bad(key));
+    let price =
+        |key: &str| Price::parse(text(key)?.as_bytes()).ok().filter(|price| price.0 > 0).ok_or_else(|| bad(key));
     Ok(MarkPrice {
         instrument,
-        mark: Price::parse(text("markPrice")?.as_bytes()).map_err(|_| bad("markPrice"))?,
-        index: Price::parse(text("indexPrice")?.as_bytes()).map_err(|_| bad("indexPrice"))?,
+        mark: price("markPrice")?,
+        index: price("indexPrice")?,
         funding_rate: Rate::parse(text("lastFundingRate")?.as_bytes()).map_err(|_| bad("lastFundingRate"))?,
         next_funding: time("nextFundingTime")?,
         venue_time: time("time")?,
