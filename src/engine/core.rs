@@ -413,6 +413,7 @@ impl Core {
             (Slot::AccountRequests, account_requests),
             (Slot::LinksUp, (feeds_up + self.maker.links_up()) as u64),
             (Slot::JournalSeq, self.journal.last_seq()),
+            (Slot::JournalAt, self.journal.position()),
             (Slot::JournalLost, self.journal.lost_total()),
             (Slot::RingFree, self.orders.free() as u64),
         ] {

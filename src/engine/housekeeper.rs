@@ -488,6 +488,9 @@ impl Housekeeper {
             }
             self.counters.set(Slot::JournalBytes, self.segments.bytes().cast_signed());
         }
+        // After a flush, which makes pages read-only.
+        let position = self.page.named(Slot::JournalAt.name()).unwrap_or(0);
+        self.segments.populate_ahead(position.cast_unsigned());
         if now >= round.listen_key {
             round.listen_key = now + LISTEN_KEY_EVERY;
             if let Err(error) = self.json(&rest::listen_key(Method::Put)) {

@@ -106,6 +106,7 @@ slots! {
         Allocations = "engine.allocations", Engine, Count, "Allocations on the engine thread after warm-up; must stay 0.";
         PageFaults = "engine.page_faults", Engine, Count, "Page faults of the engine thread after warm-up.";
         JournalSeq = "engine.journal_seq", Engine, Count, "Last sequence number in the journal.";
+        JournalAt = "engine.journal_at", Engine, Bytes, "Where the next record goes, from the start of the first segment.";
         JournalLost = "engine.journal_lost", Engine, Count, "Records that found no journal segment.";
         Decisions = "engine.decisions", Engine, Count, "Decisions taken.";
         DecisionsLost = "engine.decisions_lost", Engine, Count, "Decisions that found no room in their step's output.";
