@@ -2,6 +2,7 @@
 //! thread, never sends.
 
 use super::clock::Clock;
+use super::connection::LinkFault;
 use super::core::{Core, EngineFault, Finished};
 use super::housekeeper::PUBLIC_FEED;
 use super::memory;
@@ -60,6 +61,8 @@ pub struct Turn {
     pub run: u32,
     /// Sockets are read without asking the poll first; it is asked now and then, for the sockets of the slow feeds.
     pub direct: bool,
+    /// A feed that brings nothing for longer is replaced: its peer may have vanished without a word.
+    pub silence_max: Nanos,
     /// Direct passes since the last poll; starts at 0.
     pub passes: u32,
     /// While set, the thread loops without returning: what the kill ladder must work against ([`super::wiring::Running::wedge`]).
@@ -116,7 +119,7 @@ impl Turn {
     fn once(&mut self, idle: bool) -> bool {
         if self.direct && self.passes < DIRECT_PASSES {
             self.passes += 1;
-            self.feeds[PUBLIC_FEED].place.mark_ready(0);
+            self.feeds[PUBLIC_FEED].place.mark_ready(0, false);
         } else {
             self.passes = 0;
             self.poll(idle);
@@ -138,10 +141,10 @@ impl Turn {
 
     fn poll(&mut self, idle: bool) {
         let feeds = &mut self.feeds;
-        let polled = self.poller.turn(idle, |token| {
+        let polled = self.poller.turn(idle, |token, ended| {
             let (feed, which) = at_token(token);
             if let Some(feed) = feeds.get_mut(feed) {
-                feed.place.mark_ready(which);
+                feed.place.mark_ready(which, ended);
             }
         });
         if let Err(error) = polled {
@@ -157,6 +160,7 @@ impl Turn {
             let received_at = clock.now();
             while let Some(range) = link.next_message()? {
                 let len = range.len();
+                link.heard_at = received_at;
                 let document = link.inbound.with_spare(range);
                 match usize::from(origin.instrument.0).checked_sub(*traded) {
                     None => core.frame(decoder, *origin, document, len, received_at, clock),
@@ -201,6 +205,14 @@ impl Turn {
         for feed in 0..self.feeds.len() {
             if let Some(connection) = self.feeds[feed].place.retired(self.poller.registry(), now) {
                 self.give_back(Used::Connection { feed, connection, reconnect: false });
+            }
+            let heard_at = self.feeds[feed].place.current().map_or(now, |link| link.heard_at);
+            if now - heard_at > self.silence_max
+                && let Some(connection) = self.feeds[feed].place.take(self.poller.registry())
+            {
+                self.core.link_lost(&LinkFault::Silent);
+                self.down(feed);
+                self.give_back(Used::Connection { feed, connection, reconnect: true });
             }
         }
     }

@@ -48,6 +48,10 @@ const HEARING_MAX: Duration = Duration::from_secs(10);
 /// Bound of one REST call and of each step of connecting.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// A feed silent for this long, and for twice `risk.stale_after`, is made anew: the venue pings more seldom, but every market
+/// that can be quoted moves more often.
+const FEED_SILENCE: Nanos = Nanos::from_secs(60);
+
 /// What a run is made from.
 pub struct Launch {
     /// `engine.toml`.
@@ -214,6 +218,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         used: used_in,
         run,
         direct: settings.market.poll == settings::Poll::Direct,
+        silence_max: Nanos((settings.risk.stale_after * 2).0.max(FEED_SILENCE.0)),
         passes: 0,
         wedged: Arc::clone(&wedged),
     };

@@ -401,7 +401,8 @@ impl Desk {
         // Until the first readiness only what concerns the account or a human takes adopted orders away.
         let mut withdrawing = !(Blocks::RECONCILE | Blocks::SOURCE);
         if !self.was_ready {
-            withdrawing &= !(Blocks::BOOK | Blocks::MARKET | Blocks::STALE | Blocks::PRIVATE | Blocks::ENTRY | Blocks::CLOCK);
+            withdrawing &=
+                !(Blocks::BOOK | Blocks::MARKET | Blocks::STALE | Blocks::PRIVATE | Blocks::ENTRY | Blocks::CLOCK);
         }
         if blocks.any(withdrawing) {
             let human = Blocks::LADDER | Blocks::STOP | Blocks::FLATTEN;
