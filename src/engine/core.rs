@@ -7,7 +7,7 @@ use super::settings::HotSettings;
 use super::wait::WakeHandle;
 use crate::event::{ClientId, Event, Operator};
 use crate::instrument::{Instrument, InstrumentId};
-use crate::journal::command_page::CommandWatch;
+use crate::journal::command_page::{self, CommandWatch, Signature};
 use crate::journal::counters::{CounterWriter, InstrumentSlot, Slot};
 use crate::journal::histogram::{Stage, StageWriter, StageWriters};
 use crate::journal::record::{self, Origin, RunEnd, RunStart, Sent};
@@ -29,6 +29,9 @@ pub enum EngineFault {
     #[error("polling the sockets: {0}")]
     Poll(std::io::Error),
 }
+
+/// A pause between two steps beyond this means that the process was stopped or the thread stuck: timers come every few milliseconds.
+const LAPSE_AFTER: Nanos = Nanos::from_secs(1);
 
 /// When the bytes behind an input arrived, and the time of its step.
 #[derive(Clone, Copy)]
@@ -55,6 +58,7 @@ struct Tally {
     decode_errors: u64,
     protocol_errors: u64,
     links_lost: u64,
+    lapses: u64,
 }
 
 /// The stages that this thread measures.
@@ -82,6 +86,8 @@ pub struct Core {
     watch: CommandWatch,
     stamps: bool,
     tally: Tally,
+    /// Time of the last step, zero before the first.
+    stepped_at: Nanos,
     stopping: bool,
     kill_seen: bool,
     fault: Option<EngineFault>,
@@ -134,6 +140,7 @@ impl Core {
             watch,
             stamps,
             tally: Tally::default(),
+            stepped_at: Nanos::ZERO,
             stopping: false,
             kill_seen: false,
             fault: None,
@@ -152,6 +159,7 @@ impl Core {
         clock: &Clock,
     ) {
         let now = clock.now();
+        self.awake(now, clock);
         self.tally.frames += 1;
         self.tally.bytes += len as u64;
         self.remember(record::FRAME, now, &[&origin.encode(), &document[..len]]);
@@ -185,6 +193,7 @@ impl Core {
         clock: &Clock,
     ) {
         let now = clock.now();
+        self.awake(now, clock);
         let origin = Origin { feed: u16::MAX, instrument };
         self.remember(record::SNAPSHOT, now, &[&origin.encode(), &body[..len]]);
         match decoder.decode_snapshot(instrument, body, len) {
@@ -206,6 +215,26 @@ impl Core {
 
     /// Any input that is not bytes of the market.
     pub fn step(&mut self, event: &Event<'_>, now: Nanos, clock: &Clock) {
+        self.awake(now, clock);
+        self.input(event, now, clock);
+    }
+
+    /// Notices time that passed without a step, before anything that waited meanwhile is taken for news.
+    #[inline]
+    fn awake(&mut self, now: Nanos, clock: &Clock) {
+        let before = std::mem::replace(&mut self.stepped_at, now);
+        if !before.is_zero() && now - before > LAPSE_AFTER {
+            self.lapsed(now - before, now, clock);
+        }
+    }
+
+    #[cold]
+    fn lapsed(&mut self, lost: Nanos, now: Nanos, clock: &Clock) {
+        self.tally.lapses += 1;
+        self.input(&Event::Lapse { lost }, now, clock);
+    }
+
+    fn input(&mut self, event: &Event<'_>, now: Nanos, clock: &Clock) {
         let (kind, payload) =
             record::encode_event(event).expect("market events come as frames, which are journalled as such");
         self.remember(kind, now, &[&payload]);
@@ -257,7 +286,10 @@ impl Core {
     /// The first fault counts; it raises the kill flag, which the I/O thread obeys whatever this thread does.
     pub fn fail(&mut self, fault: EngineFault, now: Nanos) {
         if self.fault.is_none() {
-            self.watch.kill(now);
+            let mut why = arrayvec::ArrayString::<{ command_page::WHY_BYTES }>::new();
+            // What does not fit is cut: the whole fault is in the summary.
+            let _ = std::fmt::Write::write_fmt(&mut why, format_args!("{fault}"));
+            self.watch.kill(now, &why);
             self.fault = Some(fault);
         }
     }
@@ -272,12 +304,21 @@ impl Core {
     pub fn commands_from_page(&mut self, now: Nanos, clock: &Clock) {
         let killed = self.watch.killed();
         if killed && !self.kill_seen {
+            let signature = self.watch.killed_by();
+            self.asked(0, 0, &signature, now);
             self.step(&Event::Kill, now, clock);
         }
         self.kill_seen = killed;
-        if let Some(verb) = self.watch.poll() {
-            self.operator(verb, now, clock);
+        if let Some(request) = self.watch.poll() {
+            self.asked(request.seq, request.verb.code(), &request.signature, now);
+            self.operator(request.verb, now, clock);
         }
+    }
+
+    /// Remembers who asked and why.
+    fn asked(&mut self, seq: u64, verb: u8, Signature { by, why }: &Signature, now: Nanos) {
+        let head = record::Asked { seq, by_len: by.len() as u16, verb, reserved: 0 };
+        self.remember(record::ASKED, now, &[&head.encode(), by.as_bytes(), why.as_bytes()]);
     }
 
     /// A human's command.
@@ -313,7 +354,7 @@ impl Core {
     /// Copies the state that observers see to the counters page.
     pub fn publish(&mut self, now: Nanos) {
         let page = &self.counters;
-        let Tally { frames, bytes, commands, decisions, decode_errors, protocol_errors, links_lost } = self.tally;
+        let Tally { frames, bytes, commands, decisions, decode_errors, protocol_errors, links_lost, lapses } = self.tally;
         for (slot, count) in [
             (Slot::Frames, frames),
             (Slot::FrameBytes, bytes),
@@ -322,6 +363,7 @@ impl Core {
             (Slot::DecodeErrors, decode_errors),
             (Slot::ProtocolErrors, protocol_errors),
             (Slot::Reconnects, links_lost),
+            (Slot::Lapses, lapses),
             (Slot::JournalSeq, self.journal.last_seq()),
             (Slot::JournalLost, self.journal.lost_total()),
             (Slot::RingFree, self.orders.free() as u64),
@@ -329,6 +371,7 @@ impl Core {
             page.set(slot, count.cast_signed());
         }
         page.set(Slot::EngineHeartbeat, now.0);
+        page.set(Slot::Widened, i64::from(self.maker.widened_percent()));
         for at in 0..self.instruments.len() {
             let status = self.maker.status(InstrumentId(at as u16));
             publish_instrument(page, at, &status);
@@ -343,6 +386,7 @@ impl Core {
 
     /// The first record.
     pub fn begin(&mut self, run: u32, feeds: usize, now: Nanos) {
+        self.stepped_at = now;
         let start = RunStart { run, instruments: self.instruments.len() as u16, feeds: feeds as u16, seed: 0 };
         self.remember(record::RUN_START, now, &[&start.encode()]);
     }

@@ -20,6 +20,7 @@ pub mod ring;
 pub mod sender;
 pub mod settings;
 pub mod source;
+pub mod takeover;
 pub mod turn;
 pub mod wait;
 pub mod wiring;

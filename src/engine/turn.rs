@@ -14,6 +14,8 @@ use crate::journal::record::Origin;
 use crate::unit::Nanos;
 use crate::venue::binance::WatchedDecoder;
 use crate::venue::binance::usdm::market::MarketDecoder;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Longest time between two timer events of the core.
 const TIMER_INTERVAL: Nanos = Nanos::from_millis(5);
@@ -60,6 +62,8 @@ pub struct Turn {
     pub direct: bool,
     /// Direct passes since the last poll; starts at 0.
     pub passes: u32,
+    /// While set, the thread loops without returning: what the kill ladder must work against ([`super::wiring::Running::wedge`]).
+    pub wedged: Arc<AtomicBool>,
 }
 
 /// With direct reads, passes between two polls.
@@ -79,6 +83,9 @@ impl Turn {
             let now = self.clock.now();
             if now >= timer_due {
                 timer_due = now + TIMER_INTERVAL;
+                while self.wedged.load(Ordering::Relaxed) {
+                    std::thread::yield_now();
+                }
                 self.core.commands_from_page(now, &self.clock);
                 self.core.step(&Event::Timer, now, &self.clock);
                 self.retire(now);

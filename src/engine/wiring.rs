@@ -87,6 +87,7 @@ pub struct Running {
     housekeeper: JoinHandle<(Caller, Segments)>,
     dead_man: bool,
     live_dir: Option<PathBuf>,
+    wedged: Arc<AtomicBool>,
 }
 
 /// How a run ended.
@@ -178,6 +179,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
     let stop = Arc::new(AtomicBool::new(false));
     let reload = ReloadRequest::default();
     let engine_gone = Arc::new(AtomicBool::new(false));
+    let wedged = Arc::new(AtomicBool::new(false));
     let rest_only = settings.orders.entry == settings::OrderEntry::Rest;
 
     let core = Core::new(CoreParts {
@@ -213,6 +215,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         run,
         direct: settings.market.poll == settings::Poll::Direct,
         passes: 0,
+        wedged: Arc::clone(&wedged),
     };
     let sender = Sender {
         clock: clock.clone(),
@@ -267,6 +270,8 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         sender_wake: sender_wake.clone(),
         segments,
         counters: housekeeper_counters,
+        page: counters::CounterReader::open(&run_dir.counters())?,
+        run,
         dead_man: settings.orders.dead_man,
         rest_only,
         stop: Arc::clone(&stop),
@@ -323,6 +328,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         housekeeper,
         dead_man,
         live_dir,
+        wedged,
     })
 }
 
@@ -330,6 +336,12 @@ impl Running {
     /// Asks for an orderly end: orders are cancelled first.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Release);
+    }
+
+    /// Makes the engine thread loop without returning, and lets it go again: for tests of what must work then. Nothing outside this
+    /// process can do it.
+    pub fn wedge(&self, wedged: bool) {
+        self.wedged.store(wedged, Ordering::Relaxed);
     }
 
     /// Asks for a look at the strategy file now. It is taken over or refused as if it had been found changed.

@@ -21,7 +21,7 @@ use crate::event::{
     BestQuote, CommandKind, DepthSnapshot, DepthUpdate, Level, LinkState, MarkPrice, PositionSide, Side, Trade,
 };
 use crate::instrument::{Instrument, InstrumentId};
-use crate::unit::{Money, Nanos, Price, Rate, Ticks};
+use crate::unit::{Lots, Money, Nanos, Price, Ticks};
 use arrayvec::ArrayVec;
 
 /// A quote level that waits after a refusal by the venue.
@@ -54,6 +54,16 @@ impl BackOff {
 pub(super) struct Flatten {
     pub(super) tries: u32,
     pub(super) not_before: Nanos,
+}
+
+/// What may execute of the live orders, summed once and then followed order by order: an amend of ten orders would sum them
+/// ten times.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Worst {
+    /// The table's revision at which the sums are true.
+    at: u64,
+    /// By position side; orders that only shrink it apart; by side.
+    sums: [[[Lots; 2]; 2]; 3],
 }
 
 /// What woke the desk.
@@ -96,6 +106,8 @@ pub(super) struct Desk {
     market: LinkState,
     last_market: Nanos,
     data_time: Nanos,
+    /// Venue time of the newest book data minus our time when they came.
+    lead: Option<Nanos>,
     snapshot_asked: Option<Nanos>,
     last_trade: Option<Price>,
     mark: Option<Price>,
@@ -107,7 +119,10 @@ pub(super) struct Desk {
     plan: Plan,
     orders: ArrayVec<OwnOrder, ORDERS_MAX>,
     positions: ArrayVec<PositionView, 3>,
-    intents: ArrayVec<Intent, INTENTS_MAX>,
+    intents: Vec<Intent>,
+    /// Revisions of orders and holdings that `orders` and `positions` show.
+    shown: (u64, u64),
+    worst: Worst,
     refused: [[Option<(Refusal, Nanos)>; LEVELS]; 2],
 }
 
@@ -156,6 +171,7 @@ impl Desk {
             market: LinkState::Down,
             last_market: Nanos::ZERO,
             data_time: Nanos::ZERO,
+            lead: None,
             snapshot_asked: None,
             last_trade: None,
             mark: None,
@@ -166,7 +182,9 @@ impl Desk {
             plan: Plan::default(),
             orders: ArrayVec::new(),
             positions: ArrayVec::new(),
-            intents: ArrayVec::new(),
+            intents: Vec::with_capacity(INTENTS_MAX),
+            shown: (0, 0),
+            worst: Worst::default(),
             refused: [[None; LEVELS]; 2],
         }
     }
@@ -250,6 +268,7 @@ impl Desk {
         if state != LinkState::Stale {
             self.book.reset();
             self.snapshot_asked = None;
+            self.lead = None;
         }
         if state == LinkState::Up {
             self.last_market = now;
@@ -262,6 +281,22 @@ impl Desk {
         self.last_market = now;
         // Not the largest: one frame from a venue whose clock jumped ahead must not stand in the way until time has caught up.
         self.data_time = venue_time;
+        self.lead = (!venue_time.is_zero()).then_some(venue_time - now);
+    }
+
+    /// The newest venue time lies farther from ours than may be, before or behind, the known difference of the clocks taken off:
+    /// either clock may have jumped, or the feed lags.
+    fn is_off_clock(&self, account: &Account) -> bool {
+        let limits = account.gate.limits();
+        let Some(lead) = self.lead else { return false };
+        let ahead = lead - account.clock_offset;
+        (!limits.skew_max.is_zero() && ahead > limits.skew_max)
+            || (!limits.data_age_max.is_zero() && -ahead > limits.data_age_max)
+    }
+
+    /// [`Blocks::CLOCK`] stands: the venue's time must be asked for.
+    pub(super) fn doubts_clock(&self) -> bool {
+        self.blocks.any(Blocks::CLOCK)
     }
 
     fn after_book(&mut self, lost: bool, out: &mut Output) {
@@ -360,12 +395,13 @@ impl Desk {
             .with(Blocks::MARKET, !market_up)
             .with(Blocks::STALE, market_up && now - self.last_market > account.config.market_stale)
             .with(Blocks::FLATTEN, self.flatten.is_some())
+            .with(Blocks::CLOCK, self.is_off_clock(account))
             .with(Blocks::SOURCE, self.source_fails(source));
         let before = std::mem::replace(&mut self.blocks, blocks);
         // Until the first readiness only what concerns the account or a human takes adopted orders away.
         let mut withdrawing = !(Blocks::RECONCILE | Blocks::SOURCE);
         if !self.was_ready {
-            withdrawing &= !(Blocks::BOOK | Blocks::MARKET | Blocks::STALE | Blocks::PRIVATE | Blocks::ENTRY);
+            withdrawing &= !(Blocks::BOOK | Blocks::MARKET | Blocks::STALE | Blocks::PRIVATE | Blocks::ENTRY | Blocks::CLOCK);
         }
         if blocks.any(withdrawing) {
             let human = Blocks::LADDER | Blocks::STOP | Blocks::FLATTEN;
@@ -423,8 +459,13 @@ impl Desk {
             self.started = true;
             self.strategy.start(clock, &mut self.plan);
         }
-        self.table.view(&mut self.orders);
-        self.holdings.view(&mut self.positions);
+        let current = (self.table.revision(), self.holdings.revision());
+        let again = self.shown == current;
+        if !again {
+            self.table.view(&mut self.orders);
+            self.holdings.view(&mut self.positions);
+            self.shown = current;
+        }
         let mid = self.touch().map(|[bid, ask]| self.instrument.mid(bid.price, ask.price));
         let view = View {
             now: clock,
@@ -443,9 +484,13 @@ impl Desk {
                 .mark
                 .or(mid)
                 .map_or(Money::ZERO, |price| self.holdings.unrealized(&self.instrument, price)),
-            widen: Rate::ONE,
+            widen: account.widen(),
         };
-        self.strategy.decide(&view, &mut self.plan);
+        if again {
+            self.strategy.decide_again(&view, &mut self.plan);
+        } else {
+            self.strategy.decide(&view, &mut self.plan);
+        }
         for &request in &self.plan.account {
             out.account.push((self.id, request));
         }

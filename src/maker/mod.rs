@@ -45,6 +45,8 @@ pub struct Maker {
     traded: usize,
     /// Step time never runs backwards inside.
     now: Nanos,
+    /// The holdings' revisions (their sum) at which the loss was last found within its limit.
+    solvent_at: u64,
 }
 
 impl Maker {
@@ -78,7 +80,7 @@ impl Maker {
         });
         let watched = (traded..).zip(watched).map(|(at, one)| Desk::watching(InstrumentId(at as u16), one, &account));
         let desks = desks.chain(watched).collect();
-        Self { account, desks, traded, now: Nanos::ZERO }
+        Self { account, desks, traded, now: Nanos::ZERO, solvent_at: 0 }
     }
 
     /// One event at one time. `out` is cleared first. An event of an instrument outside the list panics: a bug of the caller.
@@ -88,7 +90,7 @@ impl Maker {
         let now = self.now;
         let mut touched = self.take_in(now, event, out);
         let wake = match event {
-            Event::Timer | Event::Kill | Event::Operator(_) | Event::Account(_) => Wake::Timer,
+            Event::Timer | Event::Kill | Event::Lapse { .. } | Event::Operator(_) | Event::Account(_) => Wake::Timer,
             _ => Wake::Event,
         };
         if self.check_loss(out) {
@@ -107,6 +109,9 @@ impl Maker {
         }
         // Quotes go first, recovery second.
         self.account.pump(now, out);
+        if self.desks.iter().any(Desk::doubts_clock) {
+            self.account.ask_time(now, out);
+        }
     }
 
     /// New settings of an instrument's strategy, at one time. Those that cannot change at run time stay; what is replaced goes into
@@ -178,6 +183,14 @@ impl Maker {
                 self.kill(KillReason::Flag, out);
                 Touched::All
             }
+            Event::Lapse { .. } => {
+                // What an answer under way says is older than the gap.
+                self.account.reconciliation.asked = None;
+                self.account.reconciliation.begun = false;
+                self.account.reconciliation.not_before = Nanos(i64::MIN);
+                self.account.mismatch();
+                Touched::All
+            }
             Event::Timer => {
                 for desk in &mut self.desks {
                     desk.on_timer(&mut self.account, now, out);
@@ -247,6 +260,7 @@ impl Maker {
                 }
             }
             AccountEvent::Leverage { .. } => {}
+            AccountEvent::VenueClock { offset } => self.account.clock_offset = offset,
         }
         Touched::All
     }
@@ -267,10 +281,17 @@ impl Maker {
                     desk.withdraw(now, Cause::Operator);
                 }
             }
-            Operator::Pause | Operator::CancelAll => {}
+            // What rests is too near now, or farther than need be.
+            Operator::Widen { percent } => {
+                self.account.widened = percent.max(Operator::WIDEN_MIN);
+                for desk in &mut self.desks {
+                    desk.withdraw(now, Cause::Operator);
+                }
+            }
+            Operator::Pause | Operator::CancelAll | Operator::Reload => {}
         }
         out.note(Decision {
-            detail: word as i64,
+            detail: i64::from(word.code()),
             ..Decision::of(DecisionKind::Operator, InstrumentId(0), Cause::Operator)
         });
     }
@@ -288,7 +309,16 @@ impl Maker {
     /// True if the loss limit killed just now.
     fn check_loss(&mut self, out: &mut Output) -> bool {
         let limit = self.account.config.limits.loss_max;
-        if limit.is_zero() || self.account.is_killed() || self.pnl_total() > -limit {
+        if limit.is_zero() || self.account.is_killed() {
+            return false;
+        }
+        // Revisions only count up, so an equal sum means that no P&L has changed.
+        let revision = self.desks.iter().map(|desk| desk.holdings.revision()).sum();
+        if self.solvent_at == revision {
+            return false;
+        }
+        if self.pnl_total() > -limit {
+            self.solvent_at = revision;
             return false;
         }
         self.kill(KillReason::Loss, out);
@@ -311,6 +341,12 @@ impl Maker {
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.desks.iter().all(Desk::is_quiet)
+    }
+
+    /// What an operator multiplies every spread with, in percent.
+    #[must_use]
+    pub fn widened_percent(&self) -> u16 {
+        self.account.widened
     }
 
     /// Refusals of the gate so far, by `Refusal as usize`.

@@ -253,7 +253,7 @@ impl Player {
             // After a loss nothing can be said: an input or an output is missing.
             record::LOSS => self.differs(record),
             record::RUN_END if self.next_output().is_some() => self.differs(record),
-            record::CLOCK | record::RUN_START | record::RUN_END | record::SENT | record::GAP => {}
+            record::CLOCK | record::RUN_START | record::RUN_END | record::SENT | record::GAP | record::ASKED => {}
             _ if self.next_output().is_some() => self.differs(record),
             _ => {
                 self.inputs += 1;
@@ -411,8 +411,9 @@ fn instrument_of(event: &Event<'_>) -> Option<InstrumentId> {
             | AccountEvent::ReconcileEnd
             | AccountEvent::ReconcileFailed
             | AccountEvent::PositionMode { .. }
-            | AccountEvent::MarginCall => None,
+            | AccountEvent::MarginCall
+            | AccountEvent::VenueClock { .. } => None,
         },
-        Event::Operator(_) | Event::Kill | Event::Timer => None,
+        Event::Operator(_) | Event::Lapse { .. } | Event::Kill | Event::Timer => None,
     }
 }

@@ -281,6 +281,12 @@ pub trait Strategy: Send {
     fn on_own(&mut self, now: Nanos, event: &OwnEvent);
     /// Decide. Only called while the book is in sync and links are up, or in tests of the layer itself.
     fn decide(&mut self, view: &View<'_>, plan: &mut Plan);
+    /// As [`Strategy::decide`], with the same outcome, where the caller knows that orders and positions are exactly those of the
+    /// last decision. A strategy that remembers on what it decided can leave out what would come out the same.
+    fn decide_again(&mut self, view: &View<'_>, plan: &mut Plan) {
+        self.decide(view, plan);
+    }
+
     /// Takes over the settings that may change at run time, from their next use on; what they replace goes into `new`. Allocates and
     /// frees nothing. Settings of another strategy are left alone.
     fn reconfigure(&mut self, _new: &mut Settings) {}
