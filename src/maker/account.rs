@@ -1,6 +1,7 @@
 //! What the instruments of an account share: links, gate, ids, reconciliation, balances. Decides nothing about quotes.
 
 use super::config::MakerConfig;
+use super::margin::MarginWatch;
 use super::order::ClientIds;
 use super::output::{Blocks, Decision, DecisionKind, Output};
 use super::risk::{Gate, Ladder};
@@ -43,6 +44,8 @@ pub struct Account {
     pub wallet: Money,
     /// Free balance.
     pub available: Money,
+    /// The margin warning that stands.
+    pub margin: MarginWatch,
     /// The run ends.
     pub stopping: bool,
 }
@@ -66,6 +69,7 @@ impl Account {
             },
             wallet: Money::ZERO,
             available: Money::ZERO,
+            margin: MarginWatch::default(),
             stopping: false,
         }
     }

@@ -2,7 +2,7 @@
 //! Everything exact; a price or size that does not fit the grid's integers is left out, never wrapped.
 
 use super::super::exact::{PRICE_MAX, on_lot, on_tick, scale};
-use super::super::{Purpose, View};
+use super::super::{Purpose, View, WhyNot};
 use super::{Collateral, Perpetual, Proposal, Proposed};
 use crate::config::perpetual::{PriceSource, PriceType};
 use crate::event::Side;
@@ -69,9 +69,33 @@ impl Perpetual {
     }
 
     /// The entry orders that would be placed now; `None` where pricing is impossible.
-    pub(super) fn propose(&self, view: &View<'_>, reference: Option<Price>) -> Option<Proposal> {
-        let reference = reference?;
+    pub(super) fn propose(&mut self, view: &View<'_>, reference: Option<Price>) -> Option<Proposal> {
+        let mut blocked = [None; 2];
+        let proposal = self.proposal(view, reference, &mut blocked);
+        self.blocked = blocked;
+        proposal
+    }
+
+    fn proposal(
+        &self,
+        view: &View<'_>,
+        reference: Option<Price>,
+        blocked: &mut [Option<WhyNot>; 2],
+    ) -> Option<Proposal> {
+        // The first step that leaves a side without an order is the reason.
+        let mut blame = |proposal: &Proposal, why: [WhyNot; 2]| {
+            for side in [Side::Buy, Side::Sell] {
+                if !proposal.iter().any(|order| order.side == side) {
+                    blocked[side.index()].get_or_insert(why[side.index()]);
+                }
+            }
+        };
+        let Some(reference) = reference else {
+            blame(&Proposal::new(), [WhyNot::NoPrice; 2]);
+            return None;
+        };
         let mut proposal = self.base(view, reference);
+        blame(&proposal, [WhyNot::TooSmall; 2]);
         let s = &self.settings;
         let no_buys = s.price_ceiling.is_some_and(|ceiling| reference >= ceiling);
         let no_sells = s.price_floor.is_some_and(|floor| reference <= floor);
@@ -79,19 +103,25 @@ impl Perpetual {
             Side::Buy => !no_buys,
             Side::Sell => !no_sells,
         });
+        blame(&proposal, [WhyNot::Ceiling, WhyNot::Floor]);
         if s.order_optimization_enabled && s.order_levels <= 1 {
-            self.optimize(view, &mut proposal)?;
+            if self.optimize(view, &mut proposal).is_none() {
+                blame(&Proposal::new(), [WhyNot::ThinBook; 2]);
+                return None;
+            }
             proposal.retain(|order| order.price > Ticks::ZERO);
         }
         if self.every_event() {
             keep_apart(&mut proposal);
         }
         self.keep_affordable(view, &mut proposal);
+        blame(&proposal, [WhyNot::Balance; 2]);
         let (bid, ask) = (view.book.best(Side::Buy), view.book.best(Side::Sell));
         proposal.retain(|order| match order.side {
             Side::Buy => ask.is_none_or(|ask| order.price < ask.price),
             Side::Sell => bid.is_none_or(|bid| order.price > bid.price),
         });
+        blame(&proposal, [WhyNot::WouldTake; 2]);
         Some(proposal)
     }
 
