@@ -6,15 +6,15 @@ mod send;
 
 use super::account::{Account, plain};
 use super::config::InstrumentSetup;
+use super::margin::liquidation_price;
 use super::order::diff::{INTENTS_MAX, diff};
 use super::order::{FillLog, Input, Intent, Table, Wish};
-use super::margin::liquidation_price;
 use super::output::{Blocks, Counters, Decision, DecisionKind, Held, OrderStatus, Output, Status};
 use super::position::Holdings;
 use super::risk::Refusal;
 use super::strategy::{
-    AccountRequest, BookView, Cadence, Cause, External, FundingView, ORDERS_MAX, OwnEvent, OwnOrder, Plan, PositionView, Purpose,
-    Quote, Strategy, View,
+    AccountRequest, BookView, Cadence, Cause, External, FundingView, ORDERS_MAX, OwnEvent, OwnOrder, Plan,
+    PositionView, Purpose, Quote, Strategy, View,
 };
 use crate::book::{Book, DepthOutcome, QuoteOutcome};
 use crate::event::{

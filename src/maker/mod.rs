@@ -288,9 +288,11 @@ impl Maker {
     #[must_use]
     pub fn margin(&self) -> MarginStatus {
         let (wallet, available) = (self.account.wallet, self.account.available);
-        let (unrealized, used) = self.desks.iter().map(Desk::margin).fold((Money::ZERO, Money::ZERO), |sum, desk| {
-            (sum.0 + desk.0, sum.1 + desk.1)
-        });
+        let (unrealized, used) = self
+            .desks
+            .iter()
+            .map(Desk::margin)
+            .fold((Money::ZERO, Money::ZERO), |sum, desk| (sum.0 + desk.0, sum.1 + desk.1));
         let equity = wallet + unrealized;
         let ratio = margin::ratio(equity, used);
         MarginStatus { wallet, available, equity, used, ratio, level: self.account.margin.level() }

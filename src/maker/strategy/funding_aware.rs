@@ -32,8 +32,8 @@ mod wake;
 
 use super::internals::rate;
 use super::{
-    AccountRequest, Cause, FundingView, Internals, ORDERS_MAX, OwnEvent, OwnOrder, Phase, Plan, Purpose, Strategy, View,
-    WhyNot,
+    AccountRequest, Cause, FundingView, Internals, ORDERS_MAX, OwnEvent, OwnOrder, Phase, Plan, Purpose, Strategy,
+    View, WhyNot,
 };
 use crate::config::funding_aware::FundingAwareSettings;
 use crate::event::{ClientId, Side};

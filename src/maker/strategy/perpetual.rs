@@ -26,8 +26,8 @@ mod pricing;
 
 use super::exact::scale;
 use super::{
-    AccountRequest, Cadence, Cause, Internals, ORDERS_MAX, OwnEvent, OwnOrder, Phase, Plan, Purpose, Quote, Strategy, View,
-    WhyNot,
+    AccountRequest, Cadence, Cause, Internals, ORDERS_MAX, OwnEvent, OwnOrder, Phase, Plan, Purpose, Quote, Strategy,
+    View, WhyNot,
 };
 use crate::config::perpetual::PerpetualSettings;
 use crate::event::{ClientId, PositionSide, Side, TimeInForce};

@@ -20,8 +20,8 @@ pub mod held;
 use super::exact::on_tick;
 use super::internals::rate;
 use super::{
-    AccountRequest, Cadence, Cause, Internals, ORDERS_MAX, OwnEvent, OwnOrder, Phase, Plan, Purpose, Quote, Strategy, View,
-    WhyNot,
+    AccountRequest, Cadence, Cause, Internals, ORDERS_MAX, OwnEvent, OwnOrder, Phase, Plan, Purpose, Quote, Strategy,
+    View, WhyNot,
 };
 use crate::config::pmm::PmmSettings;
 use crate::event::{ClientId, PositionSide, Side, TimeInForce};
