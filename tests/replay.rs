@@ -46,7 +46,7 @@ fn recipe(cadence: Cadence) -> Recipe {
     };
     let instrument = Instrument::synthetic("BTCUSDT", "0.10", "0.001");
     let part = InstrumentRecipe { instrument, strategy, cadence, source: None };
-    Recipe { config: MakerConfig::new(RUN, limits), instruments: vec![part] }
+    Recipe { config: MakerConfig::new(RUN, limits), instruments: vec![part], watched: Vec::new() }
 }
 
 /// What is to be wrong with the run.
@@ -181,7 +181,11 @@ impl Session {
                     let answer = [AccountEvent::ReconcileBegin, position, balance, AccountEvent::ReconcileEnd];
                     self.answers.extend(answer.map(Event::Account));
                 }
-                CommandKind::Query | CommandKind::CancelAll | CommandKind::Market | CommandKind::Snapshot => {}
+                CommandKind::Query
+                | CommandKind::CancelAll
+                | CommandKind::Market
+                | CommandKind::Snapshot
+                | CommandKind::SyncTime => {}
             }
         }
     }
