@@ -27,7 +27,9 @@ fn quoting(seed: u64, engine: fn(&mut EngineSettings)) -> Session {
     let bid = market.book().best(Side::Buy).map_or(Ticks(1), |level| level.price);
     let session = Session::start(Plan {
         engine,
-        before: Some(Box::new(move |venue: &Venue| venue.place("other-", 1, Side::Buy, Ticks(bid.0 - 20_000), Lots(7)))),
+        before: Some(Box::new(move |venue: &Venue| {
+            venue.place("other-", 1, Side::Buy, Ticks(bid.0 - 20_000), Lots(7))
+        })),
         ..Plan::on(market)
     });
     session.until("quotes rest at the venue", 8 * SECOND, |session| session.venue_orders().len() > 4);

@@ -1,6 +1,7 @@
 //! The slow thread: connections, REST, the journal's segments, the dead-man switch. Never waited for by the others, never decides
 //! what to trade; whatever fails here is said, tried again later, and costs quotes, not money.
 
+use super::alerts::Alerts;
 use super::clock::Clock;
 use super::connection::{Connection, Endpoint};
 use super::errand::{Delivery, Errand};
@@ -110,6 +111,8 @@ pub struct Housekeeper {
     pub counters: CounterWriter,
     /// The same page, to look at the others' words.
     pub page: CounterReader,
+    /// What is watched and whom to tell.
+    pub alerts: Alerts,
     /// The run's number in client order ids.
     pub run: u32,
     /// The dead-man switch's countdown, off if `None`.
@@ -163,6 +166,7 @@ impl Housekeeper {
             }
             self.recur(&mut round, &mut wires);
         }
+        self.alerts.finish();
         (self.caller, self.segments)
     }
 
@@ -354,6 +358,7 @@ impl Housekeeper {
 
     fn recur(&mut self, round: &mut Round, wires: &mut [Wire]) {
         let now = self.clock.now();
+        self.alerts.look(now);
         if self.stop.load(Ordering::Acquire) && !round.stop_told {
             round.stop_told = true;
             self.tell(Control::Operator(Operator::Stop));

@@ -6,6 +6,7 @@
 //! | I/O | `sender` | decides |
 //! | housekeeper | `housekeeper` | is waited for |
 
+pub mod alerts;
 pub mod clock;
 pub mod connection;
 pub mod core;

@@ -1,5 +1,6 @@
 //! Puts a run together: terms from the venue, the run directory, rings, threads; and takes it apart in order. Decides nothing.
 
+use super::alerts::{Alerts, Sinks};
 use super::clock::Clock;
 use super::connection::Endpoint;
 use super::core::{Core, CoreParts, Finished};
@@ -138,6 +139,17 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
     let mut stages = histogram::create(&run_dir.histograms())?;
     let [engine_watch, sender_watch] = command_page::create(&run_dir.command())?;
 
+    let run_name = run_dir.path().file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let alerts = Alerts::new(
+        settings,
+        &instruments,
+        quotas.weight_1m,
+        counters::CounterReader::open(&run_dir.counters())?,
+        engine_watch.alerts_seen(),
+        run_dir.path().to_path_buf(),
+        Sinks::open(&run_dir.alerts(), &run_name, &settings.alerts),
+    );
+
     let mut notices = Vec::new();
     if settings.threads.mlock {
         notices.extend(memory::lock_memory().err());
@@ -243,6 +255,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         segments,
         counters: housekeeper_counters,
         page: counters::CounterReader::open(&run_dir.counters())?,
+        alerts,
         run,
         dead_man: settings.orders.dead_man,
         rest_only,

@@ -1,7 +1,7 @@
 //! A decision record: its bytes and the names of its codes. The layout is that of `maker::Decision::to_bytes`; a code of a later version
 //! stays a number.
 
-use crate::text::coded;
+use crate::text::{coded, name};
 use spinquote::event::{ClientId, Operator};
 use spinquote::instrument::InstrumentId;
 use spinquote::journal::record::RecordError;
@@ -40,9 +40,6 @@ codes! {
     }
     KILLS = KillReason {
         Flag, Loss,
-    }
-    VERBS = Operator {
-        Pause, Resume, ReduceOnly, CancelAll, Flatten, Stop,
     }
 }
 /// The bits of a `Withdrawn` decision, lowest first.
@@ -129,7 +126,7 @@ impl Decided {
         let code = u8::try_from(self.detail).unwrap_or(0);
         match self.kind {
             _ if self.is(DecisionKind::Killed) => Some(coded(KILLS, |reason| reason as u8, code)),
-            _ if self.is(DecisionKind::Operator) => Some(coded(VERBS, |verb| verb as u8, code)),
+            _ if self.is(DecisionKind::Operator) => Some(verb_name(code)),
             _ => None,
         }
     }
@@ -137,6 +134,12 @@ impl Decided {
     fn is(&self, kind: DecisionKind) -> bool {
         self.kind == kind as u8
     }
+}
+
+/// The name of an operator's command by its number.
+pub fn verb_name(code: u8) -> String {
+    let word = |verb: Operator| name(verb).split(' ').next().unwrap_or_default().to_owned();
+    Operator::of(code, Operator::WIDEN_MIN).map_or_else(|| format!("code-{code}"), word)
 }
 
 /// The names of a set of blocks.
@@ -160,6 +163,7 @@ mod tests {
         assert!(REFUSALS.iter().enumerate().all(|(at, refusal)| *refusal as usize == at));
         assert_eq!(coded(REFUSALS, |refusal| refusal as u8, 200), "code-200");
         assert_eq!(blocks(0b101), "book+stale");
+        assert_eq!([1, 3, 7, 8, 99].map(verb_name), ["pause", "reduce-only", "widen", "reload", "code-99"]);
         let named = [(Blocks::PRIVATE, "private"), (Blocks::RECONCILE, "reconcile"), (Blocks::FLATTEN, "flatten")];
         assert!(named.iter().all(|&(bit, name)| blocks(i64::from(bit)) == name));
     }

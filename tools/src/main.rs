@@ -1,6 +1,7 @@
 //! `sq`: reads run directories from the mapped files alone; never talks to the engine, and only `sq ctl` writes (the command page).
 
 mod account;
+mod alerts;
 mod ctl;
 mod decided;
 mod export;
