@@ -6,6 +6,7 @@
 use crate::instrument::InstrumentId;
 use crate::unit::{Lots, Money, Nanos, Price, Rate, Seq, Ticks};
 use std::fmt;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Which side of the book.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -57,7 +58,7 @@ pub enum PositionSide {
 }
 
 /// One absolute price level; `qty` zero deletes it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Level {
     /// Price.
@@ -226,6 +227,8 @@ pub enum CommandKind {
     Market = 6,
     /// Ask for a fresh depth snapshot of the instrument.
     Snapshot = 7,
+    /// Ask for the venue's time: the answer comes as [`AccountEvent::VenueClock`].
+    SyncTime = 8,
 }
 
 /// One message to the venue, gate-checked. For amends `price` and `qty` are the new values, `qty` the new total.
@@ -410,6 +413,11 @@ pub enum AccountEvent {
     },
     /// The venue warns that margin is thin.
     MarginCall,
+    /// The venue's clock was compared with ours.
+    VenueClock {
+        /// The venue's time minus ours.
+        offset: Nanos,
+    },
 }
 
 /// What a human (or the mapped command page) asks for. The kill ladder, mildest first; then what is no rung of it.

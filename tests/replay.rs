@@ -181,7 +181,11 @@ impl Session {
                     let answer = [AccountEvent::ReconcileBegin, position, balance, AccountEvent::ReconcileEnd];
                     self.answers.extend(answer.map(Event::Account));
                 }
-                CommandKind::Query | CommandKind::CancelAll | CommandKind::Market | CommandKind::Snapshot => {}
+                CommandKind::Query
+                | CommandKind::CancelAll
+                | CommandKind::Market
+                | CommandKind::Snapshot
+                | CommandKind::SyncTime => {}
             }
         }
     }

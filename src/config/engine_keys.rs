@@ -256,7 +256,7 @@ pub static KEYS: &[Key<EngineSettings>] = &[
         "risk.clock_skew_max",
         Some("500ms"),
         "duration, [1ms, 1s]",
-        "A larger difference between the venue's clock and ours withdraws the quotes; the venue refuses beyond 1s.",
+        "Farther apart the venue's clock and ours keep a run from starting; a jump by more during it withdraws the quotes until the venue's time is known anew.",
         |s, text| {
             let range = Nanos::from_millis(1)..=Nanos::from_secs(1);
             value::duration_in(text, &range).map(|time| s.risk.clock_skew_max = time)

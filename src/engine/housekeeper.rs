@@ -34,6 +34,8 @@ const CONNECTION_LIFE: Nanos = Nanos::from_secs(23 * 3600);
 const LISTEN_KEY_EVERY: Nanos = Nanos::from_secs(25 * 60);
 /// Clocks drift apart slowly.
 const TIME_EVERY: Nanos = Nanos::from_secs(600);
+/// A burst of refusals asks for the time many times; it is had this far apart.
+const TIME_APART: Nanos = Nanos::from_secs(1);
 /// First and longest pause between attempts to connect.
 const RETRY_FIRST: Nanos = Nanos::from_millis(250);
 const RETRY_MAX: Nanos = Nanos::from_secs(10);
@@ -129,6 +131,8 @@ pub struct Housekeeper {
 struct Round {
     listen_key: Nanos,
     time: Nanos,
+    /// When it was asked for last.
+    time_asked: Nanos,
     dead_man: Nanos,
     flush: Nanos,
     stop_told: bool,
@@ -148,14 +152,17 @@ impl Housekeeper {
         let mut round = Round {
             listen_key: now + LISTEN_KEY_EVERY,
             time: now + TIME_EVERY,
+            time_asked: now,
             dead_man: now,
             flush: now,
             stop_told: false,
         };
+        // The difference that the start of the run has found.
+        self.tell(Control::Account(AccountEvent::VenueClock { offset: self.caller.offset() }));
         while !self.engine_gone.load(Ordering::Acquire) {
             self.connect_due(&mut wires);
             match self.errands.recv_timeout(ROUND) {
-                Ok(errand) => self.carry_out(errand, &mut wires),
+                Ok(errand) => self.carry_out(errand, &mut wires, &mut round),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => std::thread::sleep(ROUND),
             }
@@ -176,12 +183,12 @@ impl Housekeeper {
         self.engine_wake.wake();
     }
 
-    fn carry_out(&mut self, errand: Errand, wires: &mut [Wire]) {
+    fn carry_out(&mut self, errand: Errand, wires: &mut [Wire], round: &mut Round) {
         match errand {
             Errand::Reconcile(instrument) => self.reconcile(instrument),
             Errand::Snapshot(instrument) => self.snapshot(instrument),
             Errand::Reconnect(link) => self.again(wires, Target::Link(link)),
-            Errand::SyncTime => self.sync_time(),
+            Errand::SyncTime => round.time = round.time.min(round.time_asked + TIME_APART),
             Errand::CancelAll(instrument) => self.cancel_ours(instrument),
             Errand::Flatten(instrument) => self.flatten(instrument),
             Errand::Reload => self.reload(),
@@ -321,7 +328,10 @@ impl Housekeeper {
 
     fn sync_time(&mut self) {
         match self.caller.sync_time() {
-            Ok(offset) => self.counters.set(Slot::ClockOffset, offset.0),
+            Ok(offset) => {
+                self.counters.set(Slot::ClockOffset, offset.0);
+                self.tell(Control::Account(AccountEvent::VenueClock { offset }));
+            }
             Err(error) => tracing::error!("server time: {error}"),
         }
     }
@@ -381,7 +391,7 @@ impl Housekeeper {
             }
         }
         if now >= round.time {
-            round.time = now + TIME_EVERY;
+            (round.time, round.time_asked) = (now + TIME_EVERY, now);
             self.sync_time();
         }
         if let Some(countdown) = self.dead_man.filter(|_| now >= round.dead_man && !round.stop_told) {

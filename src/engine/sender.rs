@@ -357,6 +357,10 @@ impl Sender {
                 self.errand(Errand::Snapshot(command.instrument));
                 return false;
             }
+            CommandKind::SyncTime => {
+                self.errand(Errand::SyncTime);
+                return false;
+            }
             CommandKind::CancelAll => {
                 self.errand(Errand::CancelAll(command.instrument));
                 return false;

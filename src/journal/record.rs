@@ -143,7 +143,7 @@ code! {
     TimeInForce { PostOnly, Gtc, Ioc }
     Link { Market, Private, OrderEntry }
     LinkState { Up, Down, Stale }
-    CommandKind { New, Amend, Cancel, Query, CancelAll, Reconcile, Market, Snapshot }
+    CommandKind { New, Amend, Cancel, Query, CancelAll, Reconcile, Market, Snapshot, SyncTime }
     OrderEventKind { Accepted, Amended, Fill, Canceled, Expired, Rejected, AmendRejected, CancelRejected, Unknown, NotFound, Open,
         Closed, NotSent }
     OrderSource { Response, Stream, Query, Engine }
@@ -335,6 +335,7 @@ impl Field for AccountEvent {
             Self::Leverage { instrument, leverage } => put!(out: 6_u8, instrument, leverage),
             Self::PositionMode { hedge } => put!(out: 7_u8, hedge),
             Self::MarginCall => put!(out: 8_u8),
+            Self::VenueClock { offset } => put!(out: 9_u8, offset),
         }
     }
 
@@ -356,6 +357,7 @@ impl Field for AccountEvent {
             6 => Self::Leverage { instrument: Field::take(from)?, leverage: Field::take(from)? },
             7 => Self::PositionMode { hedge: Field::take(from)? },
             8 => Self::MarginCall,
+            9 => Self::VenueClock { offset: Field::take(from)? },
             code => return Err(RecordError::Code { what: "AccountEvent", code }),
         })
     }
@@ -495,6 +497,7 @@ mod tests {
                 AccountEvent::Leverage { instrument, leverage },
                 AccountEvent::PositionMode { hedge: flag },
                 AccountEvent::MarginCall,
+                AccountEvent::VenueClock { offset: Nanos(time) },
             ] {
                 let (kind, payload) = encode_event(&Event::Account(event)).unwrap();
                 match decode_event(kind, &payload) {
@@ -506,7 +509,7 @@ mod tests {
 
         #[test]
         fn a_command_round_trips(price: i64, qty: i64, run: u32, seq: u32, instrument: u16, generation: u32, decided: i64, flag: bool) {
-            for kind in [CommandKind::New, CommandKind::Amend, CommandKind::Snapshot] {
+            for kind in [CommandKind::New, CommandKind::Amend, CommandKind::Snapshot, CommandKind::SyncTime] {
                 let command = Command {
                     kind, side: Side::Sell, tif: TimeInForce::Ioc, position_side: PositionSide::Long, reduce_only: flag,
                     instrument: InstrumentId(instrument), generation, client_id: ClientId { run, seq },

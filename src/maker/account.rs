@@ -47,7 +47,14 @@ pub struct Account {
     pub widened: u16,
     /// The run ends.
     pub stopping: bool,
+    /// The venue's clock minus ours, as last told.
+    pub clock_offset: Nanos,
+    /// When the venue's time was last asked for.
+    clock_asked: Option<Nanos>,
 }
+
+/// The venue's time is asked for at most this often.
+const CLOCK_RETRY: Nanos = Nanos::from_secs(1);
 
 impl Account {
     /// Nothing known, links down, a reconciliation due.
@@ -70,6 +77,8 @@ impl Account {
             available: Money::ZERO,
             widened: Operator::WIDEN_MIN,
             stopping: false,
+            clock_offset: Nanos::ZERO,
+            clock_asked: None,
         }
     }
 
@@ -136,6 +145,16 @@ impl Account {
         reconciliation.due = false;
         reconciliation.begun = false;
         reconciliation.asked = Some(now);
+    }
+
+    /// Asks for the venue's time; an answer that does not settle the doubt, or none, is followed by the next question.
+    pub fn ask_time(&mut self, now: Nanos, out: &mut Output) {
+        let asked = self.clock_asked.is_some_and(|asked| now - asked < CLOCK_RETRY);
+        if asked || out.commands.is_full() || self.gate.check_plain(now).is_err() {
+            return;
+        }
+        out.commands.push(plain(CommandKind::SyncTime, InstrumentId(0), now));
+        self.clock_asked = Some(now);
     }
 
     /// Is killed.

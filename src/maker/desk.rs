@@ -93,6 +93,8 @@ pub(super) struct Desk {
     market: LinkState,
     last_market: Nanos,
     data_time: Nanos,
+    /// Venue time of the newest book data minus our time when they came.
+    lead: Option<Nanos>,
     snapshot_asked: Option<Nanos>,
     last_trade: Option<Price>,
     mark: Option<Price>,
@@ -139,6 +141,7 @@ impl Desk {
             market: LinkState::Down,
             last_market: Nanos::ZERO,
             data_time: Nanos::ZERO,
+            lead: None,
             snapshot_asked: None,
             last_trade: None,
             mark: None,
@@ -198,6 +201,7 @@ impl Desk {
         if state != LinkState::Stale {
             self.book.reset();
             self.snapshot_asked = None;
+            self.lead = None;
         }
         if state == LinkState::Up {
             self.last_market = now;
@@ -210,6 +214,22 @@ impl Desk {
         self.last_market = now;
         // Not the largest: one frame from a venue whose clock jumped ahead must not stand in the way until time has caught up.
         self.data_time = venue_time;
+        self.lead = (!venue_time.is_zero()).then_some(venue_time - now);
+    }
+
+    /// The newest venue time lies farther from ours than may be, before or behind, the known difference of the clocks taken off:
+    /// either clock may have jumped, or the feed lags.
+    fn is_off_clock(&self, account: &Account) -> bool {
+        let limits = account.gate.limits();
+        let Some(lead) = self.lead else { return false };
+        let ahead = lead - account.clock_offset;
+        (!limits.skew_max.is_zero() && ahead > limits.skew_max)
+            || (!limits.data_age_max.is_zero() && -ahead > limits.data_age_max)
+    }
+
+    /// [`Blocks::CLOCK`] stands: the venue's time must be asked for.
+    pub(super) fn doubts_clock(&self) -> bool {
+        self.blocks.any(Blocks::CLOCK)
     }
 
     fn after_book(&mut self, lost: bool, out: &mut Output) {
@@ -306,12 +326,13 @@ impl Desk {
             .with(Blocks::BOOK, self.touch().is_none())
             .with(Blocks::MARKET, !market_up)
             .with(Blocks::STALE, market_up && now - self.last_market > account.config.market_stale)
-            .with(Blocks::FLATTEN, self.flatten.is_some());
+            .with(Blocks::FLATTEN, self.flatten.is_some())
+            .with(Blocks::CLOCK, self.is_off_clock(account));
         let before = std::mem::replace(&mut self.blocks, blocks);
         // Until the first readiness only what concerns the account or a human takes adopted orders away.
         let mut withdrawing = !Blocks::RECONCILE;
         if !self.was_ready {
-            withdrawing &= !(Blocks::BOOK | Blocks::MARKET | Blocks::STALE | Blocks::PRIVATE | Blocks::ENTRY);
+            withdrawing &= !(Blocks::BOOK | Blocks::MARKET | Blocks::STALE | Blocks::PRIVATE | Blocks::ENTRY | Blocks::CLOCK);
         }
         if blocks.any(withdrawing) {
             let human = Blocks::LADDER | Blocks::STOP | Blocks::FLATTEN;

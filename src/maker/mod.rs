@@ -85,6 +85,9 @@ impl Maker {
         }
         // Quotes go first, recovery second.
         self.account.pump(now, out);
+        if self.desks.iter().any(Desk::doubts_clock) {
+            self.account.ask_time(now, out);
+        }
     }
 
     fn advance(&mut self, at: usize, now: Nanos, wake: Wake, out: &mut Output) {
@@ -220,6 +223,7 @@ impl Maker {
                 }
             }
             AccountEvent::Leverage { .. } => {}
+            AccountEvent::VenueClock { offset } => self.account.clock_offset = offset,
         }
         Touched::All
     }

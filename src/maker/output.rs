@@ -186,6 +186,8 @@ impl Blocks {
     pub const STOP: u16 = 1 << 8;
     /// The position is being closed.
     pub const FLATTEN: u16 = 1 << 9;
+    /// The venue's time is too far from ours, the known difference of the clocks taken off.
+    pub const CLOCK: u16 = 1 << 10;
 
     /// Adds `bit` if `set`.
     #[must_use]

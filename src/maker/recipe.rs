@@ -244,7 +244,7 @@ impl InstrumentRecipe {
     }
 
     fn from_json(mut fields: Fields<'_>) -> Result<Self, RecipeError> {
-        let instrument = instrument_from_json(fields.inner("instrument")?)?;
+        let instrument = instrument_from(fields.inner("instrument")?)?;
         let mut strategy = fields.inner("strategy")?;
         let kinds = StrategyKind::ALL;
         let kind = strategy.one_of("kind", &kinds.map(|kind| (kind.name(), kind)))?;
@@ -371,7 +371,9 @@ fn limits_from_json(mut fields: Fields<'_>) -> Result<RiskLimits, RecipeError> {
     Ok(limits)
 }
 
-fn instrument_to_json(instrument: &Instrument) -> Value {
+/// A contract's terms as JSON, exactly; [`instrument_from_json`] reads them.
+#[must_use]
+pub fn instrument_to_json(instrument: &Instrument) -> Value {
     let Instrument {
         symbol,
         base,
@@ -418,7 +420,15 @@ fn instrument_to_json(instrument: &Instrument) -> Value {
     })
 }
 
-fn instrument_from_json(mut fields: Fields<'_>) -> Result<Instrument, RecipeError> {
+/// The terms that [`instrument_to_json`] wrote; faults are named by `path`.
+///
+/// # Errors
+/// A field is missing, unknown or no valid value.
+pub fn instrument_from_json(value: &Value, path: &str) -> Result<Instrument, RecipeError> {
+    instrument_from(Fields::of(value, path.to_owned())?)
+}
+
+fn instrument_from(mut fields: Fields<'_>) -> Result<Instrument, RecipeError> {
     let (tick, lot) = (fields.decimal("tick", Step::parse)?, fields.decimal("lot", Step::parse)?);
     let instrument = Instrument {
         symbol: fields.symbol("symbol")?,

@@ -354,7 +354,8 @@ fn instrument_of(event: &Event<'_>) -> Option<InstrumentId> {
             | AccountEvent::ReconcileEnd
             | AccountEvent::ReconcileFailed
             | AccountEvent::PositionMode { .. }
-            | AccountEvent::MarginCall => None,
+            | AccountEvent::MarginCall
+            | AccountEvent::VenueClock { .. } => None,
         },
         Event::Operator(_) | Event::Lapse { .. } | Event::Kill | Event::Timer => None,
     }

@@ -33,6 +33,8 @@ use tempfile::TempDir;
 
 pub const KEY: &str = "test-key";
 pub const SECRET: &str = "test-secret";
+/// How long a fact may take to come: no test waits this long on a healthy host, and a loaded one gets the time it needs.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 const ACCOUNT: AccountId = AccountId(0);
 const CONTRACT: InstrumentId = InstrumentId(0);
 
@@ -306,6 +308,12 @@ impl Session {
     /// Sleeps until `at` after the engine's start.
     pub fn run_until(&self, at: Duration) {
         std::thread::sleep(at.saturating_sub(self.started.elapsed()));
+    }
+
+    /// From now on the venue commits these faults (a script as of `spinquote sim --fault`, times counted from now) and no others.
+    #[track_caller]
+    pub fn strike(&self, faults: &str) {
+        self.server.strike(FaultScript::parse(faults).expect("a fault script"));
     }
 
     /// Orders open at the venue, whoever placed them.

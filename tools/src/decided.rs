@@ -43,8 +43,8 @@ codes! {
     }
 }
 /// The bits of a `Withdrawn` decision, lowest first.
-const BLOCKS: [&str; 10] =
-    ["book", "market", "stale", "private", "entry", "reconcile", "mismatch", "ladder", "stop", "flatten"];
+const BLOCKS: [&str; 11] =
+    ["book", "market", "stale", "private", "entry", "reconcile", "mismatch", "ladder", "stop", "flatten", "clock"];
 /// The maker's code for "no refusal".
 const NO_REFUSAL: u8 = 255;
 
@@ -164,7 +164,7 @@ mod tests {
         assert_eq!(coded(REFUSALS, |refusal| refusal as u8, 200), "code-200");
         assert_eq!(blocks(0b101), "book+stale");
         assert_eq!([1, 3, 7, 8, 99].map(verb_name), ["pause", "reduce-only", "widen", "reload", "code-99"]);
-        let named = [(Blocks::PRIVATE, "private"), (Blocks::RECONCILE, "reconcile"), (Blocks::FLATTEN, "flatten")];
+        let named = [(Blocks::PRIVATE, "private"), (Blocks::RECONCILE, "reconcile"), (Blocks::CLOCK, "clock")];
         assert!(named.iter().all(|&(bit, name)| blocks(i64::from(bit)) == name));
     }
 

@@ -40,7 +40,7 @@ impl Desk {
         } else if !self.table.has_room() {
             self.found(account, Refusal::NoSlot)
         } else {
-            let facts = self.facts(now, quote.position_side, quote.qty, quote.purpose, None);
+            let facts = self.facts(account, now, quote.position_side, quote.qty, quote.purpose, None);
             account.gate.check(&command, &facts)
         };
         let id = match verdict {
@@ -175,7 +175,7 @@ impl Desk {
             self.found(account, Refusal::BackOff)
         } else {
             let open = qty - slot.filled;
-            let facts = self.facts(now, quote.position_side, open, quote.purpose, Some(place));
+            let facts = self.facts(account, now, quote.position_side, open, quote.purpose, Some(place));
             account.gate.check(&command, &facts)
         };
         let clock = self.clock(now);
@@ -232,7 +232,7 @@ impl Desk {
         let Some(id) = account.ids.next(SLOTS, |id| table.is_free(id, now)) else { return };
         let place = self.table.open(id, &quote, true, now);
         let command = self.table.at_mut(place).command(CommandKind::Market, self.id, now);
-        let facts = self.facts(now, position_side, Lots::ZERO, Purpose::Flatten, Some(place));
+        let facts = self.facts(account, now, position_side, Lots::ZERO, Purpose::Flatten, Some(place));
         if account.gate.check(&command, &facts).is_err() {
             let slot = self.table.at_mut(place);
             slot.told = true;
@@ -250,6 +250,7 @@ impl Desk {
     /// What the gate must know of a command about `open` more quantity; `amended` is left out of the worst case.
     fn facts(
         &self,
+        account: &Account,
         now: Nanos,
         position_side: PositionSide,
         open: Lots,
@@ -263,7 +264,7 @@ impl Desk {
             instrument: &self.instrument,
             best: [touch.map(|[bid, _]| bid.price), touch.map(|[_, ask]| ask.price)],
             mark: self.mark,
-            data_time: self.data_time,
+            data_time: if self.data_time.is_zero() { Nanos::ZERO } else { self.data_time - account.clock_offset },
             exposure: self.exposure(position_side, amended),
             open_qty: open.max(before),
             open_before: before,

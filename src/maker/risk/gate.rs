@@ -115,7 +115,7 @@ pub struct Facts<'a> {
     pub best: [Option<Ticks>; 2],
     /// Mark price, if heard.
     pub mark: Option<Price>,
-    /// The venue's time of the newest market data, 0 if not known.
+    /// The venue's time of the newest market data by our clock (the known difference of the clocks taken off), 0 if not known.
     pub data_time: Nanos,
     /// Worst-case figures of the command's position side.
     pub exposure: Exposure,

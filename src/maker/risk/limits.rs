@@ -24,9 +24,9 @@ pub struct RiskLimits {
     pub interval: Nanos,
     /// A total P&L of the run at or below minus this kills. Optional.
     pub loss_max: Money,
-    /// Oldest market data (venue time against now) that may be quoted on. Optional.
+    /// Oldest market data (venue time against now, the known difference of the clocks taken off) that may be quoted on. Optional.
     pub data_age_max: Nanos,
-    /// Farthest that a venue time may lie ahead of now. Optional.
+    /// Farthest that a venue time may lie ahead of now, the known difference of the clocks taken off. Optional.
     pub skew_max: Nanos,
 }
 
