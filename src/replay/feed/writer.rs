@@ -193,7 +193,7 @@ fn encode(out: &mut Vec<u8>, timed: &Timed<'_>) -> Result<InstrumentId, FeedErro
             out.extend_from_slice(&price.0.to_le_bytes());
             *instrument
         }
-        Event::Order(_) | Event::Account(_) | Event::Operator(_) | Event::Kill | Event::Timer => {
+        Event::Order(_) | Event::Account(_) | Event::Operator(_) | Event::Kill | Event::Lapse { .. } | Event::Timer => {
             return Err(FeedError::NotMarket);
         }
     };
