@@ -27,6 +27,8 @@ fn quoting(seed: u64, engine: fn(&mut EngineSettings)) -> Session {
     let bid = market.book().best(Side::Buy).map_or(Ticks(1), |level| level.price);
     let session = Session::start(Plan {
         engine,
+        // The outer levels are too far away to be filled meanwhile.
+        strategy: vec![("order_level_spread", "0.5")],
         before: Some(Box::new(move |venue: &Venue| {
             venue.place("other-", 1, Side::Buy, Ticks(bid.0 - 20_000), Lots(7))
         })),
@@ -57,15 +59,15 @@ fn cancel_all_and_flatten_work_while_the_engine_thread_is_stuck() {
     std::thread::sleep(Duration::from_millis(100));
     // Not taken by the engine: must not keep anybody from the next one.
     session.ask(Operator::Pause);
-    session.until("an order rests", 2 * SECOND, |session| session.venue_orders().len() > 1);
+    assert!(session.venue_orders().len() > 3, "{}", session.describe());
     session.ask(Operator::CancelAll);
     let took = ours_are_gone(&session);
     assert!(took < SECOND, "the orders were gone after {took:?}; {}", session.describe());
-    assert_eq!(session.count("sender.takeovers"), 1);
+    session.until("that is counted", SECOND, |session| session.count("sender.takeovers") == 1);
 
     session.ask(Operator::Flatten);
     session.until("the position is closed", 10 * SECOND, |session| session.venue_position().is_zero());
-    assert_eq!(session.count("sender.takeovers"), 2);
+    session.until("that is counted", SECOND, |session| session.count("sender.takeovers") == 2);
     assert_eq!(session.venue_orders().len(), 1);
 
     std::thread::sleep(Duration::from_millis(1500).saturating_sub(wedged.elapsed()));
