@@ -102,10 +102,8 @@ fn a_gap_in_the_feed_withdraws_the_quotes_and_the_book_comes_back() {
 
 #[test]
 fn a_silent_feed_withdraws_the_quotes_until_it_speaks() {
-    let session = start_with(|plan| Plan {
-        engine: |settings| settings.risk.stale_after = Nanos::from_millis(800),
-        ..plan
-    });
+    let session =
+        start_with(|plan| Plan { engine: |settings| settings.risk.stale_after = Nanos::from_millis(800), ..plan });
     session.strike("for=1h silence");
     session.until("nothing rests on stale data", PATIENCE, |session| {
         session.count("engine.paused") == 1 && session.venue_orders().is_empty()
@@ -165,9 +163,8 @@ fn an_orderly_close_of_the_feed_is_repaired() {
 fn a_fill_that_comes_twice_counts_once() {
     let session = start();
     session.strike("for=1h duplicate-fills");
-    session.until("fills on both sides", PATIENCE, |session| {
-        session.of("fills.buy") > 1 && session.of("fills.sell") > 1
-    });
+    session
+        .until("fills on both sides", PATIENCE, |session| session.of("fills.buy") > 1 && session.of("fills.sell") > 1);
     let end = whole(session);
     assert!(end.status.counters.fills_repeated > 0, "{}", end.describe);
     end.earned_what_the_venue_booked();
@@ -177,9 +174,8 @@ fn a_fill_that_comes_twice_counts_once() {
 fn events_out_of_order_end_in_the_same_state() {
     let session = start();
     session.strike("for=1h reorder");
-    session.until("fills on both sides", PATIENCE, |session| {
-        session.of("fills.buy") > 1 && session.of("fills.sell") > 1
-    });
+    session
+        .until("fills on both sides", PATIENCE, |session| session.of("fills.buy") > 1 && session.of("fills.sell") > 1);
     recovered(&session);
     whole(session).earned_what_the_venue_booked();
 }

@@ -3,6 +3,7 @@
 use super::clock::Clock;
 use super::connection::LinkFault;
 use super::ring::{OrderSink, Outgoing};
+use super::settings::HotSettings;
 use super::wait::WakeHandle;
 use crate::event::{ClientId, Event, Operator};
 use crate::instrument::{Instrument, InstrumentId};
@@ -13,8 +14,7 @@ use crate::journal::record::{self, Origin, RunEnd, RunStart, Sent};
 use crate::journal::{AppendError, Writer};
 use crate::maker::{Blocks, Ladder, Maker, Output, Status};
 use crate::unit::{Nanos, Ticks};
-use crate::venue::binance::usdm::market::MarketDecoder;
-use crate::venue::codec::MarketMessage;
+use crate::venue::codec::{MarketCodec, MarketMessage};
 
 /// Why the engine thread cannot go on as it is.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +74,9 @@ struct Measured {
 pub struct Core {
     /// The decision.
     pub maker: Maker,
+    /// Traded ones first, then watched ones.
     instruments: Vec<Instrument>,
+    traded: usize,
     out: Output,
     journal: Writer,
     orders: OrderSink,
@@ -95,7 +97,7 @@ pub struct Core {
 pub struct CoreParts<'a> {
     /// The decision.
     pub maker: Maker,
-    /// What it trades.
+    /// What it trades, then what it watches.
     pub instruments: Vec<Instrument>,
     /// Where everything is remembered.
     pub journal: Writer,
@@ -126,6 +128,7 @@ impl Core {
             feed_age: stages.take(Stage::FeedAge),
         };
         Self {
+            traded: maker.traded(),
             maker,
             instruments,
             out: Output::default(),
@@ -146,9 +149,9 @@ impl Core {
 
     /// One market frame: journal before parse, decode, step. A frame that is not understood is counted and left out.
     #[inline]
-    pub fn frame(
+    pub fn frame<D: MarketCodec>(
         &mut self,
-        decoder: &mut MarketDecoder,
+        decoder: &mut D,
         origin: Origin,
         document: &mut [u8],
         len: usize,
@@ -169,7 +172,7 @@ impl Core {
                     self.measured.decode.record((decoded_at - now).0);
                     self.measured.decide.record((decided_at - decoded_at).0);
                     self.measured.frame.record((decided_at - received_at).0);
-                    if let Some(venue_time) = venue_time(&event) {
+                    if let Some(venue_time) = venue_time(&event).filter(|time| !time.is_zero()) {
                         self.measured.feed_age.record((received_at - venue_time).0);
                     }
                 }
@@ -181,9 +184,9 @@ impl Core {
     }
 
     /// A REST snapshot body, journalled like a frame.
-    pub fn snapshot(
+    pub fn snapshot<D: MarketCodec>(
         &mut self,
-        decoder: &mut MarketDecoder,
+        decoder: &mut D,
         instrument: InstrumentId,
         body: &mut [u8],
         len: usize,
@@ -200,6 +203,14 @@ impl Core {
             }
             Err(_) => self.tally.decode_errors += 1,
         }
+    }
+
+    /// New settings of a strategy: their text is an input like any other. What they replace goes back in `hot`.
+    pub fn reconfigure(&mut self, hot: &mut HotSettings, now: Nanos, clock: &Clock) {
+        let origin = Origin { feed: u16::MAX, instrument: hot.instrument };
+        self.remember(record::SETTINGS, now, &[&origin.encode(), hot.text.as_bytes()]);
+        self.maker.reconfigure(now, hot.instrument, &mut hot.settings, &mut self.out);
+        self.emit(Stamps::at(now), clock);
     }
 
     /// Any input that is not bytes of the market.
@@ -364,6 +375,9 @@ impl Core {
         for at in 0..self.instruments.len() {
             let status = self.maker.status(InstrumentId(at as u16));
             publish_instrument(page, at, &status);
+            if at >= self.traded {
+                continue;
+            }
             page.set(Slot::Refusals, status.counters.refused.cast_signed());
             page.set(Slot::Killed, i64::from(matches!(status.ladder, Ladder::Killed(_))));
             page.set(Slot::Paused, i64::from(!status.blocks.is_empty()));
@@ -383,7 +397,7 @@ impl Core {
         if self.fault.is_none() {
             self.remember(record::RUN_END, now, &[&RunEnd { reason: u8::from(!self.maker.is_quiet()) }.encode()]);
         }
-        let statuses = (0..self.instruments.len()).map(|at| self.maker.status(InstrumentId(at as u16))).collect();
+        let statuses = (0..self.traded).map(|at| self.maker.status(InstrumentId(at as u16))).collect();
         let quiet = self.maker.is_quiet();
         self.journal.close();
         Finished {
@@ -423,6 +437,7 @@ fn publish_instrument(page: &CounterWriter, at: usize, status: &Status) {
         (InstrumentSlot::Bid, tick(bid.price)),
         (InstrumentSlot::Ask, tick(ask.price)),
         (InstrumentSlot::InSync, i64::from(!status.blocks.any(Blocks::BOOK))),
+        (InstrumentSlot::Blocks, i64::from(status.blocks.0)),
         (InstrumentSlot::BookGaps, counters.gaps.cast_signed()),
         (InstrumentSlot::BookResyncs, counters.resyncs.cast_signed()),
         (InstrumentSlot::BookCrossed, counters.crossed.cast_signed()),

@@ -5,9 +5,12 @@ use super::alerts::Alerts;
 use super::clock::Clock;
 use super::connection::{Connection, Endpoint};
 use super::errand::{Delivery, Errand};
+use super::settings::{Look, SettingsFile};
+use super::source::{News, Wish};
 use super::rest::Caller;
 use super::ring::{Control, Used, push_waiting};
 use super::wait::WakeHandle;
+use crate::config::load::Strategy;
 use crate::event::{
     AccountEvent, ClientId, Command, CommandKind, Link, Operator, PositionSide, Side, TimeInForce,
 };
@@ -27,6 +30,8 @@ use std::time::Duration;
 pub const PUBLIC_FEED: usize = 0;
 /// Mark price and funding.
 pub const MARKET_FEED: usize = 1;
+/// A watched market, if there is one.
+pub const SOURCE_FEED: usize = 2;
 
 /// A connection is replaced before the venue's 24 hours are over.
 const CONNECTION_LIFE: Nanos = Nanos::from_secs(23 * 3600);
@@ -125,6 +130,12 @@ pub struct Housekeeper {
     pub stop: Arc<AtomicBool>,
     /// The engine thread has ended.
     pub engine_gone: Arc<AtomicBool>,
+    /// The strategy's file, if there is one.
+    pub settings: Option<SettingsFile>,
+    /// From the thread of the second price source, if there is one.
+    pub source_news: Receiver<News>,
+    /// To that thread: what the engine needs of a watched market.
+    pub source_wishes: Sender<Wish>,
 }
 
 /// Due times of what recurs.
@@ -167,10 +178,14 @@ impl Housekeeper {
                 Err(RecvTimeoutError::Disconnected) => std::thread::sleep(ROUND),
             }
             while let Ok(used) = self.used.pop() {
-                if let Used::Connection { feed, reconnect: true, .. } = used {
-                    self.again(&mut wires, Target::Feed(feed));
+                match used {
+                    Used::Connection { feed: SOURCE_FEED, reconnect: true, .. } => self.wish(Wish::Connect),
+                    Used::Connection { feed, reconnect: true, .. } => self.again(&mut wires, Target::Feed(feed)),
+                    Used::Connection { .. } | Used::Body(_) | Used::Settings(_) => {}
                 }
             }
+            self.hear_source();
+            self.look_at_settings();
             self.recur(&mut round, &mut wires);
         }
         self.alerts.finish();
@@ -186,6 +201,9 @@ impl Housekeeper {
     fn carry_out(&mut self, errand: Errand, wires: &mut [Wire], round: &mut Round) {
         match errand {
             Errand::Reconcile(instrument) => self.reconcile(instrument),
+            Errand::Snapshot(instrument) if usize::from(instrument.0) >= self.instruments.len() => {
+                self.wish(Wish::Snapshot);
+            }
             Errand::Snapshot(instrument) => self.snapshot(instrument),
             Errand::Reconnect(link) => self.again(wires, Target::Link(link)),
             Errand::SyncTime => round.time = round.time.min(round.time_asked + TIME_APART),
@@ -193,6 +211,60 @@ impl Housekeeper {
             Errand::Flatten(instrument) => self.flatten(instrument),
             Errand::Reload => self.reload(),
         }
+    }
+
+    /// What is wished for again while it waits needs no second place.
+    fn wish(&self, wish: Wish) {
+        let _ = self.source_wishes.try_send(wish);
+    }
+
+    /// What the second price source has made or missed.
+    fn hear_source(&mut self) {
+        while let Ok(news) = self.source_news.try_recv() {
+            match news {
+                News::Made(control) => self.tell(control),
+                News::Polled(control) => {
+                    self.counters.add(Slot::PricesPolled, 1);
+                    self.tell(control);
+                }
+                News::Failed => self.counters.add(Slot::SourceFailed, 1),
+            }
+        }
+    }
+
+    /// A changed strategy file is taken over whole or refused whole.
+    fn look_at_settings(&mut self) {
+        let Some(mut file) = self.settings.take() else { return };
+        let refused = match file.look(self.clock.now()) {
+            Look::Same => None,
+            Look::Refused(problems) => Some(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
+            Look::Changed { new, keys, warnings } => match self.prepare(&file, &new.settings) {
+                Err(error) => Some(error),
+                Ok(()) => {
+                    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+                    tracing::info!("new settings: {}", keys.join(", "));
+                    file.took_over(&new.settings);
+                    self.counters.add(Slot::SettingsTaken, 1);
+                    self.tell(Control::Settings(new));
+                    None
+                }
+            },
+        };
+        if let Some(why) = refused {
+            self.counters.add(Slot::SettingsRefused, 1);
+            tracing::error!("the changed settings are refused, and everything stays as it is: {why}");
+        }
+        self.settings = Some(file);
+    }
+
+    /// What new settings need of the venue.
+    fn prepare(&mut self, file: &SettingsFile, new: &Strategy) -> Result<(), String> {
+        if new.leverage() == file.running().leverage() {
+            return Ok(());
+        }
+        let symbol = self.instruments[0].symbol;
+        let asked = self.json(&rest::leverage(&symbol, new.leverage()));
+        asked.map(drop).map_err(|error| format!("leverage {} cannot be set: {error}", new.leverage()))
     }
 
     fn again(&self, wires: &mut [Wire], target: Target) {

@@ -5,6 +5,7 @@
 //! | engine | `turn`, `core` | allocates, waits or sends |
 //! | I/O | `sender` | decides |
 //! | housekeeper | `housekeeper` | is waited for |
+//! | price source | `source` | makes a price up |
 
 pub mod alerts;
 pub mod clock;
@@ -18,6 +19,8 @@ pub mod place;
 pub mod rest;
 pub mod ring;
 pub mod sender;
+pub mod settings;
+pub mod source;
 pub mod takeover;
 pub mod turn;
 pub mod wait;

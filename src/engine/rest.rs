@@ -66,6 +66,13 @@ pub enum RestError {
     },
 }
 
+/// The public roots, or a PEM file's content.
+pub(super) fn root_certs(ca: Option<&[u8]>) -> Result<RootCerts, String> {
+    let Some(pem) = ca else { return Ok(RootCerts::WebPki) };
+    let certificate = Certificate::from_pem(pem).map_err(|error| format!("CA certificate: {error}"))?;
+    Ok(RootCerts::new_with_certs(&[certificate]))
+}
+
 /// A venue's REST endpoint with its connection pool.
 pub struct Rest {
     agent: ureq::Agent,
@@ -80,13 +87,7 @@ impl Rest {
     /// # Errors
     /// The PEM holds no certificate.
     pub fn new(base: &str, ca: Option<&[u8]>, api_key: Option<&str>, timeout: Duration) -> Result<Self, String> {
-        let roots = match ca {
-            None => RootCerts::WebPki,
-            Some(pem) => {
-                let certificate = Certificate::from_pem(pem).map_err(|error| format!("CA certificate: {error}"))?;
-                RootCerts::new_with_certs(&[certificate])
-            }
-        };
+        let roots = root_certs(ca)?;
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)

@@ -34,6 +34,8 @@ const PRIVATE: usize = 1;
 const FLIGHT_MAX: usize = 512;
 /// How often the thread looks at its slow things.
 const SLOW_INTERVAL: Nanos = Nanos::from_millis(5);
+/// An order connection that owes an answer for longer is dead, whatever the socket says.
+const ANSWER_MAX: Nanos = Nanos::from_secs(10);
 
 /// An order that was decided longer ago than this is not sent: the process was stopped meanwhile, and the market is another one.
 const DECIDED_AGE_MAX: Nanos = Nanos::from_secs(1);
@@ -148,10 +150,10 @@ impl Sender {
         let mut idle = false;
         let mut slow_due = Nanos::ZERO;
         while !(self.orders.is_abandoned() && self.orders.is_empty()) {
-            let polled = self.poller.turn(idle, |token| {
+            let polled = self.poller.turn(idle, |token, ended| {
                 let (place, which) = at_token(token);
                 if let Some(place) = state.places.get_mut(place) {
-                    place.mark_ready(which);
+                    place.mark_ready(which, ended);
                 }
             });
             if polled.is_err() {
@@ -242,13 +244,13 @@ impl Sender {
             Heard::Private(PrivateEvent::Account(event)) => self.say(state, Answer::Account(event)),
             Heard::Private(PrivateEvent::ListenKeyExpired) => {
                 tracing::warn!("the private stream's listen key expired");
-                self.drop_link(state, PRIVATE);
+                self.drop_link(state, PRIVATE, &LinkFault::Closed { code: 1000 });
             }
             Heard::Response(text) => self.response(state, &text),
             Heard::Garbled(error) => {
                 tracing::error!("private stream: {error}");
                 // What it said is unknown: the account must be asked.
-                self.drop_link(state, PRIVATE);
+                self.drop_link(state, PRIVATE, &LinkFault::Closed { code: 1000 });
             }
         }
     }
@@ -490,6 +492,11 @@ impl Sender {
             }
         }
         state.kill_seen = killed;
+        let owed = state.flights.iter().any(|flight| now - flight.sent_at > ANSWER_MAX);
+        if owed && state.way == Way::Socket {
+            busy = true;
+            self.drop_link(state, ORDER_ENTRY, &LinkFault::Silent);
+        }
         self.counters.set(Slot::WeightUsed, i64::from(self.budget.used(self.venue_now(now))));
         self.counters.set(Slot::SenderHeartbeat, now.0);
         busy
@@ -583,10 +590,10 @@ impl Sender {
     }
 
     /// Gives up a connection that still stands.
-    fn drop_link(&mut self, state: &mut State, number: usize) {
+    fn drop_link(&mut self, state: &mut State, number: usize, fault: &LinkFault) {
         if let Some(mut connection) = state.places[number].take(self.poller.registry()) {
             connection.close();
-            self.lost(state, number, &LinkFault::Closed { code: 1000 });
+            self.lost(state, number, fault);
         }
     }
 

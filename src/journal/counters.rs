@@ -144,6 +144,10 @@ slots! {
         RestCalls = "housekeeper.rest_calls", Housekeeper, Count, "REST requests made.";
         RestFailed = "housekeeper.rest_failed", Housekeeper, Count, "REST requests that failed.";
         ClockOffset = "housekeeper.clock_offset", Housekeeper, Span, "The venue's clock minus ours.";
+        SettingsTaken = "housekeeper.settings_taken", Housekeeper, Count, "Changed strategy files taken over.";
+        SettingsRefused = "housekeeper.settings_refused", Housekeeper, Count, "Changed strategy files refused.";
+        PricesPolled = "housekeeper.prices_polled", Housekeeper, Count, "Prices that the custom API answered.";
+        SourceFailed = "housekeeper.source_failed", Housekeeper, Count, "Polls, connections and snapshots of the second price source that failed.";
     }
 }
 
@@ -154,6 +158,7 @@ slots! {
         Bid = "bid", Engine, Ticks, "Best bid.";
         Ask = "ask", Engine, Ticks, "Best ask.";
         Mark = "mark", Engine, Money, "Mark price.";
+        Blocks = "blocks", Engine, Gauge, "What stands in the way of quoting, as a set of bits; 0 if nothing.";
         InSync = "in_sync", Engine, Gauge, "1 while the book may be quoted on.";
         BookGaps = "book.gaps", Engine, Count, "Gaps in the diffs.";
         BookResyncs = "book.resyncs", Engine, Count, "Times the book came back into sync.";

@@ -32,6 +32,8 @@ pub const KILL: u16 = 8;
 pub const TIMER: u16 = 9;
 /// The engine did not run for a while: how long.
 pub const LAPSE: u16 = 10;
+/// New settings of a strategy: [`Origin`] with the instrument, then the file's text.
+pub const SETTINGS: u16 = 11;
 /// Output: a message to the venue, [`Command`].
 pub const COMMAND: u16 = 16;
 /// Output: what was decided and why, in the maker's own layout (`maker::Decision::to_bytes`).

@@ -188,6 +188,8 @@ impl Blocks {
     pub const FLATTEN: u16 = 1 << 9;
     /// The venue's time is too far from ours, the known difference of the clocks taken off.
     pub const CLOCK: u16 = 1 << 10;
+    /// The second price source fails: entries are withdrawn, exits are managed on.
+    pub const SOURCE: u16 = 1 << 11;
 
     /// Adds `bit` if `set`.
     #[must_use]

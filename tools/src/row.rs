@@ -12,7 +12,11 @@ use spinquote::journal::record::{self, RecordError};
 use spinquote::unit::{Lots, Nanos, Ticks};
 
 /// Every kind with its name.
+<<<<<<< HEAD
 pub const KINDS: [(u16, &str); 20] = [
+=======
+pub const KINDS: [(u16, &str); 19] = [
+>>>>>>> main
     (record::FRAME, "frame"),
     (record::SNAPSHOT, "snapshot"),
     (record::ORDER, "order"),
@@ -22,8 +26,12 @@ pub const KINDS: [(u16, &str); 20] = [
     (record::OPERATOR, "operator"),
     (record::KILL, "kill"),
     (record::TIMER, "timer"),
+<<<<<<< HEAD
     (record::LAPSE, "lapse"),
     (record::ASKED, "asked"),
+=======
+    (record::SETTINGS, "settings"),
+>>>>>>> main
     (record::COMMAND, "command"),
     (record::DECISION, "decision"),
     (record::CLOCK, "clock"),
@@ -186,7 +194,7 @@ impl Fields<'_> {
 
     fn fill(&mut self, kind: u16, payload: &[u8]) -> Result<(), RecordError> {
         match kind {
-            record::FRAME | record::SNAPSHOT => {
+            record::FRAME | record::SNAPSHOT | record::SETTINGS => {
                 let (head, data) = payload.split_at_checked(record::Origin::SIZE).ok_or(RecordError::Short)?;
                 let origin = record::Origin::decode(head)?;
                 self.instrument(origin.instrument);

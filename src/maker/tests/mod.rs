@@ -117,7 +117,14 @@ impl Rig {
         instrument.notional_min = Money::ZERO;
         let setup = InstrumentSetup { instrument, strategy: Box::new(Wanting(desire.clone())), cadence, source: None };
         let now = Nanos::from_secs(1_000);
-        Self { maker: Maker::new(config, vec![setup]), out: Output::default(), now, desire, lead: Nanos::ZERO, update: 10 }
+        Self {
+            maker: Maker::new(config, vec![setup]),
+            out: Output::default(),
+            now,
+            desire,
+            lead: Nanos::ZERO,
+            update: 10,
+        }
     }
 
     /// Links up, reconciled and flat, book in sync at 1000 / 1010; nothing wanted yet.
