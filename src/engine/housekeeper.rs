@@ -209,7 +209,6 @@ impl Housekeeper {
             Errand::SyncTime => round.time = round.time.min(round.time_asked + TIME_APART),
             Errand::CancelAll(instrument) => self.cancel_ours(instrument),
             Errand::Flatten(instrument) => self.flatten(instrument),
-            Errand::Reload => self.reload(),
         }
     }
 
@@ -426,10 +425,6 @@ impl Housekeeper {
             Ok(orders) => tracing::warn!("closed the position of {} by REST with {orders} market orders", terms.symbol),
             Err(error) => tracing::error!("closing the position of {}: {error:#}; look at the venue", terms.symbol),
         }
-    }
-
-    fn reload(&mut self) {
-        tracing::warn!("an operator asked for the settings to be read again; this run cannot while it runs");
     }
 
     /// The engine's loop turns. While it does not, nobody watches our orders, and the venue must not be kept from cancelling them.

@@ -160,6 +160,8 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
     let run_dir = make_run_dir(&launch, &recipe)?;
     let (writer, segments) = journal::start(journal_settings(settings, &run_dir, run), clock.now())?;
     let [engine_counters, sender_counters, housekeeper_counters] = counters::create(&run_dir.counters(), &symbols)?;
+    sender_counters.set(counters::Slot::OrdersLimit, i64::from(quotas.orders_10s.min(settings.risk.orders_per_10s)));
+    sender_counters.set(counters::Slot::WeightLimit, i64::from(quotas.weight_1m));
     let mut stages = histogram::create(&run_dir.histograms())?;
     let [engine_watch, sender_watch] = command_page::create(&run_dir.command())?;
 
@@ -268,6 +270,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
             tick_to_wire: stages.take(Stage::TickToWire),
             round_trip: stages.take(Stage::OrderRoundTrip),
         },
+        reload: reload.clone(),
         rest_only,
     };
     let roots = launch.ca_pem.as_deref().map_or(Roots::WebPki, Roots::Pem);

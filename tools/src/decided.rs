@@ -175,17 +175,13 @@ mod tests {
         assert!(REFUSALS.iter().enumerate().all(|(at, refusal)| *refusal as usize == at));
         assert_eq!(coded(REFUSALS, |refusal| refusal as u8, 200), "code-200");
         assert_eq!(blocks(0b101), "book+stale");
-<<<<<<< HEAD
         assert_eq!([1, 3, 7, 8, 99].map(verb_name), ["pause", "reduce-only", "widen", "reload", "code-99"]);
-        let named = [(Blocks::PRIVATE, "private"), (Blocks::RECONCILE, "reconcile"), (Blocks::CLOCK, "clock")];
-=======
         let named = [
             (Blocks::PRIVATE, "private"),
             (Blocks::RECONCILE, "reconcile"),
             (Blocks::CLOCK, "clock"),
             (Blocks::SOURCE, "source"),
         ];
->>>>>>> main
         assert!(named.iter().all(|&(bit, name)| blocks(i64::from(bit)) == name));
     }
 

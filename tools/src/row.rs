@@ -12,11 +12,7 @@ use spinquote::journal::record::{self, RecordError};
 use spinquote::unit::{Lots, Nanos, Ticks};
 
 /// Every kind with its name.
-<<<<<<< HEAD
-pub const KINDS: [(u16, &str); 20] = [
-=======
-pub const KINDS: [(u16, &str); 19] = [
->>>>>>> main
+pub const KINDS: [(u16, &str); 21] = [
     (record::FRAME, "frame"),
     (record::SNAPSHOT, "snapshot"),
     (record::ORDER, "order"),
@@ -26,12 +22,9 @@ pub const KINDS: [(u16, &str); 19] = [
     (record::OPERATOR, "operator"),
     (record::KILL, "kill"),
     (record::TIMER, "timer"),
-<<<<<<< HEAD
     (record::LAPSE, "lapse"),
-    (record::ASKED, "asked"),
-=======
     (record::SETTINGS, "settings"),
->>>>>>> main
+    (record::ASKED, "asked"),
     (record::COMMAND, "command"),
     (record::DECISION, "decision"),
     (record::CLOCK, "clock"),
