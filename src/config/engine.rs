@@ -11,6 +11,8 @@ pub use crate::config::engine_keys::KEYS;
 pub struct EngineSettings {
     /// `[venue]`
     pub venue: VenueSettings,
+    /// `[source]`
+    pub source: SourceSettings,
     /// `[credentials]`
     pub credentials: CredentialSettings,
     /// `[threads]`
@@ -44,6 +46,19 @@ pub struct VenueSettings {
     pub ca_file: Option<PathBuf>,
     /// The venue's symbol, where it is not the pair of the strategy without its dash.
     pub symbol: Option<String>,
+}
+
+/// Where a strategy's second price source is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SourceSettings {
+    /// REST; `None`: the public address of the connector that the strategy names.
+    pub rest_url: Option<String>,
+    /// Market streams; likewise.
+    pub ws_url: Option<String>,
+    /// PEM file of certificates to trust instead of the public roots.
+    pub ca_file: Option<PathBuf>,
+    /// Oldest data of the second market that are quoted on.
+    pub stale_after: Nanos,
 }
 
 /// Where the key and the secret come from.

@@ -3,18 +3,18 @@
 use super::clock::Clock;
 use super::connection::LinkFault;
 use super::ring::{OrderSink, Outgoing};
+use super::settings::HotSettings;
 use super::wait::WakeHandle;
 use crate::event::{ClientId, Event, Operator};
 use crate::instrument::{Instrument, InstrumentId};
-use crate::journal::command_page::CommandWatch;
+use crate::journal::command_page::{self, CommandWatch, Signature};
 use crate::journal::counters::{CounterWriter, InstrumentSlot, Slot};
 use crate::journal::histogram::{Stage, StageWriter, StageWriters};
 use crate::journal::record::{self, Origin, RunEnd, RunStart, Sent};
 use crate::journal::{AppendError, Writer};
 use crate::maker::{Blocks, Ladder, Maker, Output, Status};
 use crate::unit::{Nanos, Ticks};
-use crate::venue::binance::usdm::market::MarketDecoder;
-use crate::venue::codec::MarketMessage;
+use crate::venue::codec::{MarketCodec, MarketMessage};
 
 /// Why the engine thread cannot go on as it is.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +29,9 @@ pub enum EngineFault {
     #[error("polling the sockets: {0}")]
     Poll(std::io::Error),
 }
+
+/// A pause between two steps beyond this means that the process was stopped or the thread stuck: timers come every few milliseconds.
+const LAPSE_AFTER: Nanos = Nanos::from_secs(1);
 
 /// When the bytes behind an input arrived, and the time of its step.
 #[derive(Clone, Copy)]
@@ -55,6 +58,7 @@ struct Tally {
     decode_errors: u64,
     protocol_errors: u64,
     links_lost: u64,
+    lapses: u64,
 }
 
 /// The stages that this thread measures.
@@ -70,7 +74,9 @@ struct Measured {
 pub struct Core {
     /// The decision.
     pub maker: Maker,
+    /// Traded ones first, then watched ones.
     instruments: Vec<Instrument>,
+    traded: usize,
     out: Output,
     journal: Writer,
     orders: OrderSink,
@@ -80,6 +86,8 @@ pub struct Core {
     watch: CommandWatch,
     stamps: bool,
     tally: Tally,
+    /// Time of the last step, zero before the first.
+    stepped_at: Nanos,
     stopping: bool,
     kill_seen: bool,
     fault: Option<EngineFault>,
@@ -89,7 +97,7 @@ pub struct Core {
 pub struct CoreParts<'a> {
     /// The decision.
     pub maker: Maker,
-    /// What it trades.
+    /// What it trades, then what it watches.
     pub instruments: Vec<Instrument>,
     /// Where everything is remembered.
     pub journal: Writer,
@@ -120,6 +128,7 @@ impl Core {
             feed_age: stages.take(Stage::FeedAge),
         };
         Self {
+            traded: maker.traded(),
             maker,
             instruments,
             out: Output::default(),
@@ -131,6 +140,7 @@ impl Core {
             watch,
             stamps,
             tally: Tally::default(),
+            stepped_at: Nanos::ZERO,
             stopping: false,
             kill_seen: false,
             fault: None,
@@ -139,9 +149,9 @@ impl Core {
 
     /// One market frame: journal before parse, decode, step. A frame that is not understood is counted and left out.
     #[inline]
-    pub fn frame(
+    pub fn frame<D: MarketCodec>(
         &mut self,
-        decoder: &mut MarketDecoder,
+        decoder: &mut D,
         origin: Origin,
         document: &mut [u8],
         len: usize,
@@ -149,6 +159,7 @@ impl Core {
         clock: &Clock,
     ) {
         let now = clock.now();
+        self.awake(now, clock);
         self.tally.frames += 1;
         self.tally.bytes += len as u64;
         self.remember(record::FRAME, now, &[&origin.encode(), &document[..len]]);
@@ -161,7 +172,7 @@ impl Core {
                     self.measured.decode.record((decoded_at - now).0);
                     self.measured.decide.record((decided_at - decoded_at).0);
                     self.measured.frame.record((decided_at - received_at).0);
-                    if let Some(venue_time) = venue_time(&event) {
+                    if let Some(venue_time) = venue_time(&event).filter(|time| !time.is_zero()) {
                         self.measured.feed_age.record((received_at - venue_time).0);
                     }
                 }
@@ -173,15 +184,16 @@ impl Core {
     }
 
     /// A REST snapshot body, journalled like a frame.
-    pub fn snapshot(
+    pub fn snapshot<D: MarketCodec>(
         &mut self,
-        decoder: &mut MarketDecoder,
+        decoder: &mut D,
         instrument: InstrumentId,
         body: &mut [u8],
         len: usize,
         clock: &Clock,
     ) {
         let now = clock.now();
+        self.awake(now, clock);
         let origin = Origin { feed: u16::MAX, instrument };
         self.remember(record::SNAPSHOT, now, &[&origin.encode(), &body[..len]]);
         match decoder.decode_snapshot(instrument, body, len) {
@@ -193,8 +205,36 @@ impl Core {
         }
     }
 
+    /// New settings of a strategy: their text is an input like any other. What they replace goes back in `hot`.
+    pub fn reconfigure(&mut self, hot: &mut HotSettings, now: Nanos, clock: &Clock) {
+        let origin = Origin { feed: u16::MAX, instrument: hot.instrument };
+        self.remember(record::SETTINGS, now, &[&origin.encode(), hot.text.as_bytes()]);
+        self.maker.reconfigure(now, hot.instrument, &mut hot.settings, &mut self.out);
+        self.emit(Stamps::at(now), clock);
+    }
+
     /// Any input that is not bytes of the market.
     pub fn step(&mut self, event: &Event<'_>, now: Nanos, clock: &Clock) {
+        self.awake(now, clock);
+        self.input(event, now, clock);
+    }
+
+    /// Notices time that passed without a step, before anything that waited meanwhile is taken for news.
+    #[inline]
+    fn awake(&mut self, now: Nanos, clock: &Clock) {
+        let before = std::mem::replace(&mut self.stepped_at, now);
+        if !before.is_zero() && now - before > LAPSE_AFTER {
+            self.lapsed(now - before, now, clock);
+        }
+    }
+
+    #[cold]
+    fn lapsed(&mut self, lost: Nanos, now: Nanos, clock: &Clock) {
+        self.tally.lapses += 1;
+        self.input(&Event::Lapse { lost }, now, clock);
+    }
+
+    fn input(&mut self, event: &Event<'_>, now: Nanos, clock: &Clock) {
         let (kind, payload) =
             record::encode_event(event).expect("market events come as frames, which are journalled as such");
         self.remember(kind, now, &[&payload]);
@@ -246,7 +286,10 @@ impl Core {
     /// The first fault counts; it raises the kill flag, which the I/O thread obeys whatever this thread does.
     pub fn fail(&mut self, fault: EngineFault, now: Nanos) {
         if self.fault.is_none() {
-            self.watch.kill(now);
+            let mut why = arrayvec::ArrayString::<{ command_page::WHY_BYTES }>::new();
+            // What does not fit is cut: the whole fault is in the summary.
+            let _ = std::fmt::Write::write_fmt(&mut why, format_args!("{fault}"));
+            self.watch.kill(now, &why);
             self.fault = Some(fault);
         }
     }
@@ -261,12 +304,21 @@ impl Core {
     pub fn commands_from_page(&mut self, now: Nanos, clock: &Clock) {
         let killed = self.watch.killed();
         if killed && !self.kill_seen {
+            let signature = self.watch.killed_by();
+            self.asked(0, 0, &signature, now);
             self.step(&Event::Kill, now, clock);
         }
         self.kill_seen = killed;
-        if let Some(verb) = self.watch.poll() {
-            self.operator(verb, now, clock);
+        if let Some(request) = self.watch.poll() {
+            self.asked(request.seq, request.verb.code(), &request.signature, now);
+            self.operator(request.verb, now, clock);
         }
+    }
+
+    /// Remembers who asked and why.
+    fn asked(&mut self, seq: u64, verb: u8, Signature { by, why }: &Signature, now: Nanos) {
+        let head = record::Asked { seq, by_len: by.len() as u16, verb, reserved: 0 };
+        self.remember(record::ASKED, now, &[&head.encode(), by.as_bytes(), why.as_bytes()]);
     }
 
     /// A human's command.
@@ -302,7 +354,7 @@ impl Core {
     /// Copies the state that observers see to the counters page.
     pub fn publish(&mut self, now: Nanos) {
         let page = &self.counters;
-        let Tally { frames, bytes, commands, decisions, decode_errors, protocol_errors, links_lost } = self.tally;
+        let Tally { frames, bytes, commands, decisions, decode_errors, protocol_errors, links_lost, lapses } = self.tally;
         for (slot, count) in [
             (Slot::Frames, frames),
             (Slot::FrameBytes, bytes),
@@ -311,6 +363,7 @@ impl Core {
             (Slot::DecodeErrors, decode_errors),
             (Slot::ProtocolErrors, protocol_errors),
             (Slot::Reconnects, links_lost),
+            (Slot::Lapses, lapses),
             (Slot::JournalSeq, self.journal.last_seq()),
             (Slot::JournalLost, self.journal.lost_total()),
             (Slot::RingFree, self.orders.free() as u64),
@@ -318,9 +371,13 @@ impl Core {
             page.set(slot, count.cast_signed());
         }
         page.set(Slot::EngineHeartbeat, now.0);
+        page.set(Slot::Widened, i64::from(self.maker.widened_percent()));
         for at in 0..self.instruments.len() {
             let status = self.maker.status(InstrumentId(at as u16));
             publish_instrument(page, at, &status);
+            if at >= self.traded {
+                continue;
+            }
             page.set(Slot::Refusals, status.counters.refused.cast_signed());
             page.set(Slot::Killed, i64::from(matches!(status.ladder, Ladder::Killed(_))));
             page.set(Slot::Paused, i64::from(!status.blocks.is_empty()));
@@ -329,6 +386,7 @@ impl Core {
 
     /// The first record.
     pub fn begin(&mut self, run: u32, feeds: usize, now: Nanos) {
+        self.stepped_at = now;
         let start = RunStart { run, instruments: self.instruments.len() as u16, feeds: feeds as u16, seed: 0 };
         self.remember(record::RUN_START, now, &[&start.encode()]);
     }
@@ -339,7 +397,7 @@ impl Core {
         if self.fault.is_none() {
             self.remember(record::RUN_END, now, &[&RunEnd { reason: u8::from(!self.maker.is_quiet()) }.encode()]);
         }
-        let statuses = (0..self.instruments.len()).map(|at| self.maker.status(InstrumentId(at as u16))).collect();
+        let statuses = (0..self.traded).map(|at| self.maker.status(InstrumentId(at as u16))).collect();
         let quiet = self.maker.is_quiet();
         self.journal.close();
         Finished {
@@ -379,6 +437,7 @@ fn publish_instrument(page: &CounterWriter, at: usize, status: &Status) {
         (InstrumentSlot::Bid, tick(bid.price)),
         (InstrumentSlot::Ask, tick(ask.price)),
         (InstrumentSlot::InSync, i64::from(!status.blocks.any(Blocks::BOOK))),
+        (InstrumentSlot::Blocks, i64::from(status.blocks.0)),
         (InstrumentSlot::BookGaps, counters.gaps.cast_signed()),
         (InstrumentSlot::BookResyncs, counters.resyncs.cast_signed()),
         (InstrumentSlot::BookCrossed, counters.crossed.cast_signed()),

@@ -113,6 +113,8 @@ slots! {
         RingFree = "engine.ring_free", Engine, Gauge, "Free places in the order ring.";
         Killed = "engine.killed", Engine, Gauge, "1 while the kill flag holds.";
         Paused = "engine.paused", Engine, Gauge, "1 while an operator or a fault keeps quotes out.";
+        Widened = "engine.widened", Engine, Gauge, "What an operator multiplies every spread with, percent; 100 is the strategy's own.";
+        Lapses = "engine.lapses", Engine, Count, "Times the engine did not run for more than a second.";
         LinksUp = "engine.links_up", Engine, Gauge, "Connections that are up.";
         Reconnects = "engine.reconnects", Engine, Count, "Connections replaced.";
         Wallet = "engine.wallet", Engine, Money, "Wallet balance of the quote asset.";
@@ -130,6 +132,7 @@ slots! {
         RateLimited = "sender.rate_limited", Sender, Count, "Answers 429 and 418.";
         WeightUsed = "sender.weight_used", Sender, Gauge, "Request weight used in this minute, as the venue says.";
         OrdersUsed = "sender.orders_used", Sender, Gauge, "Orders used in this 10 s, as the venue says.";
+        Takeovers = "sender.takeovers", Sender, Count, "Commands of operators that a stuck engine did not take and the I/O thread carried out.";
         DeadManAt = "sender.dead_man_at", Sender, Time, "When the venue cancels all our orders unless we call again; 0 while not armed.";
         HousekeeperHeartbeat = "housekeeper.heartbeat", Housekeeper, Time, "When the housekeeper last turned.";
         SegmentsMade = "housekeeper.segments_made", Housekeeper, Count, "Journal segments prepared.";
@@ -141,6 +144,10 @@ slots! {
         RestCalls = "housekeeper.rest_calls", Housekeeper, Count, "REST requests made.";
         RestFailed = "housekeeper.rest_failed", Housekeeper, Count, "REST requests that failed.";
         ClockOffset = "housekeeper.clock_offset", Housekeeper, Span, "The venue's clock minus ours.";
+        SettingsTaken = "housekeeper.settings_taken", Housekeeper, Count, "Changed strategy files taken over.";
+        SettingsRefused = "housekeeper.settings_refused", Housekeeper, Count, "Changed strategy files refused.";
+        PricesPolled = "housekeeper.prices_polled", Housekeeper, Count, "Prices that the custom API answered.";
+        SourceFailed = "housekeeper.source_failed", Housekeeper, Count, "Polls, connections and snapshots of the second price source that failed.";
     }
 }
 
@@ -151,6 +158,7 @@ slots! {
         Bid = "bid", Engine, Ticks, "Best bid.";
         Ask = "ask", Engine, Ticks, "Best ask.";
         Mark = "mark", Engine, Money, "Mark price.";
+        Blocks = "blocks", Engine, Gauge, "What stands in the way of quoting, as a set of bits; 0 if nothing.";
         InSync = "in_sync", Engine, Gauge, "1 while the book may be quoted on.";
         BookGaps = "book.gaps", Engine, Count, "Gaps in the diffs.";
         BookResyncs = "book.resyncs", Engine, Count, "Times the book came back into sync.";

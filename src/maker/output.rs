@@ -186,6 +186,10 @@ impl Blocks {
     pub const STOP: u16 = 1 << 8;
     /// The position is being closed.
     pub const FLATTEN: u16 = 1 << 9;
+    /// The venue's time is too far from ours, the known difference of the clocks taken off.
+    pub const CLOCK: u16 = 1 << 10;
+    /// The second price source fails: entries are withdrawn, exits are managed on.
+    pub const SOURCE: u16 = 1 << 11;
 
     /// Adds `bit` if `set`.
     #[must_use]

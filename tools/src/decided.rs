@@ -46,8 +46,20 @@ codes! {
     }
 }
 /// The bits of a `Withdrawn` decision, lowest first.
-const BLOCKS: [&str; 10] =
-    ["book", "market", "stale", "private", "entry", "reconcile", "mismatch", "ladder", "stop", "flatten"];
+const BLOCKS: [&str; 12] = [
+    "book",
+    "market",
+    "stale",
+    "private",
+    "entry",
+    "reconcile",
+    "mismatch",
+    "ladder",
+    "stop",
+    "flatten",
+    "clock",
+    "source",
+];
 /// The maker's code for "no refusal".
 const NO_REFUSAL: u8 = 255;
 
@@ -160,7 +172,12 @@ mod tests {
         assert!(REFUSALS.iter().enumerate().all(|(at, refusal)| *refusal as usize == at));
         assert_eq!(coded(REFUSALS, |refusal| refusal as u8, 200), "code-200");
         assert_eq!(blocks(0b101), "book+stale");
-        let named = [(Blocks::PRIVATE, "private"), (Blocks::RECONCILE, "reconcile"), (Blocks::FLATTEN, "flatten")];
+        let named = [
+            (Blocks::PRIVATE, "private"),
+            (Blocks::RECONCILE, "reconcile"),
+            (Blocks::CLOCK, "clock"),
+            (Blocks::SOURCE, "source"),
+        ];
         assert!(named.iter().all(|&(bit, name)| blocks(i64::from(bit)) == name));
     }
 

@@ -202,7 +202,7 @@ fn cell(file: &mut impl Write, text: &str) -> io::Result<()> {
 fn columns(kind: u16) -> Vec<String> {
     let zeros = [0_u8; FIXED_MAX];
     let payload: &[u8] = match kind {
-        record::FRAME | record::SNAPSHOT => &zeros[..record::Origin::SIZE],
+        record::FRAME | record::SNAPSHOT | record::SETTINGS => &zeros[..record::Origin::SIZE],
         record::ORDER => &zeros[..record::ORDER_SIZE],
         // A reconciliation begins; a human pauses.
         record::ACCOUNT => &[3],

@@ -12,7 +12,7 @@ use spinquote::journal::record::{self, RecordError};
 use spinquote::unit::{Lots, Nanos, Ticks};
 
 /// Every kind with its name.
-pub const KINDS: [(u16, &str); 18] = [
+pub const KINDS: [(u16, &str); 19] = [
     (record::FRAME, "frame"),
     (record::SNAPSHOT, "snapshot"),
     (record::ORDER, "order"),
@@ -22,6 +22,7 @@ pub const KINDS: [(u16, &str); 18] = [
     (record::OPERATOR, "operator"),
     (record::KILL, "kill"),
     (record::TIMER, "timer"),
+    (record::SETTINGS, "settings"),
     (record::COMMAND, "command"),
     (record::DECISION, "decision"),
     (record::CLOCK, "clock"),
@@ -184,7 +185,7 @@ impl Fields<'_> {
 
     fn fill(&mut self, kind: u16, payload: &[u8]) -> Result<(), RecordError> {
         match kind {
-            record::FRAME | record::SNAPSHOT => {
+            record::FRAME | record::SNAPSHOT | record::SETTINGS => {
                 let (head, data) = payload.split_at_checked(record::Origin::SIZE).ok_or(RecordError::Short)?;
                 let origin = record::Origin::decode(head)?;
                 self.instrument(origin.instrument);

@@ -19,6 +19,7 @@ pub mod held;
 
 use super::exact::on_tick;
 use super::{AccountRequest, Cadence, Cause, ORDERS_MAX, OwnEvent, OwnOrder, Plan, Purpose, Quote, Strategy, View};
+use crate::config::load::Strategy as Settings;
 use crate::config::pmm::PmmSettings;
 use crate::event::{ClientId, PositionSide, Side, TimeInForce};
 use crate::instrument::Instrument;
@@ -213,9 +214,9 @@ impl Pmm {
         &self.settings
     }
 
-    /// Takes over the settings that may change at run time; the others stay.
-    pub fn apply(&mut self, new: &PmmSettings) {
-        self.settings.reload(new);
+    /// Takes over the settings that may change at run time; the others stay. What is replaced goes into `new`.
+    pub fn take_over(&mut self, new: &mut PmmSettings) {
+        self.settings.take_over(new);
     }
 
     /// What the last decision was made on, and its size factors of buys and sells, for the status.
@@ -545,6 +546,12 @@ impl Strategy for Pmm {
             self.pass(view, &touch, usize::from(place), plan);
         }
         self.hand_over();
+    }
+
+    fn reconfigure(&mut self, new: &mut Settings) {
+        if let Settings::Pmm(new) = new {
+            self.take_over(new);
+        }
     }
 
     fn next_timer(&self) -> Nanos {
