@@ -3,6 +3,7 @@
 mod account;
 mod ctl;
 mod decided;
+mod detail;
 mod export;
 mod filter;
 mod hist;
