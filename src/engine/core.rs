@@ -214,6 +214,7 @@ impl Core {
 
     /// New settings of a strategy: their text is an input like any other. What they replace goes back in `hot`.
     pub fn reconfigure(&mut self, hot: &mut HotSettings, now: Nanos, clock: &Clock) {
+        self.awake(now, clock);
         let origin = Origin { feed: u16::MAX, instrument: hot.instrument };
         self.remember(record::SETTINGS, now, &[&origin.encode(), hot.text.as_bytes()]);
         self.maker.reconfigure(now, hot.instrument, &mut hot.settings, &mut self.out);

@@ -134,6 +134,8 @@ slots! {
         RateLimited = "sender.rate_limited", Sender, Count, "Answers 429 and 418.";
         WeightUsed = "sender.weight_used", Sender, Gauge, "Request weight used in this minute, as the venue says.";
         OrdersUsed = "sender.orders_used", Sender, Gauge, "Orders used in this 10 s, as the venue says.";
+        OrdersLimit = "sender.orders_limit", Sender, Gauge, "Orders that may be sent in 10 s, by the venue or the settings.";
+        WeightLimit = "sender.weight_limit", Sender, Gauge, "Request weight that the venue allows in a minute.";
         Takeovers = "sender.takeovers", Sender, Count, "Commands of operators that a stuck engine did not take and the I/O thread carried out.";
         DeadManAt = "sender.dead_man_at", Sender, Time, "When the venue cancels all our orders unless we call again; 0 while not armed.";
         HousekeeperHeartbeat = "housekeeper.heartbeat", Housekeeper, Time, "When the housekeeper last turned.";

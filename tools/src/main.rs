@@ -1,12 +1,15 @@
 //! `sq`: reads run directories from the mapped files alone; never talks to the engine, and only `sq ctl` writes (the command page).
 
 mod account;
+mod alerts;
 mod ctl;
 mod decided;
 mod detail;
+mod doctor;
 mod export;
 mod filter;
 mod hist;
+mod incident;
 mod journal;
 mod ledger;
 mod meta;
@@ -20,6 +23,7 @@ mod run;
 mod status;
 mod text;
 mod top;
+mod unit;
 mod why;
 
 use clap::{Parser, Subcommand};
@@ -56,6 +60,9 @@ enum Command {
     Report(report::ReportArgs),
     Export(export::ExportArgs),
     Prom(prom::PromArgs),
+    Incident(incident::IncidentArgs),
+    Doctor(doctor::DoctorArgs),
+    Unit(unit::UnitArgs),
 }
 
 fn main() -> ExitCode {
@@ -90,6 +97,9 @@ fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         Command::Report(args) => report::run(args, out),
         Command::Export(args) => export::run(args, out),
         Command::Prom(args) => prom::run(args, out),
+        Command::Incident(args) => incident::run(args, out),
+        Command::Doctor(args) => doctor::run(args, out),
+        Command::Unit(args) => unit::run(args, out),
     }
 }
 
