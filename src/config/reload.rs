@@ -96,11 +96,12 @@ mod tests {
         reload("s.yml", text, running).unwrap_err().iter().map(ToString::to_string).collect()
     }
 
-    /// The template with one key's value changed.
+    /// The text with one key's value changed, or with the key added.
     fn with(text: &str, key: &str, value: &str) -> String {
-        let line = text.lines().find(|line| line.trim_start().starts_with(&format!("{key}:"))).expect("the key");
-        let indent: String = line.chars().take_while(|c| *c == ' ').collect();
-        text.replacen(line, &format!("{indent}{key}: {value}"), 1)
+        match text.lines().find(|line| line.starts_with(&format!("{key}:"))) {
+            Some(line) => text.replacen(line, &format!("{key}: {value}"), 1),
+            None => format!("{text}\n{key}: {value}\n"),
+        }
     }
 
     #[test]
@@ -143,7 +144,7 @@ mod tests {
     fn a_bad_value_refuses_the_whole_file_as_at_a_start() {
         let (text, running) = running("perpetual_market_making");
         let problems = said(&with(&text, "bid_spread", "-1"), &running);
-        assert!(problems[0].contains("bid_spread: found -1"), "{problems:?}");
+        assert!(problems[0].contains("bid_spread: ") && problems[0].contains("-1"), "{problems:?}");
         let other = said(&reference::template("pmm").unwrap(), &running);
         assert!(other[0].contains("another strategy"), "{other:?}");
     }

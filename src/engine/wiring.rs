@@ -1,5 +1,6 @@
 //! Puts a run together: terms from the venue, the run directory, rings, threads; and takes it apart in order. Decides nothing.
 
+use super::alerts::{Alerts, Sinks};
 use super::clock::Clock;
 use super::connection::Endpoint;
 use super::core::{Core, CoreParts, Finished};
@@ -161,8 +162,21 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
     let run_dir = make_run_dir(&launch, &recipe)?;
     let (writer, segments) = journal::start(journal_settings(settings, &run_dir, run), clock.now())?;
     let [engine_counters, sender_counters, housekeeper_counters] = counters::create(&run_dir.counters(), &symbols)?;
+    sender_counters.set(counters::Slot::OrdersLimit, i64::from(quotas.orders_10s.min(settings.risk.orders_per_10s)));
+    sender_counters.set(counters::Slot::WeightLimit, i64::from(quotas.weight_1m));
     let mut stages = histogram::create(&run_dir.histograms())?;
     let [engine_watch, sender_watch] = command_page::create(&run_dir.command())?;
+
+    let run_name = run_dir.path().file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let alerts = Alerts::new(
+        settings,
+        &instruments,
+        quotas.weight_1m,
+        counters::CounterReader::open(&run_dir.counters())?,
+        engine_watch.alerts_seen(),
+        run_dir.path().to_path_buf(),
+        Sinks::open(&run_dir.alerts(), &run_name, &settings.alerts),
+    );
 
     let mut notices = Vec::new();
     if settings.threads.mlock {
@@ -258,6 +272,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
             tick_to_wire: stages.take(Stage::TickToWire),
             round_trip: stages.take(Stage::OrderRoundTrip),
         },
+        reload: reload.clone(),
         rest_only,
     };
     let roots = launch.ca_pem.as_deref().map_or(Roots::WebPki, Roots::Pem);
@@ -278,6 +293,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         segments,
         counters: housekeeper_counters,
         page: counters::CounterReader::open(&run_dir.counters())?,
+        alerts,
         run,
         dead_man: settings.orders.dead_man,
         rest_only,
