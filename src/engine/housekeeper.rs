@@ -424,8 +424,12 @@ impl Housekeeper {
         }
     }
 
+    /// An operator's word: the strategy file is looked at now.
     fn reload(&mut self) {
-        tracing::warn!("an operator asked for the settings to be read again; this run cannot while it runs");
+        match &mut self.settings {
+            Some(file) => file.ask(),
+            None => tracing::warn!("an operator asked for the settings to be read again, but this run's have no file"),
+        }
     }
 
     /// The engine's loop turns. While it does not, nobody watches our orders, and the venue must not be kept from cancelling them.

@@ -9,7 +9,7 @@ use super::place::Place;
 use super::rest::{Budget, CallError, Caller, Rest, RestError};
 use super::ring::{ANSWERS_CAPACITY, CONTROL_CAPACITY, ORDERS_CAPACITY, OrderSink, Outgoing};
 use super::sender::{Measured, Sender};
-use super::settings::{ReloadRequest, SettingsFile};
+use super::settings::SettingsFile;
 use super::source::{self, NEWS_CAPACITY, Poller as PricePoller, SourcePlan, WatchedMarket};
 use super::turn::{Feed, Turn};
 use super::wait::Poller;
@@ -83,7 +83,6 @@ pub struct Running {
     /// What could not be done for speed, a line each.
     pub notices: Vec<String>,
     stop: Arc<AtomicBool>,
-    reload: ReloadRequest,
     prefix: Prefix,
     engine: JoinHandle<Finished>,
     sender: JoinHandle<()>,
@@ -181,7 +180,6 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
     let sender_poller = Poller::new(settings.threads.wait).context("poll set of the I/O thread")?;
     let (engine_wake, sender_wake) = (engine_poller.wake_handle(), sender_poller.wake_handle());
     let stop = Arc::new(AtomicBool::new(false));
-    let reload = ReloadRequest::default();
     let engine_gone = Arc::new(AtomicBool::new(false));
     let wedged = Arc::new(AtomicBool::new(false));
     let rest_only = settings.orders.entry == settings::OrderEntry::Rest;
@@ -281,7 +279,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         rest_only,
         stop: Arc::clone(&stop),
         engine_gone: Arc::clone(&engine_gone),
-        settings: SettingsFile::watch(&launch.strategy, InstrumentId(0), reload.clone()),
+        settings: SettingsFile::watch(&launch.strategy, InstrumentId(0)),
         source_news: news_out,
         source_wishes: wishes_in,
     };
@@ -325,7 +323,6 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         instruments,
         notices,
         stop,
-        reload,
         prefix,
         engine,
         sender,
@@ -347,11 +344,6 @@ impl Running {
     /// process can do it.
     pub fn wedge(&self, wedged: bool) {
         self.wedged.store(wedged, Ordering::Relaxed);
-    }
-
-    /// Asks for a look at the strategy file now. It is taken over or refused as if it had been found changed.
-    pub fn reload(&self) {
-        self.reload.ask();
     }
 
     /// True once the engine thread has ended.

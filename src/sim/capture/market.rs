@@ -139,7 +139,9 @@ impl MarketSource for CaptureMarket {
             Held::Mark(mark, settle) => MarketKind::Mark { mark, settle },
             Held::Quote(quote) => {
                 self.touch = Some((quote.bid.price, quote.ask.price));
-                self.offset = quote.venue_time - at;
+                if !quote.venue_time.is_zero() {
+                    self.offset = quote.venue_time - at;
+                }
                 MarketKind::Quote(quote)
             }
             Held::Depth { first, last, prev, venue_time } => {
@@ -170,7 +172,7 @@ fn hold(
     bids: &mut Vec<Level>,
     asks: &mut Vec<Level>,
 ) -> Result<Option<Held>, String> {
-    let frame = frame::parse(json).map_err(|error| format!("not a USD-M frame: {error}"))?;
+    let frame = frame::parse(json).map_err(|error| format!("not a frame of the venue: {error}"))?;
     if frame.symbol() != Some(instrument.symbol.as_str()) {
         return Ok(None);
     }
@@ -195,15 +197,15 @@ fn convert(
                     out.push(level(text)?);
                 }
             }
-            let venue_time = Nanos::from_millis(depth.time_ms);
-            Held::Depth { first: Seq(depth.first), last: Seq(depth.last), prev: Seq(depth.prev), venue_time }
+            let venue_time = Nanos::from_millis(depth.time_ms());
+            Held::Depth { first: Seq(depth.first), last: Seq(depth.last), prev: Seq(depth.prev()), venue_time }
         }
         Frame::Quote(quote) => Held::Quote(BestQuote {
             instrument: id,
             seq: Seq(quote.seq),
             bid: level([quote.bid, quote.bid_qty])?,
             ask: level([quote.ask, quote.ask_qty])?,
-            venue_time: Nanos::from_millis(quote.time_ms),
+            venue_time: quote.time_ms.map_or(Nanos::ZERO, Nanos::from_millis),
         }),
         // Insurance fund, liquidations by ADL and placeholder rows are no prints of the book.
         Frame::Trade(trade) if trade.origin.is_some_and(|origin| origin != "MARKET") => return Ok(None),

@@ -102,13 +102,15 @@ impl Collected {
     fn frame(&mut self, received: Nanos, frame: &Frame<'_>) -> Result<(), String> {
         match frame {
             Frame::Depth(depth) => {
-                self.time(received, depth.time_ms);
-                self.start.get_or_insert(Seq(depth.prev));
+                self.time(received, depth.time_ms());
+                self.start.get_or_insert(Seq(depth.prev()));
                 depth.bids.iter().try_for_each(|&level| self.level(Side::Buy, level))?;
                 depth.asks.iter().try_for_each(|&level| self.level(Side::Sell, level))?;
             }
             Frame::Quote(quote) => {
-                self.time(received, quote.time_ms);
+                if let Some(time) = quote.time_ms {
+                    self.time(received, time);
+                }
                 let (bid, ask) = (self.prices.add(quote.bid)?, self.prices.add(quote.ask)?);
                 let (lowest, highest) = self.extremes.unwrap_or((bid, ask));
                 self.extremes = Some((lowest.min(bid), highest.max(ask)));
@@ -160,7 +162,7 @@ pub(super) fn survey(path: &Path, symbol: Option<&str>) -> Result<Survey, Captur
             }
         };
         let bad = |why| CaptureError::Frame { path: path.to_owned(), line, why };
-        let taken = frame::parse(json).map_err(|error| bad(format!("not a USD-M frame: {error}"))).and_then(|frame| {
+        let taken = frame::parse(json).map_err(|error| bad(format!("not a frame of the venue: {error}"))).and_then(|frame| {
             if let Some(symbol) = frame.symbol() {
                 let wanted = wanted.get_or_insert_with(|| symbol.to_owned());
                 if symbols.len() < SYMBOLS_MAX && !symbols.contains(symbol) {
