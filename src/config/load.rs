@@ -18,6 +18,8 @@ pub const STRATEGIES: &[&str] = &[PERPETUAL, funding_aware::NAME];
 const PERPETUAL: &str = "perpetual_market_making";
 /// The connectors that can be traded on.
 pub const CONNECTORS: &[&str] = &["binance_perpetual", "binance_perpetual_testnet"];
+/// The connectors whose market data can be a second price source.
+pub const SOURCE_CONNECTORS: &[&str] = &["binance", "binance_perpetual", "binance_perpetual_testnet"];
 /// Keys of a strategy file that belong to the file and not to the strategy.
 const FILE_KEYS: &[&str] = &["strategy", "template_version"];
 
@@ -65,6 +67,15 @@ impl Strategy {
             Self::FundingAware(settings) => settings.pair().replace('-', ""),
             Self::Pmm(settings) => settings.trading_pair.replace('-', ""),
         }
+    }
+
+    /// Connector and symbol of the other market that the reference price comes from, if it does.
+    #[must_use]
+    pub fn source_market(&self) -> Option<(&str, String)> {
+        let Self::Perpetual(settings) = self else { return None };
+        let external = settings.price_source == perpetual::PriceSource::ExternalMarket;
+        let market = settings.price_source_market.as_ref().filter(|_| external)?;
+        Some((settings.price_source_derivative.as_deref()?, market.replace('-', "").to_ascii_uppercase()))
     }
 
     /// Leverage to set at the venue.
@@ -195,7 +206,10 @@ pub fn strategy_text(file: &str, text: &str, target: Target) -> Result<Loaded<St
         (_, Target::Venue) => source.known_connector(&entries),
         (_, Target::Demo) => None,
     };
-    let problems: Vec<Problem> = connector.into_iter().collect();
+    let mut problems: Vec<Problem> = connector.into_iter().collect();
+    if target == Target::Venue {
+        problems.extend(source.known_price_source(&entries));
+    }
     match name {
         funding_aware::NAME => {
             let mut entries = document::flatten(entries);
@@ -300,6 +314,30 @@ impl Source<'_> {
             self.file
         );
         Some(self.at(entry, unsupported(&name), valid))
+    }
+
+    /// What is wrong with the connector of the second price source, if the file names one whose market data cannot be had yet.
+    fn known_price_source(&self, entries: &[Entry]) -> Option<Problem> {
+        let source = find(entries, "price_source")?.node.value.text()?;
+        let entry = find(entries, "price_source_derivative").filter(|_| source == "external_market")?;
+        let name = entry.node.value.text()?;
+        // An empty name, and one that is no name, are told by the key itself.
+        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+            return None;
+        }
+        if SOURCE_CONNECTORS.contains(&name.as_str()) {
+            return None;
+        }
+        let message = match nearest(&name, SOURCE_CONNECTORS.iter().copied()) {
+            Some(guess) => format!("found {name}, an unknown connector; did you mean {guess}?"),
+            None => format!("found {name}, whose market data come in a later version"),
+        };
+        let valid = format!(
+            "{}; or try the file unchanged with `spinquote demo --strategy {}`",
+            SOURCE_CONNECTORS.join(", "),
+            self.file
+        );
+        Some(self.at(entry, message, valid))
     }
 
     /// The same for a controller. Its spot rules (what is not held cannot be sold) have no market anywhere yet, so spot is refused

@@ -49,7 +49,20 @@ impl CaptureMarket {
     /// # Errors
     /// The file cannot be read, has another symbol, several and none was named, or no depth and best quotes.
     pub fn open(path: &Path, symbol: Option<&str>) -> Result<Self, CaptureError> {
-        let Survey { instrument, book, start, marks, behind, damage } = survey(path, symbol)?;
+        let found = survey(path, symbol)?;
+        if found.spot { Err(CaptureError::Spot { path: path.to_owned() }) } else { Self::surveyed(path, found) }
+    }
+
+    /// [`CaptureMarket::open`] for a market that is told as a spot market: the recording may be one. Its frames are not passed on.
+    ///
+    /// # Errors
+    /// As [`CaptureMarket::open`].
+    pub fn open_any(path: &Path, symbol: Option<&str>) -> Result<Self, CaptureError> {
+        Self::surveyed(path, survey(path, symbol)?)
+    }
+
+    fn surveyed(path: &Path, found: Survey) -> Result<Self, CaptureError> {
+        let Survey { instrument, book, start, marks, spot: _, behind, damage } = found;
         let touch = book.best(Side::Buy).zip(book.best(Side::Sell));
         let mid = touch.map_or(Price::ZERO, |(bid, ask)| instrument.mid(bid.price, ask.price));
         Ok(Self {

@@ -33,6 +33,8 @@ pub(super) struct Survey {
     pub start: Seq,
     /// The recording has mark prices of its own.
     pub marks: bool,
+    /// The frames are a spot market's.
+    pub spot: bool,
     /// How far the recorder's clock ran behind the venue's: no frame can have been received before the venue made it.
     pub behind: Nanos,
     /// Where and how the recording is damaged; what lies before is played.
@@ -73,6 +75,7 @@ struct Collected {
     told: Option<(i128, i128)>,
     start: Option<Seq>,
     marks: bool,
+    spot: bool,
     behind: Nanos,
 }
 
@@ -108,8 +111,9 @@ impl Collected {
                 depth.asks.iter().try_for_each(|&level| self.level(Side::Sell, level))?;
             }
             Frame::Quote(quote) => {
-                if let Some(time) = quote.time_ms {
-                    self.time(received, time);
+                match quote.time_ms {
+                    Some(time) => self.time(received, time),
+                    None => self.spot = true,
                 }
                 let (bid, ask) = (self.prices.add(quote.bid)?, self.prices.add(quote.ask)?);
                 let (lowest, highest) = self.extremes.unwrap_or((bid, ask));
@@ -200,7 +204,7 @@ pub(super) fn survey(path: &Path, symbol: Option<&str>) -> Result<Survey, Captur
     }
     let instrument = collected.instrument(&wanted);
     let book = collected.book();
-    Ok(Survey { instrument, book, start, marks: collected.marks, behind: collected.behind, damage })
+    Ok(Survey { instrument, book, start, marks: collected.marks, spot: collected.spot, behind: collected.behind, damage })
 }
 
 impl Collected {
