@@ -11,9 +11,9 @@ use spinquote::engine::memory::CountingAllocator;
 use spinquote::instrument::{Instrument, InstrumentId, Symbol};
 use spinquote::journal::{Reader, RunDir, record};
 use spinquote::maker::{Blocks, DecisionKind};
-use spinquote::sim::market::{Regime, Schedule, SyntheticMarket};
+use spinquote::sim::market::{Profile, Schedule, SyntheticMarket};
 use spinquote::sim::spot::SpotConfig;
-use spinquote::unit::{Nanos, Rate};
+use spinquote::unit::{Nanos, Ticks};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,9 +40,16 @@ fn plan(lines: &[(&'static str, &'static str)]) -> Plan {
     Plan { strategy, engine, in_memory: true, ..Plan::on(synthetic(31)) }
 }
 
-fn spot(schedule: Schedule) -> SpotConfig {
-    let source = SyntheticMarket::new(Instrument::synthetic("BTCUSDT", "0.1", "0.001"), 31, wall(), schedule);
-    SpotConfig { source: Box::new(source), symbol: Some(Symbol::from("BTCUSDC").unwrap()) }
+/// The synthetic bitcoin, its price that many percent off.
+fn bitcoin(symbol: &str, percent: i64) -> Box<SyntheticMarket> {
+    let mut profile = Profile::for_instrument(&Instrument::synthetic("BTCUSDT", "0.1", "0.001"));
+    profile.start = Ticks(profile.start.0 * (100 + percent) / 100);
+    let terms = Instrument { price_places: 2, ..Instrument::synthetic(symbol, "0.1", "0.001") };
+    Box::new(SyntheticMarket::with_profile(terms, profile, 31, wall(), Schedule::calm()))
+}
+
+fn spot(percent: i64) -> SpotConfig {
+    SpotConfig { source: bitcoin("BTCUSDT", percent), symbol: Some(Symbol::from("BTCUSDC").unwrap()) }
 }
 
 /// The price source fails, and nothing else is wrong.
@@ -75,7 +82,7 @@ fn journalled(end: &Finished) -> (usize, usize, usize) {
 
 #[test]
 fn a_silent_or_broken_spot_market_withdraws_the_quotes_until_it_is_back() {
-    let plan = Plan { server: |config| config.spot = Some(spot(Schedule::calm())), ..plan(&SPOT) };
+    let plan = Plan { server: |config| config.spot = Some(spot(0)), ..plan(&SPOT) };
     let session = Session::start(plan);
     session.until("quotes on both sides", SOON, Session::quotes);
     assert_eq!(session.count("BTCUSDC@binance_spot/in_sync"), 1);
@@ -105,13 +112,7 @@ fn a_silent_or_broken_spot_market_withdraws_the_quotes_until_it_is_back() {
 
 #[test]
 fn quotes_follow_the_spot_market_and_not_the_own_book() {
-    let plan = Plan {
-        server: |config| {
-            let rising = Schedule::new(vec![(Nanos::ZERO, Regime::Trend { per_minute: Rate::from_bps(2_400) })]);
-            config.spot = Some(spot(rising.unwrap()));
-        },
-        ..plan(&SPOT)
-    };
+    let plan = Plan { server: |config| config.spot = Some(spot(3)), ..plan(&SPOT) };
     let session = Session::start(plan);
     session.until("quotes", SOON, |s| s.of("own_ask") != 0);
     // Half a percent from the own book would be 50.
@@ -132,10 +133,7 @@ fn another_contract_can_be_the_source() {
         ("price_type", "best_bid"),
     ];
     let plan = Plan {
-        server: |config| {
-            let terms = Instrument { price_places: 2, ..Instrument::synthetic("BTCUSDC", "0.1", "0.001") };
-            config.markets.push(Box::new(SyntheticMarket::new(terms, 31, wall(), Schedule::calm())));
-        },
+        server: |config| config.markets.push(bitcoin("BTCUSDC", 0)),
         engine: |settings| settings.source.ws_url = settings.source.ws_url.as_ref().map(|url| url.replace("/spot", "/public")),
         ..plan(&lines)
     };
