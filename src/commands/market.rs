@@ -6,7 +6,7 @@ use spinquote::engine::clock::wall;
 use spinquote::instrument::{Instrument, Symbol};
 use spinquote::sim::capture::CaptureMarket;
 use spinquote::sim::fault::FaultScript;
-use spinquote::sim::market::{MarketSource, Profile, Schedule, SyntheticMarket};
+use spinquote::sim::market::{MarketSource, Schedule, SyntheticMarket};
 use spinquote::sim::spot::SpotConfig;
 use spinquote::unit::Money;
 use spinquote::unit::Nanos;
@@ -46,10 +46,7 @@ pub fn source(args: &MarketArgs, symbol: Option<&str>) -> Result<Box<dyn MarketS
 /// The synthetic market of `terms` once more, under another symbol.
 pub fn renamed(args: &MarketArgs, terms: &Instrument, symbol: &str) -> Result<Box<dyn MarketSource + Send>> {
     let symbol = Symbol::from(symbol).map_err(|_| anyhow::anyhow!("{symbol} is too long for a symbol"))?;
-    // Prices as those of the market itself: a profile goes by the symbol.
-    let profile = Profile::for_instrument(terms);
-    let terms = Instrument { symbol, ..terms.clone() };
-    Ok(Box::new(SyntheticMarket::with_profile(terms, profile, seed(args), start(), Schedule::calm())))
+    Ok(synthetic(args, Instrument { symbol, ..terms.clone() }))
 }
 
 /// The spot market that `args` ask for, told under `symbol` where one is given: a spot recording, or the market itself once more.
@@ -64,17 +61,10 @@ pub fn spot(args: &MarketArgs, terms: &Instrument, symbol: Option<&str>) -> Resu
 }
 
 fn synthetic(args: &MarketArgs, terms: Instrument) -> Box<dyn MarketSource + Send> {
-    Box::new(SyntheticMarket::new(terms, seed(args), start(), Schedule::calm()))
-}
-
-fn seed(args: &MarketArgs) -> u64 {
-    args.seed.unwrap_or(SEED)
-}
-
-/// One seed and one start are one market, however often it is made.
-fn start() -> Nanos {
+    // One seed and one start are one market, however often it is made.
     static START: OnceLock<Nanos> = OnceLock::new();
-    *START.get_or_init(wall)
+    let start = *START.get_or_init(wall);
+    Box::new(SyntheticMarket::new(terms, args.seed.unwrap_or(SEED), start, Schedule::calm()))
 }
 
 fn recorded(path: &Path, symbol: Option<&str>) -> Result<Box<dyn MarketSource + Send>> {
