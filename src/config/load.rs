@@ -562,6 +562,29 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_price_source_whose_data_cannot_be_had_is_told_at_a_venue_and_taken_by_the_demo() {
+        let text = |connector: &str| {
+            format!(
+                "{GOOD}price_source: external_market\nprice_source_derivative: {connector}\nprice_source_market: ETH-USDC\n"
+            )
+        };
+        for known in SOURCE_CONNECTORS.iter().filter(|name| **name != "binance_perpetual") {
+            let loaded = strategy_text("s.yml", &text(known), Target::Venue).unwrap_or_else(|p| panic!("{p:?}"));
+            assert_eq!(loaded.settings.source_market(), Some((*known, "ETHUSDC".to_owned())));
+        }
+        for (name, said) in [("kucoin", "later version"), ("binanse", "did you mean binance?")] {
+            let problems = strategy_faults(&text(name));
+            assert_eq!(problems.len(), 1, "{problems:?}");
+            assert!(problems[0].starts_with("s.yml:10: price_source_derivative: "), "{problems:?}");
+            assert!(problems[0].contains(said), "{problems:?}");
+            assert!(strategy_text("s.yml", &text(name), Target::Demo).is_ok());
+        }
+        // A name that is not used is not looked at.
+        let unused = text("kucoin").replace("external_market", "current_market");
+        assert!(strategy_text("s.yml", &unused, Target::Venue).is_ok());
+    }
+
     const FUNDING_AWARE: &str = "{\"market\": \"ICP\",\n \"trading\": {\"base_order_size\": 50,\n \"base_spread_bps\": 15},\n \
         \"position\": {\"max_position_usd\": 500}}";
 
