@@ -27,7 +27,11 @@ fn quoting(seed: u64, engine: fn(&mut EngineSettings)) -> Session {
     let bid = market.book().best(Side::Buy).map_or(Ticks(1), |level| level.price);
     let session = Session::start(Plan {
         engine,
-        before: Some(Box::new(move |venue: &Venue| venue.place("other-", 1, Side::Buy, Ticks(bid.0 - 20_000), Lots(7)))),
+        // The outer levels are too far away to be filled meanwhile.
+        strategy: vec![("order_level_spread", "0.5")],
+        before: Some(Box::new(move |venue: &Venue| {
+            venue.place("other-", 1, Side::Buy, Ticks(bid.0 - 20_000), Lots(7))
+        })),
         ..Plan::on(market)
     });
     session.until("quotes rest at the venue", 8 * SECOND, |session| session.venue_orders().len() > 4);
@@ -45,32 +49,48 @@ fn ours_are_gone(session: &Session) -> Duration {
     asked.elapsed()
 }
 
+/// Wedges the engine thread at a moment when this holds, also once all that was under way has arrived.
+fn wedged_while(session: &Session, what: &str, holds: impl Fn(&Session) -> bool) {
+    for _ in 0..50 {
+        session.until(what, 20 * SECOND, &holds);
+        session.wedge(true);
+        std::thread::sleep(Duration::from_millis(200));
+        if holds(session) {
+            return;
+        }
+        session.wedge(false);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("no moment was found for: {what}; {}", session.describe());
+}
+
 #[test]
 fn cancel_all_and_flatten_work_while_the_engine_thread_is_stuck() {
     let session = quoting(31, |_| {});
-    session.until("a position", 20 * SECOND, |session| !session.venue_position().is_zero());
-    session.wedge(true);
+    wedged_while(&session, "orders of ours that nobody fills", |session| session.venue_orders().len() > 3);
     let wedged = Instant::now();
-    // What it had under way arrives first.
-    std::thread::sleep(Duration::from_millis(100));
     // Not taken by the engine: must not keep anybody from the next one.
     session.ask(Operator::Pause);
-    session.until("an order rests", 2 * SECOND, |session| session.venue_orders().len() > 1);
     session.ask(Operator::CancelAll);
     let took = ours_are_gone(&session);
     assert!(took < SECOND, "the orders were gone after {took:?}; {}", session.describe());
-    assert_eq!(session.count("sender.takeovers"), 1);
-
-    session.ask(Operator::Flatten);
-    session.until("the position is closed", 10 * SECOND, |session| session.venue_position().is_zero());
-    assert_eq!(session.count("sender.takeovers"), 2);
-    assert_eq!(session.venue_orders().len(), 1);
-
+    session.until("that is counted", SECOND, |session| session.count("sender.takeovers") == 1);
     std::thread::sleep(Duration::from_millis(1500).saturating_sub(wedged.elapsed()));
-    // It comes back: notices the time it lost, hears of the flatten, and stays quiet.
+    // It comes back: notices the time it lost, hears of the command, and stays quiet.
     session.wedge(false);
     session.until("the engine notices", 5 * SECOND, |session| session.count("engine.lapses") == 1);
-    session.until("and knows its position", 10 * SECOND, |session| session.of("position") == 0);
+    std::thread::sleep(SECOND);
+    assert_eq!(session.venue_orders().len(), 1, "quotes after a cancel-all: {}", session.describe());
+    session.ask(Operator::Resume);
+
+    wedged_while(&session, "a position", |session| !session.venue_position().is_zero());
+    session.ask(Operator::Flatten);
+    session.until("the position is closed", 10 * SECOND, |session| {
+        session.venue_position().is_zero() && session.venue_orders().len() == 1
+    });
+    session.until("that is counted", SECOND, |session| session.count("sender.takeovers") == 2);
+    session.wedge(false);
+    session.until("the engine knows its position", 10 * SECOND, |session| session.of("position") == 0);
     std::thread::sleep(SECOND);
     assert_eq!(session.venue_orders().len(), 1, "quotes after a flatten: {}", session.describe());
     session.ask(Operator::Resume);
@@ -79,7 +99,10 @@ fn cancel_all_and_flatten_work_while_the_engine_thread_is_stuck() {
     assert_eq!((end.open.len(), end.foreign.len()), (0, 1), "{}", end.describe);
     assert_eq!(end.status.position, end.position, "{}", end.describe);
     assert!(end.replayed.identical, "{:?}", end.replayed.first_difference);
-    assert_eq!(commands(&end.dir.path().join("run")), ["flatten test a test", "resume test a test"]);
+    assert_eq!(
+        commands(&end.dir.path().join("run")),
+        ["cancelall test a test", "resume test a test", "flatten test a test", "resume test a test"]
+    );
 }
 
 /// The operators' commands in a journal, with who asked and why.

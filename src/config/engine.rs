@@ -25,6 +25,8 @@ pub struct EngineSettings {
     pub market: MarketSettings,
     /// `[journal]`
     pub journal: JournalSettings,
+    /// `[alerts]`
+    pub alerts: AlertSettings,
     /// `[log]`
     pub log: LogSettings,
 }
@@ -243,6 +245,19 @@ pub enum Keep {
     Stop,
     /// The oldest segment goes; the run can no longer be replayed from its start.
     DropOldest,
+}
+
+/// When alerts are raised and who is told.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AlertSettings {
+    /// Where the warning band before a limit begins, percent of the limit.
+    pub warn_at: u32,
+    /// A critical alert that nobody acknowledges for this long escalates; `None` is never.
+    pub escalate_after: Option<Nanos>,
+    /// A program that is run with each alert.
+    pub command: Option<PathBuf>,
+    /// Variable that holds the address that each alert is posted to.
+    pub webhook_env: String,
 }
 
 /// What is logged for people.

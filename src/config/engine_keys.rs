@@ -441,6 +441,42 @@ pub static KEYS: &[Key<EngineSettings>] = &[
         |s| s.journal.stamps.to_string(),
     ),
     key(
+        "alerts.warn_at",
+        Some("80"),
+        "percent of a limit, [1, 100]",
+        "Where the warning band before each limit begins.",
+        |s, text| value::count_in(text, &(1..=100)).map(|percent| s.alerts.warn_at = percent),
+        |s| s.alerts.warn_at.to_string(),
+    ),
+    key(
+        "alerts.escalate_after",
+        Some("5m"),
+        "off, or duration, [10s, 24h]",
+        "A critical alert that nobody acknowledges (sq ctl ack) for this long becomes an emergency and is told again.",
+        |s, text| {
+            let range = Nanos::from_secs(10)..=Nanos::from_secs(24 * 3600);
+            s.alerts.escalate_after = if text == "off" { None } else { Some(value::duration_in(text, &range)?) };
+            Ok(())
+        },
+        |s| s.alerts.escalate_after.map_or_else(|| "off".to_owned(), value::duration_text),
+    ),
+    key(
+        "alerts.command",
+        Some(""),
+        "a program, or empty",
+        "Run with each alert: severity, name and text as arguments, all of it as JSON on stdin.",
+        |s, text| optional_path(text).map(|path| s.alerts.command = path),
+        |s| optional_path_text(s.alerts.command.as_deref()),
+    ),
+    key(
+        "alerts.webhook_env",
+        Some("SPINQUOTE_ALERT_WEBHOOK"),
+        "name of an environment variable",
+        "Variable that holds the address that each alert is posted to as JSON; where it is not set, none is.",
+        |s, text| variable(text).map(|name| s.alerts.webhook_env = name),
+        |s| s.alerts.webhook_env.clone(),
+    ),
+    key(
         "log.level",
         Some("info"),
         "error, warn, info, debug or trace",

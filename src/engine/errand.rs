@@ -22,8 +22,6 @@ pub enum Errand {
     CancelAll(InstrumentId),
     /// Cancel as above, then close the position by REST with reduce-only market orders: the engine is stuck.
     Flatten(InstrumentId),
-    /// An operator wants the settings read again.
-    Reload,
 }
 
 /// Something made for the I/O thread.

@@ -1,6 +1,7 @@
 //! The slow thread: connections, REST, the journal's segments, the dead-man switch. Never waited for by the others, never decides
 //! what to trade; whatever fails here is said, tried again later, and costs quotes, not money.
 
+use super::alerts::Alerts;
 use super::clock::Clock;
 use super::connection::{Connection, Endpoint};
 use super::errand::{Delivery, Errand};
@@ -117,6 +118,8 @@ pub struct Housekeeper {
     pub counters: CounterWriter,
     /// The same page, to look at the others' words.
     pub page: CounterReader,
+    /// What is watched and whom to tell.
+    pub alerts: Alerts,
     /// The run's number in client order ids.
     pub run: u32,
     /// The dead-man switch's countdown, off if `None`.
@@ -185,6 +188,7 @@ impl Housekeeper {
             self.look_at_settings();
             self.recur(&mut round, &mut wires);
         }
+        self.alerts.finish();
         (self.caller, self.segments)
     }
 
@@ -205,7 +209,6 @@ impl Housekeeper {
             Errand::SyncTime => round.time = round.time.min(round.time_asked + TIME_APART),
             Errand::CancelAll(instrument) => self.cancel_ours(instrument),
             Errand::Flatten(instrument) => self.flatten(instrument),
-            Errand::Reload => self.reload(),
         }
     }
 
@@ -424,14 +427,6 @@ impl Housekeeper {
         }
     }
 
-    /// An operator's word: the strategy file is looked at now.
-    fn reload(&mut self) {
-        match &mut self.settings {
-            Some(file) => file.ask(),
-            None => tracing::warn!("an operator asked for the settings to be read again, but this run's have no file"),
-        }
-    }
-
     /// The engine's loop turns. While it does not, nobody watches our orders, and the venue must not be kept from cancelling them.
     fn engine_turns(&self, now: Nanos) -> bool {
         let beat = self.page.named(Slot::EngineHeartbeat.name()).unwrap_or(0);
@@ -440,6 +435,7 @@ impl Housekeeper {
 
     fn recur(&mut self, round: &mut Round, wires: &mut [Wire]) {
         let now = self.clock.now();
+        self.alerts.look(now);
         if self.stop.load(Ordering::Acquire) && !round.stop_told {
             round.stop_told = true;
             self.tell(Control::Operator(Operator::Stop));

@@ -7,6 +7,7 @@
 //! | housekeeper | `housekeeper` | is waited for |
 //! | price source | `source` | makes a price up |
 
+pub mod alerts;
 pub mod clock;
 pub mod connection;
 pub mod core;

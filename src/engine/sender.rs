@@ -7,6 +7,7 @@ use super::errand::{Delivery, Errand};
 use super::place::{Pass, Place, at_token};
 use super::rest::Budget;
 use super::ring::{Answer, Outgoing, push_waiting};
+use super::settings::ReloadRequest;
 use super::takeover::{Roster, Takeover};
 use super::wait::{Poller, WakeHandle};
 use crate::event::{
@@ -114,6 +115,8 @@ pub struct Sender {
     pub counters: CounterWriter,
     /// Latency per stage.
     pub measured: Measured,
+    /// An operator's wish to have the settings read again goes to the housekeeper.
+    pub reload: ReloadRequest,
     /// Orders may go by REST only (a setting).
     pub rest_only: bool,
 }
@@ -480,7 +483,7 @@ impl Sender {
         if let Some(request) = self.watch.poll() {
             state.takeover.ask(&request, now);
             if request.verb == Operator::Reload {
-                self.errand(Errand::Reload);
+                self.reload.ask();
             }
         }
         if let Some(verb) = state.takeover.due(|seq| self.watch.engine_took(seq), now) {

@@ -8,6 +8,8 @@ use crate::instrument::InstrumentId;
 use crate::maker::recipe::StrategyText;
 use crate::unit::Nanos;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 /// How often the file is looked at.
@@ -23,6 +25,22 @@ pub struct HotSettings {
     pub text: String,
     /// The settings in it.
     pub settings: Strategy,
+}
+
+/// Asks for a look at the strategy file without waiting for it to rest. Any thread may; it never waits.
+#[derive(Clone, Default)]
+pub struct ReloadRequest(Arc<AtomicBool>);
+
+impl ReloadRequest {
+    /// Asks.
+    pub fn ask(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// True once for what was asked since the last time.
+    fn take(&self) -> bool {
+        self.0.swap(false, Ordering::AcqRel)
+    }
 }
 
 /// What a look at the file found.
@@ -56,15 +74,14 @@ pub struct SettingsFile {
     /// When the file was changed last and its length, as the last look found them with nothing left to judge.
     stamp: Option<(SystemTime, u64)>,
     unreadable: bool,
-    /// An operator wants it read now.
-    asked: bool,
+    request: ReloadRequest,
     due: Nanos,
 }
 
 impl SettingsFile {
     /// Watches the file that `strategy` was read from; `None` where there is none, as with the demo's built-in strategy.
     #[must_use]
-    pub fn watch(strategy: &StrategyText, instrument: InstrumentId) -> Option<Self> {
+    pub fn watch(strategy: &StrategyText, instrument: InstrumentId, request: ReloadRequest) -> Option<Self> {
         let path = PathBuf::from(&strategy.file);
         // The text itself need not be that of the file any more: then this is its first change.
         if !path.is_file() {
@@ -79,19 +96,14 @@ impl SettingsFile {
             resting: None,
             stamp: None,
             unreadable: false,
-            asked: false,
+            request,
             due: Nanos::ZERO,
         })
     }
 
-    /// The next look does not wait for its time, nor for the file to rest.
-    pub const fn ask(&mut self) {
-        self.asked = true;
-    }
-
     /// Looks at the file if it is time to, or if somebody asked.
     pub fn look(&mut self, now: Nanos) -> Look {
-        let asked = std::mem::take(&mut self.asked);
+        let asked = self.request.take();
         if !asked && now < self.due {
             return Look::Same;
         }
@@ -159,6 +171,7 @@ mod tests {
     struct Desk {
         dir: tempfile::TempDir,
         file: SettingsFile,
+        request: ReloadRequest,
         text: String,
         now: Nanos,
     }
@@ -174,8 +187,9 @@ mod tests {
                 file: path.display().to_string(),
                 text: text.clone(),
             };
-            let file = SettingsFile::watch(&strategy, InstrumentId(0)).unwrap();
-            Self { dir, file, text, now: Nanos::from_secs(1) }
+            let request = ReloadRequest::default();
+            let file = SettingsFile::watch(&strategy, InstrumentId(0), request.clone()).unwrap();
+            Self { dir, file, request, text, now: Nanos::from_secs(1) }
         }
 
         fn write(&self, text: &str) {
@@ -233,12 +247,12 @@ mod tests {
     fn who_asks_does_not_wait() {
         let mut desk = Desk::new();
         desk.write(&desk.spread("0.7"));
-        desk.file.ask();
+        desk.request.ask();
         assert!(matches!(desk.file.look(Nanos::ZERO), Look::Changed { .. }));
         // Not handed over: asked again, it is told again.
-        desk.file.ask();
+        desk.request.ask();
         assert_eq!(desk.look(), "changed bid_spread");
-        desk.file.ask();
+        desk.request.ask();
         assert_eq!(desk.look(), "same");
     }
 
@@ -246,6 +260,6 @@ mod tests {
     fn a_strategy_without_a_file_is_not_watched() {
         let text = reference::template("perpetual_market_making").unwrap();
         let strategy = StrategyText { kind: StrategyKind::PerpetualMarketMaking, file: "no such file".into(), text };
-        assert!(SettingsFile::watch(&strategy, InstrumentId(0)).is_none());
+        assert!(SettingsFile::watch(&strategy, InstrumentId(0), ReloadRequest::default()).is_none());
     }
 }

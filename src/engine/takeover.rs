@@ -35,7 +35,9 @@ impl Roster {
         let whole = event.kind == Kind::Fill && !event.qty.is_zero() && event.filled >= event.qty;
         match event.kind {
             Kind::Accepted | Kind::Amended | Kind::Open => self.add(event.client_id, event.instrument),
-            Kind::Canceled | Kind::Expired | Kind::Rejected | Kind::NotFound | Kind::Closed => self.drop(event.client_id),
+            Kind::Canceled | Kind::Expired | Kind::Rejected | Kind::NotFound | Kind::Closed => {
+                self.drop(event.client_id)
+            }
             Kind::Fill if whole => self.drop(event.client_id),
             _ => {}
         }

@@ -1,5 +1,6 @@
 //! Puts a run together: terms from the venue, the run directory, rings, threads; and takes it apart in order. Decides nothing.
 
+use super::alerts::{Alerts, Sinks};
 use super::clock::Clock;
 use super::connection::Endpoint;
 use super::core::{Core, CoreParts, Finished};
@@ -9,7 +10,7 @@ use super::place::Place;
 use super::rest::{Budget, CallError, Caller, Rest, RestError};
 use super::ring::{ANSWERS_CAPACITY, CONTROL_CAPACITY, ORDERS_CAPACITY, OrderSink, Outgoing};
 use super::sender::{Measured, Sender};
-use super::settings::SettingsFile;
+use super::settings::{ReloadRequest, SettingsFile};
 use super::source::{self, NEWS_CAPACITY, Poller as PricePoller, SourcePlan, WatchedMarket};
 use super::turn::{Feed, Turn};
 use super::wait::Poller;
@@ -158,8 +159,21 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
     let run_dir = make_run_dir(&launch, &recipe)?;
     let (writer, segments) = journal::start(journal_settings(settings, &run_dir, run), clock.now())?;
     let [engine_counters, sender_counters, housekeeper_counters] = counters::create(&run_dir.counters(), &symbols)?;
+    sender_counters.set(counters::Slot::OrdersLimit, i64::from(quotas.orders_10s.min(settings.risk.orders_per_10s)));
+    sender_counters.set(counters::Slot::WeightLimit, i64::from(quotas.weight_1m));
     let mut stages = histogram::create(&run_dir.histograms())?;
     let [engine_watch, sender_watch] = command_page::create(&run_dir.command())?;
+
+    let run_name = run_dir.path().file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let alerts = Alerts::new(
+        settings,
+        &instruments,
+        quotas.weight_1m,
+        counters::CounterReader::open(&run_dir.counters())?,
+        engine_watch.alerts_seen(),
+        run_dir.path().to_path_buf(),
+        Sinks::open(&run_dir.alerts(), &run_name, &settings.alerts),
+    );
 
     let mut notices = Vec::new();
     if settings.threads.mlock {
@@ -180,6 +194,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
     let sender_poller = Poller::new(settings.threads.wait).context("poll set of the I/O thread")?;
     let (engine_wake, sender_wake) = (engine_poller.wake_handle(), sender_poller.wake_handle());
     let stop = Arc::new(AtomicBool::new(false));
+    let reload = ReloadRequest::default();
     let engine_gone = Arc::new(AtomicBool::new(false));
     let wedged = Arc::new(AtomicBool::new(false));
     let rest_only = settings.orders.entry == settings::OrderEntry::Rest;
@@ -254,6 +269,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
             tick_to_wire: stages.take(Stage::TickToWire),
             round_trip: stages.take(Stage::OrderRoundTrip),
         },
+        reload: reload.clone(),
         rest_only,
     };
     let roots = launch.ca_pem.as_deref().map_or(Roots::WebPki, Roots::Pem);
@@ -274,12 +290,13 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         segments,
         counters: housekeeper_counters,
         page: counters::CounterReader::open(&run_dir.counters())?,
+        alerts,
         run,
         dead_man: settings.orders.dead_man,
         rest_only,
         stop: Arc::clone(&stop),
         engine_gone: Arc::clone(&engine_gone),
-        settings: SettingsFile::watch(&launch.strategy, InstrumentId(0)),
+        settings: SettingsFile::watch(&launch.strategy, InstrumentId(0), reload.clone()),
         source_news: news_out,
         source_wishes: wishes_in,
     };

@@ -356,7 +356,10 @@ mod tests {
         assert_eq!(verb(sender.poll()), Some(Operator::Widen { percent: 150 }));
         assert!(desk.taken(1));
         assert_eq!(desk.request(Operator::Resume, &Signature::new(&"é".repeat(50), "")).unwrap(), 2);
-        assert_eq!((verb(engine.poll()), desk.signature().by.as_str()), (Some(Operator::Resume), "é".repeat(32).as_str()));
+        assert_eq!(
+            (verb(engine.poll()), desk.signature().by.as_str()),
+            (Some(Operator::Resume), "é".repeat(32).as_str())
+        );
     }
 
     #[test]

@@ -249,8 +249,12 @@ mod tests {
                 frames += 1;
                 let (mut bytes, len) = spare(&frame);
                 match decoder.decode(&mut bytes, len) {
-                    Ok(MarketMessage::Event(Event::Depth(update))) => drop(book.on_depth(&update)),
-                    Ok(MarketMessage::Event(Event::Quote(quote))) => drop(book.on_quote(&quote)),
+                    Ok(MarketMessage::Event(Event::Depth(update))) => {
+                        let _ = book.on_depth(&update);
+                    }
+                    Ok(MarketMessage::Event(Event::Quote(quote))) => {
+                        let _ = book.on_quote(&quote);
+                    }
                     Ok(MarketMessage::Event(Event::Trade(_))) => {}
                     other => panic!("{}: {other:?}", String::from_utf8_lossy(&frame)),
                 }
@@ -258,7 +262,7 @@ mod tests {
             if book.wants_snapshot() {
                 let body = market.rest(now, "GET", "/api/v3/depth", "symbol=BTCUSDC&limit=1000").body;
                 let (mut body, len) = spare(&body);
-                drop(book.on_snapshot(&decoder.decode_snapshot(ONLY, &mut body, len).unwrap()));
+                let _ = book.on_snapshot(&decoder.decode_snapshot(ONLY, &mut body, len).unwrap());
             }
             if book.quotable() {
                 synced += 1;

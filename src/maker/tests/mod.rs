@@ -4,6 +4,7 @@ mod faults;
 mod operator;
 mod quoting;
 mod sources;
+mod standing;
 mod venue;
 
 use super::strategy::{Cadence, Cause, OwnEvent, Plan, Purpose, Quote, Strategy, View};
@@ -54,6 +55,7 @@ pub(super) struct Desire {
     pub(super) quotes: Vec<Quote>,
     pub(super) told: Vec<String>,
     pub(super) decided: u32,
+    widen: Rate,
 }
 
 /// Quotes exactly what is desired: keeps what matches, cancels the rest, places what is missing.
@@ -77,6 +79,7 @@ impl Strategy for Wanting {
     fn decide(&mut self, view: &View<'_>, plan: &mut Plan) {
         let mut desire = self.0.lock().unwrap();
         desire.decided += 1;
+        desire.widen = view.widen;
         let mut missing = desire.quotes.clone();
         for order in view.orders {
             let same = missing
@@ -316,6 +319,11 @@ impl Rig {
 
     pub(super) fn status(&self) -> Status {
         self.maker.status(ID)
+    }
+
+    /// What the strategy was last told to multiply its spreads with.
+    pub(super) fn widened(&self) -> Rate {
+        self.desire.lock().unwrap().widen
     }
 
     pub(super) fn told(&self) -> Vec<String> {
