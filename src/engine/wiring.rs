@@ -86,7 +86,6 @@ pub struct Running {
     /// What could not be done for speed, a line each.
     pub notices: Vec<String>,
     stop: Arc<AtomicBool>,
-    reload: ReloadRequest,
     prefix: Prefix,
     engine: JoinHandle<Finished>,
     sender: JoinHandle<()>,
@@ -345,7 +344,6 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         instruments,
         notices,
         stop,
-        reload,
         prefix,
         engine,
         sender,
@@ -367,11 +365,6 @@ impl Running {
     /// process can do it.
     pub fn wedge(&self, wedged: bool) {
         self.wedged.store(wedged, Ordering::Relaxed);
-    }
-
-    /// Asks for a look at the strategy file now. It is taken over or refused as if it had been found changed.
-    pub fn reload(&self) {
-        self.reload.ask();
     }
 
     /// True once the engine thread has ended.

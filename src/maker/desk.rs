@@ -301,7 +301,8 @@ impl Desk {
     /// either clock may have jumped, or the feed lags.
     fn is_off_clock(&self, account: &Account) -> bool {
         let limits = account.gate.limits();
-        let Some(lead) = self.lead else { return false };
+        // A watched market's clock is another venue's: its data are judged by their arrival alone.
+        let Some(lead) = self.lead.filter(|_| !self.watched) else { return false };
         let ahead = lead - account.clock_offset;
         (!limits.skew_max.is_zero() && ahead > limits.skew_max)
             || (!limits.data_age_max.is_zero() && -ahead > limits.data_age_max)
