@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use spinquote::event::{
-    AccountEvent, ClientId, CommandKind, DepthSnapshot, Event, Fill, Link, LinkState, MarkPrice, Operator,
+    AccountEvent, ClientId, Command, CommandKind, DepthSnapshot, Event, Fill, Link, LinkState, MarkPrice, Operator,
     OrderEventKind, Side,
 };
 use spinquote::instrument::{Instrument, InstrumentId};
@@ -14,7 +14,7 @@ use spinquote::sim::embedded::{Answer, Embedded};
 use spinquote::sim::exchange::Exchange;
 use spinquote::sim::latency::Latency;
 use spinquote::sim::market::MarketSource;
-use spinquote::sim::order::{AccountId, Request};
+use spinquote::sim::order::{AccountId, Order, Request};
 use spinquote::sim::queue::QueueModel;
 use spinquote::unit::{Lots, Money, Nanos, Rate, Ticks};
 use spinquote::venue::binance::usdm::client_id::Prefix;
@@ -87,7 +87,24 @@ pub fn limits() -> RiskLimits {
     }
 }
 
+/// What a watcher sees after every step.
+pub struct Watched<'a> {
+    pub now: Nanos,
+    pub limits: &'a RiskLimits,
+    pub status: Status,
+    pub commands: &'a [Command],
+    /// Our orders that are open at the venue.
+    pub open: Vec<&'a Order>,
+}
+
+/// A step that concerns our orders, looked at.
+pub type Watch = fn(&Watched<'_>);
+
 struct Table {
+    watch: Option<Watch>,
+    limits: RiskLimits,
+    /// Our orders or fills may have changed since the last look.
+    stirred: bool,
     maker: Maker,
     venue: Embedded,
     out: Output,
@@ -118,12 +135,19 @@ impl Table {
                 _ => self.venue.submit(now, command),
             }
         }
+        let stirred = std::mem::take(&mut self.stirred) || !self.out.commands.is_empty();
+        if let (Some(watch), true) = (self.watch, stirred) {
+            let open = self.venue.exchange().orders().open(ACCOUNT).collect();
+            let (status, commands) = (self.maker.status(ID), &self.out.commands);
+            watch(&Watched { now, limits: &self.limits, status, commands, open });
+        }
     }
 
     /// Time passes at the venue; what comes back goes to the maker.
     fn advance(&mut self, now: Nanos) {
         let mut answers = Vec::new();
         self.venue.advance(now, |at, answer| answers.push((at, *answer)));
+        self.stirred |= !answers.is_empty();
         for (at, answer) in answers {
             match answer {
                 Answer::Order(order) if order.kind == OrderEventKind::Fill => {
@@ -149,6 +173,15 @@ impl Table {
 
 /// Plays it to its end, stops in order, and holds the books of both sides against each other.
 pub fn play(plan: Plan<'_>) -> Played {
+    play_with(plan, limits(), None)
+}
+
+/// The same within `limits`, watched.
+pub fn play_watched(plan: Plan<'_>, limits: RiskLimits, watch: Watch) -> Played {
+    play_with(plan, limits, Some(watch))
+}
+
+fn play_with(plan: Plan<'_>, limits: RiskLimits, watch: Option<Watch>) -> Played {
     let Plan { mut market, kind, file, cadence, leverage, hedge, deposit, lasts } = plan;
     let terms = market.instrument().clone();
     let started = market.due().unwrap().expect("a market with an event");
@@ -161,8 +194,11 @@ pub fn play(plan: Plan<'_>) -> Played {
     }
     let strategy = StrategyText { kind, file: file.0.to_owned(), text: file.1.to_owned() };
     let part = InstrumentRecipe { instrument: terms.clone(), strategy, cadence, source: None };
-    let recipe = Recipe { config: MakerConfig::new(7, limits()), instruments: vec![part] };
+    let recipe = Recipe { config: MakerConfig::new(7, limits), instruments: vec![part] };
     let mut table = Table {
+        watch,
+        limits,
+        stirred: false,
         maker: recipe.build().unwrap_or_else(|error| panic!("{}: {error}", file.0)),
         venue: Embedded::new(exchange, ACCOUNT, Prefix::new("sq").unwrap(), UNDER_WAY, UNDER_WAY, 1),
         out: Output::default(),

@@ -17,7 +17,7 @@ pub mod controller;
 pub mod executor;
 pub mod held;
 
-use super::exact::on_tick;
+use super::exact::{PRICE_MAX, on_tick};
 use super::internals::rate;
 use super::{
     AccountRequest, Cadence, Cause, Internals, ORDERS_MAX, OwnEvent, OwnOrder, Phase, Plan, Purpose, Quote, Strategy,
@@ -43,9 +43,15 @@ impl Ratio {
     /// One.
     pub const ONE: Self = Self(ONE);
 
+    /// The largest, and its negative the smallest: what is beyond stays there.
+    pub const MAX: Self = Self(ONE * pow10(20));
+
     /// `part / whole`; `whole` is not zero.
     #[must_use]
     pub fn of(part: i128, whole: i128) -> Self {
+        if part.unsigned_abs() / whole.unsigned_abs() >= pow10(20).unsigned_abs() {
+            return Self(Self::MAX.0 * part.signum() * whole.signum());
+        }
         Self(mul_div(part, ONE, whole))
     }
 }
@@ -381,11 +387,13 @@ impl Pmm {
             |(quote, base): (Money, Amount)| quote <= view.available && (perpetual || base <= view.available_base);
         match &mut slot.worker {
             Worker::Level(executor) => {
-                let affordable = covered(executor.needs(touch, perpetual));
+                // Asked once: later passes would only reckon in vain, at prices that it was not made for.
+                let affordable = !executor.is_new() || covered(executor.needs(touch, perpetual));
                 executor.pass(view.now, touch, affordable, &mut self.next_order, &mut asks);
             }
             Worker::Closing(executor) => {
-                let affordable = covered(executor.needs(touch, perpetual, self.settings.leverage));
+                let affordable =
+                    !executor.is_new() || covered(executor.needs(touch, perpetual, self.settings.leverage));
                 executor.pass(view.now, touch, affordable, &mut self.next_order, &mut asks);
             }
         }
@@ -507,7 +515,8 @@ impl Strategy for Pmm {
 
     fn decide(&mut self, view: &View<'_>, plan: &mut Plan) {
         self.decided_at = view.now;
-        let best = |side| view.book.best(side).map(|level| level.price);
+        let workable = |price: &Ticks| view.instrument.price(*price) <= PRICE_MAX;
+        let best = |side| view.book.best(side).map(|level| level.price).filter(workable);
         let touch = Touch { instrument: view.instrument, bid: best(Side::Buy), ask: best(Side::Sell) };
         let reference = touch.reference();
         plan.reference = reference.unwrap_or(Price::ZERO);
