@@ -378,7 +378,7 @@ fn in_a_lively_market(seed: u64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_strategy_keeps_to_its_contract_whatever_it_sees(seed in any::<u64>()) {

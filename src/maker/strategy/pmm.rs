@@ -10,7 +10,7 @@
 //! | M3 | controller and executors loop once a second, a shutdown every five | in the engine's cadence |
 //! | M4 | positions are stored and loaded | what the venue reports at the start is taken over as held |
 //! | M5 | fees as charged | the contract's rates: the net profit that triggers a market take profit is known before the venue says |
-//! | M6 | closes are reduce-only by position action | reduce-only in hedge mode; one-way executors may hold opposite inventory, so there an executor's close may cross zero |
+//! | M6 | closes are reduce-only by position action | reduce-only in hedge mode; in one-way mode a close at market is while the net position covers it. Executors may hold opposite inventory there, so a larger close may cross zero; and a resting take profit is plain, because the venue would cut it down with every fill of another level |
 //! | M7 | a lost position mode goes unnoticed | every executor is stopped and hands over what it holds |
 
 pub mod controller;
@@ -401,7 +401,8 @@ impl Pmm {
             match ask {
                 Ask::Cancel(order) => self.cancel(view, place, order, plan),
                 Ask::Place { order, side, kind, closing, amount, price } => {
-                    let quote = self.quote(touch, place, order, side, kind, closing, amount, price);
+                    let reducible = self.reducible(view, plan, side);
+                    let quote = self.quote(touch, place, order, side, kind, closing, amount, price, reducible);
                     let room = ORDERS_MAX.saturating_sub(view.orders.len() + plan.place.len());
                     // What does not go out is found missing by the next decision and asked for again.
                     if let (Some((quote, cause)), true) = (quote, room > 0) {
@@ -410,6 +411,16 @@ impl Pmm {
                 }
             }
         }
+    }
+
+    /// What an order of this side may take off the net position, closes that are under way or planned set aside.
+    fn reducible(&self, view: &View<'_>, plan: &Plan, side: Side) -> Lots {
+        let held: i64 = view.positions.iter().map(|position| position.qty.0).sum();
+        let closes = |order: &&OwnOrder| order.side == side && order.purpose == Purpose::StopLoss;
+        let live: i64 = view.orders.iter().filter(closes).map(|order| (order.qty - order.filled).0).sum();
+        let planned = plan.place.iter().map(|(quote, _)| quote).filter(|quote| quote.side == side);
+        let planned: i64 = planned.filter(|quote| quote.purpose == Purpose::StopLoss).map(|quote| quote.qty.0).sum();
+        Lots((-held * side.sign()).saturating_sub(live).saturating_sub(planned).max(0))
     }
 
     fn cancel(&self, view: &View<'_>, place: usize, order: u32, plan: &mut Plan) {
@@ -432,6 +443,7 @@ impl Pmm {
         closing: bool,
         amount: Amount,
         price: Option<Price>,
+        reducible: Lots,
     ) -> Option<(Quote, Cause)> {
         let slot = self.slots[place].as_ref()?;
         let role = ROLES.into_iter().find(|role| slot.live(*role) == Some(order))?;
@@ -455,7 +467,8 @@ impl Pmm {
             (true, Side::Buy) => PositionSide::Long,
             (true, Side::Sell) => PositionSide::Short,
         };
-        let (reduce_only, level) = (closing && self.hedge(), place as u8);
+        let covered = kind == OrderKind::Market && qty <= reducible;
+        let (reduce_only, level) = (closing && (self.hedge() || covered), place as u8);
         let quote = Quote { side, position_side, purpose: purpose(role), level, price, qty, tif, reduce_only };
         (qty > Lots::ZERO).then_some((quote, cause))
     }
