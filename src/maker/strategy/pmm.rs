@@ -28,7 +28,7 @@ use crate::event::{ClientId, PositionSide, Side, TimeInForce};
 use crate::instrument::Instrument;
 use crate::unit::{Amount, Lots, MONEY_PLACES, Money, Nanos, Price, RATE_ONE, Rate, Ticks, mul_div, pow10};
 use arrayvec::ArrayVec;
-use controller::{Create, Decision, Figures, Record, Report, Status, Touch, evaluate};
+use controller::{Create, Decision, Figures, Record, Report, Skip, Status, Touch, evaluate};
 use executor::{Ask, Asks, Mission, News, OrderExecutor, OrderKind, PositionExecutor, Role};
 use held::Held;
 
@@ -183,6 +183,8 @@ pub struct Pmm {
     position_mode_ready: bool,
     figures: Option<Figures>,
     skew: Option<[Ratio; 2]>,
+    /// Why the last decision skipped the levels of a side, where it created none of it.
+    skipped: [Option<WhyNot>; 2],
     decided_at: Nanos,
 }
 
@@ -210,6 +212,7 @@ impl Pmm {
             position_mode_ready: true,
             figures: None,
             skew: None,
+            skipped: [None; 2],
             decided_at: Nanos(i64::MIN),
         }
     }
@@ -557,9 +560,19 @@ impl Strategy for Pmm {
                 .collect();
             let slots = self.order.iter().filter_map(|place| self.slots[usize::from(*place)].as_ref());
             let reports: ArrayVec<Report, SLOTS> = slots.map(|slot| slot.report(&touch)).collect();
-            let Decision { figures, skew, creates, stops, .. } =
+            let Decision { figures, skew, creates, stops, skipped, .. } =
                 evaluate(&self.settings, &touch, view.now, view.widen, &records, &reports);
             (self.figures, self.skew) = (Some(figures), skew);
+            self.skipped = [Side::Buy, Side::Sell].map(|side| {
+                let created = |create: &Create| matches!(create, Create::Level { level, .. } if level.side == side);
+                let first =
+                    skipped.iter().find(|(level, _)| level.side == side).filter(|_| !creates.iter().any(created));
+                first.map(|(_, skip)| match skip {
+                    Skip::InsufficientBalanceCooldown => WhyNot::Balance,
+                    Skip::NoReferencePrice => WhyNot::NoPrice,
+                    Skip::AmountZero | Skip::BelowMinOrderSize | Skip::BelowMinNotional => WhyNot::TooSmall,
+                })
+            });
             for wanted in &creates {
                 self.create(view, wanted, reference);
             }
@@ -593,12 +606,14 @@ impl Strategy for Pmm {
             }
             _ => None,
         });
-        let mut blocked = [None; 2];
+        let mut blocked = self.skipped;
         if let Some(figures) = self.figures {
             let of_settings = |bound: Rate| i128::from(bound.0) * (ONE / i128::from(RATE_ONE));
             blocked = [
-                (figures.base_pct.0 > of_settings(self.settings.max_base_pct)).then_some(WhyNot::AboveBase),
-                (figures.base_pct.0 < of_settings(self.settings.min_base_pct)).then_some(WhyNot::BelowBase),
+                blocked[0]
+                    .or((figures.base_pct.0 > of_settings(self.settings.max_base_pct)).then_some(WhyNot::AboveBase)),
+                blocked[1]
+                    .or((figures.base_pct.0 < of_settings(self.settings.min_base_pct)).then_some(WhyNot::BelowBase)),
             ];
         }
         Internals {
