@@ -8,11 +8,11 @@ mod virtual_session;
 use spinquote::config::load::{self, Strategy, Target};
 use spinquote::instrument::Instrument;
 use spinquote::maker::recipe::StrategyKind;
-use spinquote::maker::strategy::Cadence;
+use spinquote::maker::strategy::{Cadence, Phase, WhyNot};
 use spinquote::sim::market::{Regime, Schedule, SyntheticMarket};
 use spinquote::unit::{Money, Nanos, Rate};
 use std::path::PathBuf;
-use virtual_session::{Plan, Played, play};
+use virtual_session::{Plan, Played, play, play_beside_its_source};
 
 /// The demo's contract of a pair in a market that goes down and up by half a percent a minute.
 fn market(symbol: &str) -> Box<SyntheticMarket> {
@@ -31,7 +31,7 @@ fn market(symbol: &str) -> Box<SyntheticMarket> {
 }
 
 /// Five minutes in the simulator.
-fn trade(file: &str, text: &str) -> Played {
+fn plan<'a>(file: &'a str, text: &'a str) -> Plan<'a> {
     let settings = load::strategy_text(file, text, Target::Demo).unwrap_or_else(|found| panic!("{found:?}")).settings;
     let kind = match settings {
         Strategy::Perpetual(_) => StrategyKind::PerpetualMarketMaking,
@@ -41,7 +41,11 @@ fn trade(file: &str, text: &str) -> Played {
     let market = market(&settings.symbol());
     let (cadence, deposit, lasts) = (Cadence::EveryEvent, "1000000", Nanos::from_secs(300));
     let (leverage, hedge) = (settings.leverage(), settings.hedge());
-    let played = play(Plan { market, kind, file: (file, text), cadence, leverage, hedge, deposit, lasts });
+    Plan { market, kind, file: (file, text), cadence, leverage, hedge, deposit, lasts }
+}
+
+fn trade(file: &str, text: &str) -> Played {
+    let played = play(plan(file, text));
     eprintln!("{file}: {}", played.line());
     played
 }
@@ -56,18 +60,13 @@ enum Runs {
 #[track_caller]
 fn is_as_promised(file: &str, text: &str, runs: Runs) {
     let at_venue = load::strategy_text(file, text, Target::Venue);
-    let refusal = |target| {
-        let problems = load::strategy_text(file, text, target).expect_err("a refusal");
-        assert_eq!(problems.len(), 1, "{problems:?}");
-        problems[0].to_string()
-    };
     let text = match runs {
         Runs::AtTheVenue => {
             assert!(at_venue.is_ok(), "{file}: {at_venue:?}");
             text.to_owned()
         }
         Runs::InTheDemo => {
-            let said = refusal(Target::Venue);
+            let said = at_venue.expect_err("a refusal")[0].to_string();
             for part in
                 ["bybit_perpetual, a venue that comes in a later version", "binance_perpetual", "spinquote demo"]
             {
@@ -75,21 +74,22 @@ fn is_as_promised(file: &str, text: &str, runs: Runs) {
             }
             text.to_owned()
         }
-        Runs::Spot => {
-            for target in [Target::Venue, Target::Demo] {
-                let said = refusal(target);
-                for part in
-                    ["binance, a spot connector; spot comes in a later version", "`connector_name: binance_perpetual`"]
-                {
-                    assert!(said.contains(part), "{file}: {part} in {said}");
-                }
-            }
-            // As the message says.
-            text.replace("connector_name: binance", "connector_name: binance_perpetual")
-        }
+        Runs::Spot => refused_for_spot(file, text),
     };
     let played = trade(file, &text);
     assert!(!played.fills.is_empty(), "{file}: {}", played.line());
+}
+
+/// Spot is refused everywhere; the text as the message says to change it.
+#[track_caller]
+fn refused_for_spot(file: &str, text: &str) -> String {
+    for target in [Target::Venue, Target::Demo] {
+        let problems = load::strategy_text(file, text, target).expect_err("a refusal");
+        let said = problems[0].to_string();
+        let parts = ["binance, a spot connector; spot comes in a later version", "`connector_name: binance_perpetual`"];
+        assert!(problems.len() == 1 && parts.iter().all(|part| said.contains(part)), "{file}: {said}");
+    }
+    text.replace("connector_name: binance", "connector_name: binance_perpetual")
 }
 
 #[test]
@@ -136,6 +136,25 @@ fn a_funding_aware_maker_with_little_more_than_what_is_required() {
     is_as_promised("funding.json", text, Runs::AtTheVenue);
 }
 
+/// Without its price source it quotes nothing and says why; with it, it trades.
+#[track_caller]
+fn follows_another_market(file: &str, text: &str) {
+    assert!(load::strategy_text(file, text, Target::Venue).is_ok());
+    let alone = trade(file, text);
+    assert_eq!((alone.fills.len(), alone.status.counters.new, alone.status.internals.phase), (0, 0, Phase::NoPrice));
+    let played = play_beside_its_source(plan(file, text));
+    eprintln!("{file} with its source: {}", played.line());
+    assert!(!played.fills.is_empty(), "{file}: {}", played.line());
+}
+
+#[test]
+fn a_maker_that_follows_another_market() {
+    let text = "strategy: perpetual_market_making\nderivative: binance_perpetual\nmarket: SOL-USDT\nleverage: 4\n\
+        bid_spread: 0.15\nask_spread: 0.15\norder_amount: 2\norder_refresh_time: 15.0\nprice_source: external_market\n\
+        price_type: mid_price\nprice_source_derivative: binance\nprice_source_market: SOL-USDT\nstop_loss_spread: 3.0\n";
+    follows_another_market("source.yml", text);
+}
+
 #[test]
 fn the_users_own_files() {
     let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/strategies/examples");
@@ -155,15 +174,19 @@ fn the_users_own_files() {
         seen += 1;
         match file.as_str() {
             "perpetual_aggressive_multi_level.yml" => is_as_promised(&file, &text, Runs::InTheDemo),
-            "pmm_conservative.yml" => is_as_promised(&file, &text, Runs::Spot),
-            // Its nearest quote is 1 % away, and its price source another market: both load, and the session is another test's.
-            "pmm_volatile.yml" => {
-                let said = format!("{:?}", load::strategy_text(&file, &text, Target::Venue).unwrap_err());
-                assert!(said.contains("spot comes in a later version"), "{said}");
+            // On a perpetual of bitcoin its levels of 4 USDT are below the smallest order, and the status says so.
+            "pmm_conservative.yml" => {
+                let played = trade(&file, &refused_for_spot(&file, &text));
+                let internals = played.status.internals;
+                assert_eq!((internals.phase, played.fills.len()), (Phase::Quoting, 0));
+                assert_eq!(internals.blocked, [Some(WhyNot::TooSmall), Some(WhyNot::BelowBase)]);
             }
-            "perpetual_price_from_spot.yml" => {
+            // It quotes 1 % away and more, where this market does not come.
+            "pmm_volatile.yml" => {
+                let text = refused_for_spot(&file, &text);
                 assert!(load::strategy_text(&file, &text, Target::Venue).is_ok());
             }
+            "perpetual_price_from_spot.yml" => follows_another_market(&file, &text),
             _ => is_as_promised(&file, &text, Runs::AtTheVenue),
         }
     }

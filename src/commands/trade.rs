@@ -128,7 +128,7 @@ impl StatusLine {
             notes.push_str(&format!(" | MARGIN {percent:.1}%"));
         }
         for (word, side) in [("strategy.blocked_bid", "bids"), ("strategy.blocked_ask", "asks")] {
-            if self.of(word) != 0 {
+            if self.of(word) > 1 {
                 notes.push_str(&format!(" | no {side} (`sq status` says why)"));
             }
         }

@@ -21,6 +21,9 @@ use spinquote::venue::binance::usdm::client_id::Prefix;
 use std::collections::HashMap;
 
 pub const ID: InstrumentId = InstrumentId(0);
+const SOURCE: InstrumentId = InstrumentId(1);
+const FAR: &str = "strategy: perpetual_market_making\nderivative: binance_perpetual\nmarket: BTC-USDT\nleverage: 1\n\
+    bid_spread: 99\nask_spread: 99\norder_amount: 1\norder_refresh_time: 3600\n";
 const ACCOUNT: AccountId = AccountId(0);
 const TIMER: Nanos = Nanos::from_millis(100);
 const UNDER_WAY_TIME: Nanos = Nanos::from_millis(2);
@@ -113,7 +116,7 @@ struct Table {
     decisions: Vec<Decided>,
     marks: Vec<(Nanos, MarkPrice)>,
     purposes: HashMap<ClientId, Purpose>,
-    wants_snapshot: bool,
+    wants_snapshot: Vec<InstrumentId>,
 }
 
 impl Table {
@@ -131,7 +134,7 @@ impl Table {
         }
         for command in &self.out.commands {
             match command.kind {
-                CommandKind::Snapshot => self.wants_snapshot = true,
+                CommandKind::Snapshot => self.wants_snapshot.push(command.instrument),
                 _ => self.venue.submit(now, command),
             }
         }
@@ -162,10 +165,10 @@ impl Table {
     }
 
     fn snapshot(&mut self, now: Nanos, market: &dyn MarketSource) {
-        if std::mem::take(&mut self.wants_snapshot) {
+        for instrument in std::mem::take(&mut self.wants_snapshot) {
             let (mut bids, mut asks) = (Vec::new(), Vec::new());
             let last = market.snapshot(1_000, &mut bids, &mut asks);
-            let snapshot = DepthSnapshot { instrument: ID, last, venue_time: now, bids: &bids, asks: &asks };
+            let snapshot = DepthSnapshot { instrument, last, venue_time: now, bids: &bids, asks: &asks };
             self.step(now, &Event::Snapshot(snapshot));
         }
     }
@@ -173,15 +176,21 @@ impl Table {
 
 /// Plays it to its end, stops in order, and holds the books of both sides against each other.
 pub fn play(plan: Plan<'_>) -> Played {
-    play_with(plan, limits(), None)
+    play_with(plan, limits(), None, false)
+}
+
+/// The same with the market as its own price source besides: a second instrument that shows what the first does, and whose quotes
+/// are too far away for the gate.
+pub fn play_beside_its_source(plan: Plan<'_>) -> Played {
+    play_with(plan, limits(), None, true)
 }
 
 /// The same within `limits`, watched.
 pub fn play_watched(plan: Plan<'_>, limits: RiskLimits, watch: Watch) -> Played {
-    play_with(plan, limits, Some(watch))
+    play_with(plan, limits, Some(watch), false)
 }
 
-fn play_with(plan: Plan<'_>, limits: RiskLimits, watch: Option<Watch>) -> Played {
+fn play_with(plan: Plan<'_>, limits: RiskLimits, watch: Option<Watch>, sourced: bool) -> Played {
     let Plan { mut market, kind, file, cadence, leverage, hedge, deposit, lasts } = plan;
     let terms = market.instrument().clone();
     let started = market.due().unwrap().expect("a market with an event");
@@ -193,8 +202,13 @@ fn play_with(plan: Plan<'_>, limits: RiskLimits, watch: Option<Watch>) -> Played
         exchange.request(started, ACCOUNT, &request).unwrap();
     }
     let strategy = StrategyText { kind, file: file.0.to_owned(), text: file.1.to_owned() };
-    let part = InstrumentRecipe { instrument: terms.clone(), strategy, cadence, source: None };
-    let recipe = Recipe { config: MakerConfig::new(7, limits), instruments: vec![part] };
+    let part = |strategy, source| InstrumentRecipe { instrument: terms.clone(), strategy, cadence, source };
+    let mut instruments = vec![part(strategy, sourced.then_some(SOURCE))];
+    if sourced {
+        let (kind, file, text) = (StrategyKind::PerpetualMarketMaking, "far.yml".to_owned(), FAR.to_owned());
+        instruments.push(part(StrategyText { kind, file, text }, None));
+    }
+    let recipe = Recipe { config: MakerConfig::new(7, limits), instruments };
     let mut table = Table {
         watch,
         limits,
@@ -207,8 +221,11 @@ fn play_with(plan: Plan<'_>, limits: RiskLimits, watch: Option<Watch>) -> Played
         decisions: Vec::new(),
         marks: Vec::new(),
         purposes: HashMap::new(),
-        wants_snapshot: false,
+        wants_snapshot: Vec::new(),
     };
+    if sourced {
+        table.step(started, &Event::Link { instrument: SOURCE, link: Link::Market, state: LinkState::Up });
+    }
     for link in [Link::Market, Link::Private, Link::OrderEntry] {
         table.step(started, &Event::Link { instrument: ID, link, state: LinkState::Up });
     }
@@ -225,7 +242,11 @@ fn play_with(plan: Plan<'_>, limits: RiskLimits, watch: Option<Watch>) -> Played
             table.step(now, &Event::Timer);
             timer = now + TIMER;
         } else if due <= now {
-            let event = market.next().unwrap().expect("just seen").kind.event(ID);
+            let kind = market.next().unwrap().expect("just seen").kind;
+            if sourced {
+                table.step(now, &kind.event(SOURCE));
+            }
+            let event = kind.event(ID);
             if let Event::Mark(mark) = event {
                 table.marks.push((now, mark));
             }
