@@ -1,5 +1,6 @@
 //! The past again: recordings played, journals replayed bit for bit. Never talks to a venue.
 
+pub mod backtest;
 mod describe;
 pub mod player;
 
