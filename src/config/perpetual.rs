@@ -261,6 +261,17 @@ impl PerpetualSettings {
     }
 }
 
+/// The answer of a `price_source_custom_api`: one decimal number, blanks around it allowed. Zero and negative numbers are numbers; that
+/// nothing can be quoted on them is the strategy's business.
+///
+/// # Errors
+/// Why it is no price; the text is shortened in it, because anything may have come.
+pub fn polled_price(text: &str) -> Result<Price, String> {
+    let shown: String = text.trim().chars().take(40).collect();
+    let value = decimal(text.trim(), MONEY_PLACES).map_err(|_| format!("the answer {shown:?} is not a number"))?;
+    if value.abs() > ATTO_MAX { Err(format!("the price {shown} is too large")) } else { Ok(Price(value)) }
+}
+
 /// Every key of the file except `strategy`, in the order of the reference. Defaults are to be set before the file's values,
 /// or each in its place of this order: `price_source` stands behind `price_type` because `custom_api` forces `custom`.
 pub static KEYS: &[Key<PerpetualSettings>] = &[

@@ -3,18 +3,20 @@
 use super::clock::Clock;
 use super::connection::LinkFault;
 use super::ring::{OrderSink, Outgoing};
+use super::settings::HotSettings;
 use super::wait::WakeHandle;
-use crate::event::{ClientId, Event, Operator};
+use crate::event::{ClientId, Event, Operator, Side};
 use crate::instrument::{Instrument, InstrumentId};
-use crate::journal::command_page::CommandWatch;
-use crate::journal::counters::{CounterWriter, InstrumentSlot, Slot};
+use crate::journal::command_page::{self, CommandWatch, Signature};
+use crate::journal::counters::{CounterWriter, InstrumentSlot, ORDER_ROWS, OrderWord, Slot};
 use crate::journal::histogram::{Stage, StageWriter, StageWriters};
 use crate::journal::record::{self, Origin, RunEnd, RunStart, Sent};
 use crate::journal::{AppendError, Writer};
-use crate::maker::{Blocks, Ladder, Maker, Output, Status};
-use crate::unit::{Nanos, Ticks};
-use crate::venue::binance::usdm::market::MarketDecoder;
-use crate::venue::codec::MarketMessage;
+use crate::maker::strategy::{ORDERS_MAX, WhyNot};
+use crate::maker::{Blocks, Held, Ladder, Maker, OrderStatus, Output, Status};
+use crate::unit::{Money, Nanos, RATE_ONE, Rate, Ticks};
+use crate::venue::codec::{MarketCodec, MarketMessage};
+use arrayvec::ArrayVec;
 
 /// Why the engine thread cannot go on as it is.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +31,9 @@ pub enum EngineFault {
     #[error("polling the sockets: {0}")]
     Poll(std::io::Error),
 }
+
+/// A pause between two steps beyond this means that the process was stopped or the thread stuck: timers come every few milliseconds.
+const LAPSE_AFTER: Nanos = Nanos::from_secs(1);
 
 /// When the bytes behind an input arrived, and the time of its step.
 #[derive(Clone, Copy)]
@@ -55,6 +60,7 @@ struct Tally {
     decode_errors: u64,
     protocol_errors: u64,
     links_lost: u64,
+    lapses: u64,
 }
 
 /// The stages that this thread measures.
@@ -70,7 +76,9 @@ struct Measured {
 pub struct Core {
     /// The decision.
     pub maker: Maker,
+    /// Traded ones first, then watched ones.
     instruments: Vec<Instrument>,
+    traded: usize,
     out: Output,
     journal: Writer,
     orders: OrderSink,
@@ -80,16 +88,22 @@ pub struct Core {
     watch: CommandWatch,
     stamps: bool,
     tally: Tally,
+    /// Time of the last step, zero before the first.
+    stepped_at: Nanos,
     stopping: bool,
     kill_seen: bool,
+    detail_due: Nanos,
     fault: Option<EngineFault>,
 }
+
+/// What only people look at goes to the counters page this often.
+const DETAIL_INTERVAL: Nanos = Nanos::from_millis(100);
 
 /// The parts that [`Core::new`] puts together.
 pub struct CoreParts<'a> {
     /// The decision.
     pub maker: Maker,
-    /// What it trades.
+    /// What it trades, then what it watches.
     pub instruments: Vec<Instrument>,
     /// Where everything is remembered.
     pub journal: Writer,
@@ -120,6 +134,7 @@ impl Core {
             feed_age: stages.take(Stage::FeedAge),
         };
         Self {
+            traded: maker.traded(),
             maker,
             instruments,
             out: Output::default(),
@@ -131,17 +146,19 @@ impl Core {
             watch,
             stamps,
             tally: Tally::default(),
+            stepped_at: Nanos::ZERO,
             stopping: false,
             kill_seen: false,
+            detail_due: Nanos::ZERO,
             fault: None,
         }
     }
 
     /// One market frame: journal before parse, decode, step. A frame that is not understood is counted and left out.
     #[inline]
-    pub fn frame(
+    pub fn frame<D: MarketCodec>(
         &mut self,
-        decoder: &mut MarketDecoder,
+        decoder: &mut D,
         origin: Origin,
         document: &mut [u8],
         len: usize,
@@ -149,6 +166,7 @@ impl Core {
         clock: &Clock,
     ) {
         let now = clock.now();
+        self.awake(now, clock);
         self.tally.frames += 1;
         self.tally.bytes += len as u64;
         self.remember(record::FRAME, now, &[&origin.encode(), &document[..len]]);
@@ -161,7 +179,7 @@ impl Core {
                     self.measured.decode.record((decoded_at - now).0);
                     self.measured.decide.record((decided_at - decoded_at).0);
                     self.measured.frame.record((decided_at - received_at).0);
-                    if let Some(venue_time) = venue_time(&event) {
+                    if let Some(venue_time) = venue_time(&event).filter(|time| !time.is_zero()) {
                         self.measured.feed_age.record((received_at - venue_time).0);
                     }
                 }
@@ -173,15 +191,16 @@ impl Core {
     }
 
     /// A REST snapshot body, journalled like a frame.
-    pub fn snapshot(
+    pub fn snapshot<D: MarketCodec>(
         &mut self,
-        decoder: &mut MarketDecoder,
+        decoder: &mut D,
         instrument: InstrumentId,
         body: &mut [u8],
         len: usize,
         clock: &Clock,
     ) {
         let now = clock.now();
+        self.awake(now, clock);
         let origin = Origin { feed: u16::MAX, instrument };
         self.remember(record::SNAPSHOT, now, &[&origin.encode(), &body[..len]]);
         match decoder.decode_snapshot(instrument, body, len) {
@@ -193,8 +212,37 @@ impl Core {
         }
     }
 
+    /// New settings of a strategy: their text is an input like any other. What they replace goes back in `hot`.
+    pub fn reconfigure(&mut self, hot: &mut HotSettings, now: Nanos, clock: &Clock) {
+        self.awake(now, clock);
+        let origin = Origin { feed: u16::MAX, instrument: hot.instrument };
+        self.remember(record::SETTINGS, now, &[&origin.encode(), hot.text.as_bytes()]);
+        self.maker.reconfigure(now, hot.instrument, &mut hot.settings, &mut self.out);
+        self.emit(Stamps::at(now), clock);
+    }
+
     /// Any input that is not bytes of the market.
     pub fn step(&mut self, event: &Event<'_>, now: Nanos, clock: &Clock) {
+        self.awake(now, clock);
+        self.input(event, now, clock);
+    }
+
+    /// Notices time that passed without a step, before anything that waited meanwhile is taken for news.
+    #[inline]
+    fn awake(&mut self, now: Nanos, clock: &Clock) {
+        let before = std::mem::replace(&mut self.stepped_at, now);
+        if !before.is_zero() && now - before > LAPSE_AFTER {
+            self.lapsed(now - before, now, clock);
+        }
+    }
+
+    #[cold]
+    fn lapsed(&mut self, lost: Nanos, now: Nanos, clock: &Clock) {
+        self.tally.lapses += 1;
+        self.input(&Event::Lapse { lost }, now, clock);
+    }
+
+    fn input(&mut self, event: &Event<'_>, now: Nanos, clock: &Clock) {
         let (kind, payload) =
             record::encode_event(event).expect("market events come as frames, which are journalled as such");
         self.remember(kind, now, &[&payload]);
@@ -246,7 +294,10 @@ impl Core {
     /// The first fault counts; it raises the kill flag, which the I/O thread obeys whatever this thread does.
     pub fn fail(&mut self, fault: EngineFault, now: Nanos) {
         if self.fault.is_none() {
-            self.watch.kill(now);
+            let mut why = arrayvec::ArrayString::<{ command_page::WHY_BYTES }>::new();
+            // What does not fit is cut: the whole fault is in the summary.
+            let _ = std::fmt::Write::write_fmt(&mut why, format_args!("{fault}"));
+            self.watch.kill(now, &why);
             self.fault = Some(fault);
         }
     }
@@ -261,12 +312,21 @@ impl Core {
     pub fn commands_from_page(&mut self, now: Nanos, clock: &Clock) {
         let killed = self.watch.killed();
         if killed && !self.kill_seen {
+            let signature = self.watch.killed_by();
+            self.asked(0, 0, &signature, now);
             self.step(&Event::Kill, now, clock);
         }
         self.kill_seen = killed;
-        if let Some(verb) = self.watch.poll() {
-            self.operator(verb, now, clock);
+        if let Some(request) = self.watch.poll() {
+            self.asked(request.seq, request.verb.code(), &request.signature, now);
+            self.operator(request.verb, now, clock);
         }
+    }
+
+    /// Remembers who asked and why.
+    fn asked(&mut self, seq: u64, verb: u8, Signature { by, why }: &Signature, now: Nanos) {
+        let head = record::Asked { seq, by_len: by.len() as u16, verb, reserved: 0 };
+        self.remember(record::ASKED, now, &[&head.encode(), by.as_bytes(), why.as_bytes()]);
     }
 
     /// A human's command.
@@ -302,7 +362,8 @@ impl Core {
     /// Copies the state that observers see to the counters page.
     pub fn publish(&mut self, now: Nanos) {
         let page = &self.counters;
-        let Tally { frames, bytes, commands, decisions, decode_errors, protocol_errors, links_lost } = self.tally;
+        let Tally { frames, bytes, commands, decisions, decode_errors, protocol_errors, links_lost, lapses } =
+            self.tally;
         for (slot, count) in [
             (Slot::Frames, frames),
             (Slot::FrameBytes, bytes),
@@ -311,6 +372,7 @@ impl Core {
             (Slot::DecodeErrors, decode_errors),
             (Slot::ProtocolErrors, protocol_errors),
             (Slot::Reconnects, links_lost),
+            (Slot::Lapses, lapses),
             (Slot::JournalSeq, self.journal.last_seq()),
             (Slot::JournalLost, self.journal.lost_total()),
             (Slot::RingFree, self.orders.free() as u64),
@@ -318,17 +380,41 @@ impl Core {
             page.set(slot, count.cast_signed());
         }
         page.set(Slot::EngineHeartbeat, now.0);
+        page.set(Slot::Widened, i64::from(self.maker.widened_percent()));
+        let detail = now >= self.detail_due || self.stopping;
         for at in 0..self.instruments.len() {
             let status = self.maker.status(InstrumentId(at as u16));
             publish_instrument(page, at, &status);
+            if at >= self.traded {
+                continue;
+            }
             page.set(Slot::Refusals, status.counters.refused.cast_signed());
             page.set(Slot::Killed, i64::from(matches!(status.ladder, Ladder::Killed(_))));
             page.set(Slot::Paused, i64::from(!status.blocks.is_empty()));
+            if detail {
+                publish_detail(page, at, &status);
+                publish_orders(page, at, self.maker.orders(InstrumentId(at as u16)));
+            }
+        }
+        if detail {
+            self.detail_due = now + DETAIL_INTERVAL;
+            let margin = self.maker.margin();
+            for (slot, value) in [
+                (Slot::Wallet, page_money(margin.wallet)),
+                (Slot::Available, page_money(margin.available)),
+                (Slot::Equity, page_money(margin.equity)),
+                (Slot::MarginUsed, page_money(margin.used)),
+                (Slot::MarginRatio, margin.ratio.map_or(0, page_fraction)),
+                (Slot::MarginLevel, margin.level as i64),
+            ] {
+                page.set(slot, value);
+            }
         }
     }
 
     /// The first record.
     pub fn begin(&mut self, run: u32, feeds: usize, now: Nanos) {
+        self.stepped_at = now;
         let start = RunStart { run, instruments: self.instruments.len() as u16, feeds: feeds as u16, seed: 0 };
         self.remember(record::RUN_START, now, &[&start.encode()]);
     }
@@ -339,7 +425,7 @@ impl Core {
         if self.fault.is_none() {
             self.remember(record::RUN_END, now, &[&RunEnd { reason: u8::from(!self.maker.is_quiet()) }.encode()]);
         }
-        let statuses = (0..self.instruments.len()).map(|at| self.maker.status(InstrumentId(at as u16))).collect();
+        let statuses = (0..self.traded).map(|at| self.maker.status(InstrumentId(at as u16))).collect();
         let quiet = self.maker.is_quiet();
         self.journal.close();
         Finished {
@@ -368,8 +454,7 @@ pub struct Finished {
 
 fn publish_instrument(page: &CounterWriter, at: usize, status: &Status) {
     let level = |level: Option<crate::event::Level>| level.unwrap_or_default();
-    // The page's money has eight decimals.
-    let money = |value: i128| i64::try_from(value / 10_i128.pow(10)).unwrap_or(i64::MAX);
+    let money = |value: i128| page_money(Money(value));
     let tick = |price: Ticks| price.0;
     let [bid, ask] = status.best.map(level);
     let [own_bid, own_ask] = status.own.map(level);
@@ -384,7 +469,6 @@ fn publish_instrument(page: &CounterWriter, at: usize, status: &Status) {
         (InstrumentSlot::BookCrossed, counters.crossed.cast_signed()),
         (InstrumentSlot::MarketTime, status.now.0),
         (InstrumentSlot::Position, status.position.0),
-        (InstrumentSlot::Entry, money(status.entry.0)),
         (InstrumentSlot::OwnBid, tick(own_bid.price)),
         (InstrumentSlot::OwnBidQty, own_bid.qty.0),
         (InstrumentSlot::OwnAsk, tick(own_ask.price)),
@@ -399,6 +483,91 @@ fn publish_instrument(page: &CounterWriter, at: usize, status: &Status) {
         (InstrumentSlot::PnlTotal, money(status.pnl.total().0)),
     ] {
         page.set_of(at, slot, value);
+    }
+}
+
+/// The page's money has eight decimals.
+fn page_money(value: Money) -> i64 {
+    i64::try_from(value.0 / 10_i128.pow(10)).unwrap_or(if value.0 < 0 { i64::MIN } else { i64::MAX })
+}
+
+/// As the page's money.
+fn page_fraction(rate: Rate) -> i64 {
+    rate.0 / (RATE_ONE / 100_000_000)
+}
+
+/// What of an instrument only people look at.
+fn publish_detail(page: &CounterWriter, at: usize, status: &Status) {
+    use InstrumentSlot as S;
+    let money = |value: i128| page_money(Money(value));
+    let funding = status.funding.unwrap_or_default();
+    let internals = &status.internals;
+    let [size_buy, size_sell] = internals.size_factor.unwrap_or_default().map(page_fraction);
+    let [inventory, funding_skew] = internals.skew.unwrap_or_default().map(page_fraction);
+    let [blocked_bid, blocked_ask] = internals.blocked.map(|why: Option<WhyNot>| why.map_or(0, |why| why as i64));
+    for (slot, value) in [
+        (S::Mark, money(status.mark.0)),
+        (S::PositionWorst, status.worst.0),
+        (S::VolumeBuy, status.counters.bought.cast_signed()),
+        (S::VolumeSell, status.counters.sold.cast_signed()),
+        (S::PnlTrading, page_money(status.pnl.trading())),
+        (S::PnlMark, page_money(status.pnl.mark_to_market)),
+        (S::Leverage, i64::from(status.leverage)),
+        (S::FundingRate, page_fraction(funding.rate)),
+        (S::FundingHours, i64::from(funding.interval_hours)),
+        (S::FundingNext, funding.next.0),
+        (S::FundingDaily, page_money(status.funding_daily)),
+        (S::Blocks, i64::from(status.blocks.0)),
+        (S::Phase, internals.phase as i64),
+        (S::QuotesDue, internals.quotes_due.0),
+        (S::RefreshDue, internals.refresh_due.0),
+        (S::SizeFactorBuy, size_buy),
+        (S::SizeFactorSell, size_sell),
+        (S::SkewInventory, inventory),
+        (S::SkewFunding, funding_skew),
+        (S::BaseShare, internals.base_share.map_or(0, page_fraction)),
+        (S::ProfitShare, internals.profit_share.map_or(0, page_fraction)),
+        (S::BlockedBid, blocked_bid),
+        (S::BlockedAsk, blocked_ask),
+    ] {
+        page.set_of(at, slot, value);
+    }
+    let [net, long, short] = status.held;
+    let slots = |held: &Held| [held.entry.0, held.liquidation.0, held.unrealized.0].map(money);
+    for (held, [entry, liquidation, unrealized]) in [
+        (net, [S::Entry, S::Liquidation, S::Unrealized]),
+        (long, [S::LongEntry, S::LongLiquidation, S::LongUnrealized]),
+        (short, [S::ShortEntry, S::ShortLiquidation, S::ShortUnrealized]),
+    ] {
+        for (slot, value) in [entry, liquidation, unrealized].into_iter().zip(slots(&held)) {
+            page.set_of(at, slot, value);
+        }
+    }
+    page.set_of(at, S::LongPosition, long.qty.0);
+    page.set_of(at, S::ShortPosition, short.qty.0);
+}
+
+/// Our best orders of each side, nearest first; what is further out finds no row.
+fn publish_orders(page: &CounterWriter, at: usize, orders: impl Iterator<Item = OrderStatus>) {
+    let mut all: ArrayVec<OrderStatus, ORDERS_MAX> = orders.take(ORDERS_MAX).collect();
+    all.sort_unstable_by_key(|order| (order.side as u8, -order.price.0 * order.side.sign(), order.id));
+    let bids = all.partition_point(|order| order.side == Side::Buy);
+    for (side, of_side) in [&all[..bids], &all[bids..]].into_iter().enumerate() {
+        for row in 0..ORDER_ROWS {
+            let order = of_side.get(row);
+            let value = |of: fn(&OrderStatus) -> i64| order.map_or(0, of);
+            for (word, value) in [
+                (OrderWord::Id, value(|order| i64::from(order.id.seq))),
+                (OrderWord::Price, value(|order| order.price.0)),
+                (OrderWord::Qty, value(|order| order.rest.0)),
+                (OrderWord::Ahead, value(|order| order.ahead.map_or(-1, |ahead| ahead.0))),
+                (OrderWord::Level, value(|order| i64::from(order.level))),
+                (OrderWord::Purpose, value(|order| order.purpose as i64)),
+                (OrderWord::Created, value(|order| order.created_at.0)),
+            ] {
+                page.set_order(at, side, row, word, value);
+            }
+        }
     }
 }
 

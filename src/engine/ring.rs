@@ -8,6 +8,7 @@
 //! | used | engine | housekeeper | the engine keeps the box and tries again |
 
 use super::connection::Connection;
+use super::settings::HotSettings;
 use crate::event::{AccountEvent, ClientId, Command, Link, LinkState, Operator, OrderEvent};
 use crate::instrument::InstrumentId;
 use crate::unit::Nanos;
@@ -76,6 +77,8 @@ pub enum Control {
     Operator(Operator),
     /// A polled reference price.
     External(InstrumentId, crate::unit::Price),
+    /// New settings of a strategy, checked.
+    Settings(Box<HotSettings>),
 }
 
 /// Something the engine is done with, to be freed or re-made off the hot path.
@@ -91,6 +94,8 @@ pub enum Used {
     },
     /// A decoded snapshot body.
     Body(Box<[u8]>),
+    /// What new settings have replaced.
+    Settings(Box<HotSettings>),
 }
 
 /// The engine's end of the order ring.

@@ -5,22 +5,24 @@ mod answer;
 mod send;
 
 use super::account::{Account, plain};
-use super::config::InstrumentSetup;
+use super::config::{InstrumentSetup, Source};
+use super::margin::liquidation_price;
 use super::order::diff::{INTENTS_MAX, diff};
 use super::order::{FillLog, Input, Intent, Table, Wish};
-use super::output::{Blocks, Counters, Decision, DecisionKind, Output, Status};
+use super::output::{Blocks, Counters, Decision, DecisionKind, Held, OrderStatus, Output, Status};
 use super::position::Holdings;
 use super::risk::Refusal;
 use super::strategy::{
-    BookView, Cadence, Cause, External, FundingView, ORDERS_MAX, OwnEvent, OwnOrder, Plan, PositionView, Purpose,
-    Quote, Strategy, View,
+    AccountRequest, BookView, Cadence, Cause, External, FundingView, ORDERS_MAX, OwnEvent, OwnOrder, Plan,
+    PositionView, Purpose, Quote, Strategy, View,
 };
 use crate::book::{Book, DepthOutcome, QuoteOutcome};
+use crate::config::load::Strategy as Settings;
 use crate::event::{
     BestQuote, CommandKind, DepthSnapshot, DepthUpdate, Level, LinkState, MarkPrice, PositionSide, Side, Trade,
 };
 use crate::instrument::{Instrument, InstrumentId};
-use crate::unit::{Money, Nanos, Price, Rate, Ticks};
+use crate::unit::{Lots, Money, Nanos, Price, Ticks};
 use arrayvec::ArrayVec;
 
 /// A quote level that waits after a refusal by the venue.
@@ -55,6 +57,16 @@ pub(super) struct Flatten {
     pub(super) not_before: Nanos,
 }
 
+/// What may execute of the live orders, summed once and then followed order by order: an amend of ten orders would sum them
+/// ten times.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Worst {
+    /// The table's revision at which the sums are true.
+    at: u64,
+    /// By position side; orders that only shrink it apart; by side.
+    sums: [[[Lots; 2]; 2]; 3],
+}
+
 /// What woke the desk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Wake {
@@ -72,7 +84,9 @@ const LEVELS: usize = u8::MAX as usize + 1;
 pub(super) struct Desk {
     pub(super) id: InstrumentId,
     pub(super) instrument: Instrument,
-    pub(super) source: Option<InstrumentId>,
+    pub(super) source: Option<Source>,
+    /// Only looked at: its market is another desk's price source.
+    watched: bool,
     pub(super) book: Book,
     pub(super) table: Table,
     pub(super) log: FillLog,
@@ -93,18 +107,38 @@ pub(super) struct Desk {
     market: LinkState,
     last_market: Nanos,
     data_time: Nanos,
+    /// Venue time of the newest book data minus our time when they came.
+    lead: Option<Nanos>,
     snapshot_asked: Option<Nanos>,
     last_trade: Option<Price>,
     mark: Option<Price>,
     funding: Option<FundingView>,
-    custom: Option<Price>,
+    /// The polled price and when it came.
+    custom: Option<(Price, Nanos)>,
+    /// 0 while not known.
+    leverage: u32,
     blocks: Blocks,
     was_ready: bool,
     plan: Plan,
     orders: ArrayVec<OwnOrder, ORDERS_MAX>,
     positions: ArrayVec<PositionView, 3>,
-    intents: ArrayVec<Intent, INTENTS_MAX>,
+    intents: Vec<Intent>,
+    /// Revisions of orders and holdings that `orders` and `positions` show.
+    shown: (u64, u64),
+    worst: Worst,
     refused: [[Option<(Refusal, Nanos)>; LEVELS]; 2],
+}
+
+/// Of a market that is only looked at; never asked.
+struct Watching;
+
+impl Strategy for Watching {
+    fn start(&mut self, _now: Nanos, _plan: &mut Plan) {}
+    fn on_own(&mut self, _now: Nanos, _event: &OwnEvent) {}
+    fn decide(&mut self, _view: &View<'_>, _plan: &mut Plan) {}
+    fn next_timer(&self) -> Nanos {
+        Nanos::MAX
+    }
 }
 
 impl BookView for Book {
@@ -121,6 +155,7 @@ impl Desk {
         Self {
             id,
             source: setup.source,
+            watched: false,
             book: Book::new(&setup.instrument),
             table: Table::new(account.config.slot_quiet),
             log: FillLog::new(),
@@ -139,19 +174,40 @@ impl Desk {
             market: LinkState::Down,
             last_market: Nanos::ZERO,
             data_time: Nanos::ZERO,
+            lead: None,
             snapshot_asked: None,
             last_trade: None,
             mark: None,
             funding: None,
             custom: None,
+            leverage: 0,
             blocks: Blocks::default().with(Blocks::BOOK | Blocks::MARKET, true),
             was_ready: false,
             plan: Plan::default(),
             orders: ArrayVec::new(),
             positions: ArrayVec::new(),
-            intents: ArrayVec::new(),
+            intents: Vec::with_capacity(INTENTS_MAX),
+            shown: (0, 0),
+            worst: Worst::default(),
             refused: [[None; LEVELS]; 2],
         }
+    }
+
+    /// A market that is only looked at.
+    pub(super) fn watching(id: InstrumentId, instrument: Instrument, account: &Account) -> Self {
+        let setup =
+            InstrumentSetup { instrument, strategy: Box::new(Watching), cadence: Cadence::EveryEvent, source: None };
+        Self { watched: true, ..Self::new(id, setup, account) }
+    }
+
+    /// New settings of the strategy; what they replace goes into `new`.
+    pub(super) fn reconfigure(&mut self, new: &mut Settings) {
+        self.strategy.reconfigure(new);
+    }
+
+    /// The desk's reference price comes from that market.
+    pub(super) fn reads(&self, id: InstrumentId) -> bool {
+        matches!(self.source, Some(Source::Market { instrument, .. }) if instrument == id)
     }
 
     // ---- the market ----
@@ -178,6 +234,12 @@ impl Desk {
 
     pub(super) fn on_trade(&mut self, trade: &Trade) {
         self.last_trade = Some(self.instrument.price(trade.price));
+        for at in 0..self.table.live_count() {
+            let slot = self.table.at_mut(self.table.live_place(at));
+            if slot.side != trade.taker {
+                slot.see_print(trade.price, trade.qty);
+            }
+        }
     }
 
     pub(super) fn on_mark(&mut self, mark: &MarkPrice) {
@@ -189,8 +251,26 @@ impl Desk {
         });
     }
 
-    pub(super) fn on_external(&mut self, price: Price) {
-        self.custom = Some(price);
+    pub(super) fn on_external(&mut self, now: Nanos, price: Price) {
+        self.custom = Some((price, now));
+    }
+
+    /// The polled price, while it is not too old.
+    fn polled(&self, now: Nanos) -> Option<Price> {
+        let stale = match self.source {
+            Some(Source::Polled { stale_after }) => stale_after,
+            _ => Nanos::MAX,
+        };
+        self.custom.filter(|(_, at)| now - *at <= stale).map(|(price, _)| price)
+    }
+
+    /// The reference price cannot be had from where it should come.
+    fn source_fails(&self, source: &External) -> bool {
+        match self.source {
+            None => false,
+            Some(Source::Market { .. }) => source.bid.is_none(),
+            Some(Source::Polled { .. }) => source.custom.is_none_or(|price| price <= Price::ZERO),
+        }
     }
 
     pub(super) fn on_market_link(&mut self, now: Nanos, state: LinkState) {
@@ -198,6 +278,7 @@ impl Desk {
         if state != LinkState::Stale {
             self.book.reset();
             self.snapshot_asked = None;
+            self.lead = None;
         }
         if state == LinkState::Up {
             self.last_market = now;
@@ -210,6 +291,22 @@ impl Desk {
         self.last_market = now;
         // Not the largest: one frame from a venue whose clock jumped ahead must not stand in the way until time has caught up.
         self.data_time = venue_time;
+        self.lead = (!venue_time.is_zero()).then_some(venue_time - now);
+    }
+
+    /// The newest venue time lies farther from ours than may be, before or behind, the known difference of the clocks taken off:
+    /// either clock may have jumped, or the feed lags.
+    fn is_off_clock(&self, account: &Account) -> bool {
+        let limits = account.gate.limits();
+        let Some(lead) = self.lead else { return false };
+        let ahead = lead - account.clock_offset;
+        (!limits.skew_max.is_zero() && ahead > limits.skew_max)
+            || (!limits.data_age_max.is_zero() && -ahead > limits.data_age_max)
+    }
+
+    /// [`Blocks::CLOCK`] stands: the venue's time must be asked for.
+    pub(super) fn doubts_clock(&self) -> bool {
+        self.blocks.any(Blocks::CLOCK)
     }
 
     fn after_book(&mut self, lost: bool, out: &mut Output) {
@@ -251,10 +348,12 @@ impl Desk {
         source: External,
         out: &mut Output,
     ) {
-        let due = self.tick(now, wake);
-        self.review_blocks(account, now, out);
+        let source = External { custom: self.polled(now), ..source };
+        let due = self.tick(now, wake) && !self.watched;
+        self.review_blocks(account, now, &source, out);
         // A strategy's requests of one decision must find room.
-        if self.blocks.is_empty() && due && out.account.remaining_capacity() >= self.plan.account.capacity() {
+        if !self.blocks.any(!Blocks::SOURCE) && due && out.account.remaining_capacity() >= self.plan.account.capacity()
+        {
             self.decide(account, now, source, out);
         }
         if self.work {
@@ -299,19 +398,22 @@ impl Desk {
         }
     }
 
-    fn review_blocks(&mut self, account: &Account, now: Nanos, out: &mut Output) {
+    fn review_blocks(&mut self, account: &Account, now: Nanos, source: &External, out: &mut Output) {
         let market_up = self.market == LinkState::Up;
-        let blocks = account
-            .blocks()
+        let shared = if self.watched { Blocks::default() } else { account.blocks() };
+        let blocks = shared
             .with(Blocks::BOOK, self.touch().is_none())
             .with(Blocks::MARKET, !market_up)
             .with(Blocks::STALE, market_up && now - self.last_market > account.config.market_stale)
-            .with(Blocks::FLATTEN, self.flatten.is_some());
+            .with(Blocks::FLATTEN, self.flatten.is_some())
+            .with(Blocks::CLOCK, self.is_off_clock(account))
+            .with(Blocks::SOURCE, self.source_fails(source));
         let before = std::mem::replace(&mut self.blocks, blocks);
         // Until the first readiness only what concerns the account or a human takes adopted orders away.
-        let mut withdrawing = !Blocks::RECONCILE;
+        let mut withdrawing = !(Blocks::RECONCILE | Blocks::SOURCE);
         if !self.was_ready {
-            withdrawing &= !(Blocks::BOOK | Blocks::MARKET | Blocks::STALE | Blocks::PRIVATE | Blocks::ENTRY);
+            withdrawing &=
+                !(Blocks::BOOK | Blocks::MARKET | Blocks::STALE | Blocks::PRIVATE | Blocks::ENTRY | Blocks::CLOCK);
         }
         if blocks.any(withdrawing) {
             let human = Blocks::LADDER | Blocks::STOP | Blocks::FLATTEN;
@@ -320,6 +422,13 @@ impl Desk {
                 self.counters.withdrawn += 1;
                 let detail = i64::from(blocks.0);
                 out.note(Decision { detail, ..Decision::of(DecisionKind::Withdrawn, self.id, cause) });
+            }
+        } else if blocks.any(Blocks::SOURCE) && self.was_ready {
+            let is_exit = |purpose| matches!(purpose, Purpose::TakeProfit | Purpose::StopLoss);
+            if self.withdraw_where(now, Cause::Withdraw, |purpose| !is_exit(purpose)) || before.is_empty() {
+                self.counters.withdrawn += 1;
+                let detail = i64::from(blocks.0);
+                out.note(Decision { detail, ..Decision::of(DecisionKind::Withdrawn, self.id, Cause::Withdraw) });
             }
         }
         if blocks.is_empty() && !before.is_empty() {
@@ -330,12 +439,17 @@ impl Desk {
 
     /// Wishes every live order away. True if that is news for any.
     pub(super) fn withdraw(&mut self, now: Nanos, cause: Cause) -> bool {
+        self.withdraw_where(now, cause, |_| true)
+    }
+
+    /// The same for the live orders of some purposes.
+    fn withdraw_where(&mut self, now: Nanos, cause: Cause, which: impl Fn(Purpose) -> bool) -> bool {
         let clock = self.clock(now);
         let mut news = false;
         for at in 0..self.table.live_count() {
             let place = self.table.live_place(at);
             let slot = self.table.at_mut(place);
-            if !slot.market {
+            if !slot.market && which(slot.purpose) {
                 news |= slot.wish_cancel(clock, cause);
             }
         }
@@ -357,9 +471,13 @@ impl Desk {
             self.started = true;
             self.strategy.start(clock, &mut self.plan);
         }
-        self.table.view(&mut self.orders);
-        self.holdings.view(&mut self.positions);
-        let mid = self.touch().map(|[bid, ask]| self.instrument.mid(bid.price, ask.price));
+        let current = (self.table.revision(), self.holdings.revision());
+        let again = self.shown == current;
+        if !again {
+            self.table.view(&mut self.orders);
+            self.holdings.view(&mut self.positions);
+            self.shown = current;
+        }
         let view = View {
             now: clock,
             instrument: &self.instrument,
@@ -367,20 +485,24 @@ impl Desk {
             last_trade: self.last_trade,
             mark: self.mark,
             funding: self.funding,
-            external: External { custom: self.custom, ..source },
+            external: source,
             orders: &self.orders,
             positions: &self.positions,
             available: account.available,
             available_base: crate::unit::Amount::ZERO,
             wallet: account.wallet,
-            unrealized: self
-                .mark
-                .or(mid)
-                .map_or(Money::ZERO, |price| self.holdings.unrealized(&self.instrument, price)),
-            widen: Rate::ONE,
+            unrealized: self.valuation().map_or(Money::ZERO, |price| self.holdings.unrealized(&self.instrument, price)),
+            widen: account.widen(),
         };
-        self.strategy.decide(&view, &mut self.plan);
+        if again {
+            self.strategy.decide_again(&view, &mut self.plan);
+        } else {
+            self.strategy.decide(&view, &mut self.plan);
+        }
         for &request in &self.plan.account {
+            if let AccountRequest::Leverage(leverage) = request {
+                self.leverage = leverage;
+            }
             out.account.push((self.id, request));
         }
         self.execute(account, now, clock, out);
@@ -461,6 +583,20 @@ impl Desk {
         if !account.reconciliation.mismatch && (lagging || self.holdings.differs_for(patience, now)) {
             account.mismatch();
         }
+        self.see_queues();
+    }
+
+    /// Where our orders stand in their levels.
+    fn see_queues(&mut self) {
+        if !self.book.in_sync() {
+            return;
+        }
+        for at in 0..self.table.live_count() {
+            let slot = self.table.at_mut(self.table.live_place(at));
+            if !slot.market {
+                slot.see_queue(self.book.ladder().qty(slot.side, slot.price));
+            }
+        }
     }
 
     /// The waiting of a quote level.
@@ -490,6 +626,69 @@ impl Desk {
         }
     }
 
+    /// The price that positions are valued at: the venue's mark, else the mid.
+    pub(super) fn valuation(&self) -> Option<Price> {
+        let mid = || self.touch().map(|[bid, ask]| self.instrument.mid(bid.price, ask.price));
+        self.mark.or_else(mid)
+    }
+
+    /// The venue, or the strategy's request that the engine made true, says the leverage.
+    pub(super) fn on_leverage(&mut self, leverage: u32) {
+        self.leverage = leverage;
+    }
+
+    /// Unrealised profit, and the margin that the positions use; nothing before there is a price.
+    pub(super) fn margin(&self) -> (Money, Money) {
+        let Some(price) = self.valuation() else { return (Money::ZERO, Money::ZERO) };
+        let value = |side: PositionSide| self.instrument.notional_at(price, self.holdings.qty(side)).abs();
+        let used = self.holdings.sides().iter().fold(Money::ZERO, |sum, &side| sum + value(side));
+        let used = Money(used.0 / i128::from(self.leverage.max(1)));
+        (self.holdings.unrealized(&self.instrument, price), used)
+    }
+
+    fn held(&self, side: PositionSide) -> Held {
+        let (qty, entry) = (self.holdings.qty(side), self.holdings.entry(side));
+        let maintenance = self.instrument.maintenance_margin;
+        let liquidation = liquidation_price(entry, qty > Lots::ZERO, self.leverage, maintenance);
+        let gain = |price: Price| self.instrument.notional_at(price - entry, qty);
+        Held {
+            qty,
+            entry,
+            liquidation: liquidation.filter(|_| !qty.is_zero()).unwrap_or(Price::ZERO),
+            unrealized: self.valuation().filter(|_| !qty.is_zero()).map_or(Money::ZERO, gain),
+        }
+    }
+
+    /// What funding brings in a day; negative is paid.
+    fn funding_daily(&self) -> Money {
+        let (Some(funding), Some(price)) = (self.funding, self.valuation()) else { return Money::ZERO };
+        let value = self.instrument.notional_at(price, self.holdings.net());
+        Money(-value.times(funding.rate).0 * 24 / i128::from(funding.interval_hours.max(1)))
+    }
+
+    /// Live orders in creation order.
+    pub(super) fn orders(&self) -> impl Iterator<Item = OrderStatus> {
+        self.table.live().filter(|slot| !slot.market).map(|slot| OrderStatus {
+            id: slot.id,
+            side: slot.side,
+            purpose: slot.purpose,
+            level: slot.level,
+            price: slot.price,
+            rest: slot.qty - slot.filled,
+            created_at: slot.created_at,
+            ahead: slot.ahead(),
+        })
+    }
+
+    fn worst(&self) -> Lots {
+        let sides = [PositionSide::Net, PositionSide::Long, PositionSide::Short];
+        let ends = sides.into_iter().flat_map(|side| {
+            let exposure = self.exposure_summed(side, None);
+            [Side::Buy, Side::Sell].map(|way| exposure.worst(way))
+        });
+        ends.max_by_key(|end| end.abs()).unwrap_or(Lots::ZERO)
+    }
+
     pub(super) fn status(&self, account: &Account, now: Nanos) -> Status {
         let mut own: [Option<Level>; 2] = [None; 2];
         for slot in self.table.live().filter(|slot| slot.resting && !slot.market) {
@@ -509,6 +708,13 @@ impl Desk {
             position: self.holdings.net(),
             legs: [self.holdings.qty(PositionSide::Long), self.holdings.qty(PositionSide::Short)],
             entry: self.holdings.entry(PositionSide::Net),
+            worst: self.worst(),
+            held: [PositionSide::Net, PositionSide::Long, PositionSide::Short].map(|side| self.held(side)),
+            leverage: self.leverage,
+            mark: self.mark.unwrap_or(Price::ZERO),
+            funding: self.funding,
+            funding_daily: self.funding_daily(),
+            internals: self.strategy.internals(),
             pnl: self.holdings.pnl(),
             ladder: account.gate.ladder,
             blocks: self.blocks,

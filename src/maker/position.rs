@@ -8,10 +8,11 @@
 use crate::event::{PositionSide, Side};
 use crate::instrument::Instrument;
 use crate::maker::strategy::PositionView;
-use crate::unit::{Lots, Money, Nanos, Price, Ticks};
+use crate::unit::{Lots, Money, Nanos, Price, Step, Ticks, pow10};
 use arrayvec::ArrayVec;
 
-/// The P&L of one instrument in quote currency. `total` is their sum with fees taken off.
+/// The P&L of one instrument in quote currency, split in two ways that agree: by when the market paid (spread, inventory), and by
+/// what is closed (trading, mark to market). `total` is the sum of either with fees taken off and funding added.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Pnl {
     /// Gained at executions against the mid.
@@ -22,9 +23,17 @@ pub struct Pnl {
     pub fees: Money,
     /// Funding received; negative is paid.
     pub funding: Money,
+    /// What the open positions would bring at the mid against their entry prices.
+    pub mark_to_market: Money,
 }
 
 impl Pnl {
+    /// Captured on round trips: what closed parts of positions brought against their entry prices, before fees.
+    #[must_use]
+    pub fn trading(&self) -> Money {
+        self.spread + self.inventory - self.mark_to_market
+    }
+
     /// Spread + inventory - fees + funding.
     #[must_use]
     pub fn total(&self) -> Money {
@@ -80,6 +89,7 @@ const RECENT_MAX: usize = 64;
 #[derive(Debug)]
 pub struct Holdings {
     tick: i128,
+    lot: Step,
     /// [`Money`] units of half a tick times a lot.
     half_tick_lot: i128,
     holdings: [Holding; 3],
@@ -96,6 +106,8 @@ pub struct Holdings {
     included: [Nanos; 3],
     /// What the stream last said, where it differs from ours, and since when.
     differs: [Option<(Lots, Nanos)>; 3],
+    /// Counts up with everything that may have changed a position or the P&L.
+    revision: u64,
 }
 
 impl Holdings {
@@ -109,6 +121,7 @@ impl Holdings {
         assert!(tick_lot % 2 == 0, "half a tick times a lot of {} is finer than money", instrument.symbol);
         Self {
             tick: instrument.tick.atto(),
+            lot: instrument.lot,
             half_tick_lot: tick_lot / 2,
             holdings: [Holding::default(); 3],
             appeared: ArrayVec::new(),
@@ -120,6 +133,7 @@ impl Holdings {
             recent: ArrayVec::new(),
             included: [Nanos::ZERO; 3],
             differs: [None; 3],
+            revision: 1,
         }
     }
 
@@ -127,7 +141,11 @@ impl Holdings {
     pub fn mark(&mut self, bid: Ticks, ask: Ticks) {
         let mid2 = bid.0 + ask.0;
         if let Some(before) = self.mid2.replace(mid2) {
-            self.inventory_units += i128::from(mid2 - before) * i128::from(self.net().0);
+            let held = self.net().0;
+            if held != 0 && mid2 != before {
+                self.inventory_units += i128::from(mid2 - before) * i128::from(held);
+                self.revision += 1;
+            }
         }
     }
 
@@ -146,6 +164,7 @@ impl Holdings {
         if !venue_time.is_zero() && venue_time <= self.included[at] {
             return false;
         }
+        self.revision += 1;
         let signed = Lots(qty.0 * side.sign());
         let mid2 = *self.mid2.get_or_insert(2 * price.0);
         self.spread_units += i128::from(mid2 - 2 * price.0) * i128::from(signed.0);
@@ -162,11 +181,13 @@ impl Holdings {
     /// A fee paid (negative: a rebate).
     pub fn fee(&mut self, fee: Money) {
         self.fees += fee;
+        self.revision += 1;
     }
 
     /// Funding received (negative: paid).
     pub fn funding(&mut self, amount: Money) {
         self.funding += amount;
+        self.revision += 1;
     }
 
     /// The private stream's position. It may lag our executions or run ahead of them, so it only starts a clock.
@@ -210,6 +231,7 @@ impl Holdings {
         if correction.is_zero() {
             return None;
         }
+        self.revision += 1;
         let entry = if entry.0 > 0 { entry } else { Price(i128::from(self.mid2.unwrap_or(0)) * self.tick / 2) };
         self.holdings[at] = Holding { qty: expected, cost: entry.0 * i128::from(expected.0.abs()) };
         self.included[at] = self.included[at].max(venue_time);
@@ -221,6 +243,12 @@ impl Holdings {
         if !self.appeared.contains(&side) {
             self.appeared.push(side);
         }
+    }
+
+    /// The same number twice means that neither a position nor the P&L changed between; never 0.
+    #[must_use]
+    pub const fn revision(&self) -> u64 {
+        self.revision
     }
 
     /// Signed quantity of one position.
@@ -281,7 +309,20 @@ impl Holdings {
             inventory: Money(self.inventory_units * self.half_tick_lot),
             fees: self.fees,
             funding: self.funding,
+            mark_to_market: self.mark_to_market(),
         }
+    }
+
+    /// Value of the positions at the mid less what they cost, truncated towards zero per position; nothing without a mid.
+    fn mark_to_market(&self) -> Money {
+        let Some(mid2) = self.mid2 else { return Money::ZERO };
+        self.holdings.iter().filter(|holding| !holding.qty.is_zero()).fold(Money::ZERO, |sum, holding| {
+            let worth = i128::from(mid2) * self.tick / 2 * i128::from(holding.qty.0.abs());
+            let gain = (worth - holding.cost) * i128::from(holding.qty.signum());
+            // In two steps, so that the product with the lot stays small.
+            let (lot, scale) = (i128::from(self.lot.mantissa()), pow10(self.lot.places()));
+            sum + Money(gain / scale * lot + gain % scale * lot / scale)
+        })
     }
 }
 
@@ -319,6 +360,22 @@ mod tests {
         assert_eq!(pnl.inventory, Money::parse(b"0.004").unwrap());
         assert_eq!(pnl.total(), Money::parse(b"0.0057").unwrap());
         assert!(book.is_flat());
+        // All of it is closed: nothing is left at the mid.
+        assert_eq!((pnl.trading(), pnl.mark_to_market), (Money::parse(b"0.006").unwrap(), Money::ZERO));
+    }
+
+    #[test]
+    fn closed_and_open_parts_are_told_apart() {
+        let (_, mut book) = book();
+        book.mark(Ticks(1000), Ticks(1002));
+        buy(&mut book, 1000, 10);
+        sell(&mut book, 1010, 4);
+        book.mark(Ticks(990), Ticks(992));
+        let pnl = book.pnl();
+        // 4 lots gained 10 ticks, 6 lots bought at 1000 stand at 991; a tick lot is 0.0001.
+        assert_eq!(pnl.trading(), Money::parse(b"0.004").unwrap());
+        assert_eq!(pnl.mark_to_market, Money::parse(b"-0.0054").unwrap());
+        assert_eq!(pnl.total(), pnl.trading() + pnl.mark_to_market);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub mod backtest;
 mod describe;
+pub mod feed;
 pub mod player;
 
 pub use player::{Difference, Outcome, Progress, ReplayError, replay};

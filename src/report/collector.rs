@@ -160,7 +160,9 @@ impl Collector {
             CommandKind::New => &mut self.messages.new,
             CommandKind::Amend => &mut self.messages.amend,
             CommandKind::Cancel | CommandKind::CancelAll => &mut self.messages.cancel,
-            CommandKind::Query | CommandKind::Reconcile | CommandKind::Snapshot => &mut self.messages.query,
+            CommandKind::Query | CommandKind::Reconcile | CommandKind::Snapshot | CommandKind::SyncTime => {
+                &mut self.messages.query
+            }
             CommandKind::Market => &mut self.messages.market,
         };
         *count += 1;

@@ -182,7 +182,7 @@ impl Embedded {
             CommandKind::Cancel => Request::Cancel { instrument, order },
             CommandKind::Query => Request::Query { instrument, order },
             CommandKind::CancelAll => Request::CancelAll { instrument },
-            CommandKind::Reconcile | CommandKind::Snapshot => return None,
+            CommandKind::Reconcile | CommandKind::Snapshot | CommandKind::SyncTime => return None,
         })
     }
 

@@ -40,6 +40,8 @@ struct Venue {
     mark: Option<MarkPrice>,
     funding_rate: Rate,
     next_funding: Nanos,
+    /// The funding time last charged.
+    charged: Nanos,
 }
 
 /// A dead-man switch that is armed.
@@ -76,6 +78,7 @@ impl Exchange {
             mark: None,
             funding_rate: Rate::ZERO,
             next_funding: Nanos::ZERO,
+            charged: Nanos::ZERO,
         };
         Self {
             venues: instruments.into_iter().map(venue).collect(),

@@ -241,6 +241,11 @@ struct Pending {
     left: u32,
 }
 
+fn pending(script: &FaultScript, start: Nanos) -> Vec<Pending> {
+    let one = |&fault: &Fault| Pending { fault, start: start + fault.at, left: fault.count };
+    script.faults.iter().map(one).collect()
+}
+
 /// Says when a fault strikes, in one run.
 #[derive(Clone, Debug)]
 pub struct Faults {
@@ -253,8 +258,12 @@ impl Faults {
     /// A run of the script that starts at `start`.
     #[must_use]
     pub fn new(script: &FaultScript, seed: u64, start: Nanos) -> Self {
-        let pending = script.faults.iter().map(|&fault| Pending { fault, start: start + fault.at, left: fault.count });
-        Self { pending: pending.collect(), dice: Dice::new(seed ^ 0xfa17), struck: 0 }
+        Self { pending: pending(script, start), dice: Dice::new(seed ^ 0xfa17), struck: 0 }
+    }
+
+    /// From `start` on goes wrong what `script` says and nothing of before; what has struck stays counted.
+    pub fn replace(&mut self, script: &FaultScript, start: Nanos) {
+        self.pending = pending(script, start);
     }
 
     /// Something happens that `kind` could strike: does it? Uses up one of its counts. The time inside `kind` is ignored.

@@ -280,11 +280,11 @@ impl Server {
         let f = Arc::new(Mutex::new(Some(f)));
         let (answer, receive) = mpsc::channel();
         let inside = Arc::clone(&f);
-        let ask: Ask = Box::new(move |exchange, now, counts| {
+        let ask = Ask::Look(Box::new(move |exchange, now, counts| {
             if let Some(f) = inside.lock().ok().and_then(|mut f| f.take()) {
                 let _ = answer.send(f(exchange, now, counts));
             }
-        });
+        }));
         if self.ask.send(ask).is_ok() {
             let _ = self.waker.wake();
             if let Ok(value) = receive.recv() {
@@ -296,6 +296,14 @@ impl Server {
         let Running::Ended(end) = &mut *ended else { unreachable!("the thread was joined") };
         let f = f.lock().ok().and_then(|mut f| f.take()).expect("nobody took the question");
         f(&mut end.exchange, run::clock(), end.counts)
+    }
+
+    /// From now on goes wrong what `faults` says, counted from now, and nothing of before.
+    pub fn strike(&self, faults: FaultScript) {
+        // A server that has ended commits no faults.
+        if self.ask.send(Ask::Faults(faults)).is_ok() {
+            let _ = self.waker.wake();
+        }
     }
 
     /// Makes the server look at its markets now; for the feeder of a live one.

@@ -6,9 +6,9 @@ use spinquote::config::engine::{EngineSettings, Wait};
 use spinquote::engine::clock::{Clock, wall};
 use spinquote::engine::rest::{Caller, Rest};
 use spinquote::engine::wiring::{self, Ended, Launch, Running};
-use spinquote::event::{ClientId, Command, CommandKind, PositionSide, Side, TimeInForce};
+use spinquote::event::{ClientId, Command, CommandKind, Operator, PositionSide, Side, TimeInForce};
 use spinquote::instrument::{Instrument, InstrumentId};
-use spinquote::journal::command_page::CommandPage;
+use spinquote::journal::command_page::{CommandPage, Signature};
 use spinquote::journal::counters::CounterReader;
 use spinquote::journal::histogram::HistogramReader;
 use spinquote::journal::{End, Reader, RunDir, record};
@@ -33,6 +33,8 @@ use tempfile::TempDir;
 
 pub const KEY: &str = "test-key";
 pub const SECRET: &str = "test-secret";
+/// How long a fact may take to come: no test waits this long on a healthy host, and a loaded one gets the time it needs.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 const ACCOUNT: AccountId = AccountId(0);
 const CONTRACT: InstrumentId = InstrumentId(0);
 
@@ -308,6 +310,12 @@ impl Session {
         std::thread::sleep(at.saturating_sub(self.started.elapsed()));
     }
 
+    /// From now on the venue commits these faults (a script as of `spinquote sim --fault`, times counted from now) and no others.
+    #[track_caller]
+    pub fn strike(&self, faults: &str) {
+        self.server.strike(FaultScript::parse(faults).expect("a fault script"));
+    }
+
     /// Orders open at the venue, whoever placed them.
     pub fn venue_orders(&self) -> Vec<Order> {
         self.server.open_orders(ACCOUNT)
@@ -315,7 +323,30 @@ impl Session {
 
     /// Raises the kill flag, as an operator does.
     pub fn kill(&self) {
-        CommandPage::open(&self.running.run_dir.command()).unwrap().kill(wall());
+        self.page_of_operators().kill(wall(), &Signature::new("test", ""));
+    }
+
+    /// Asks as an operator does; returns the command's number.
+    pub fn ask(&self, verb: Operator) -> u64 {
+        self.page_of_operators().request(verb, &Signature::new("test", "a test")).unwrap()
+    }
+
+    fn page_of_operators(&self) -> CommandPage {
+        CommandPage::open(&self.running.run_dir.command()).unwrap()
+    }
+
+    /// Makes the engine thread loop without returning, or lets it go.
+    pub fn wedge(&self, wedged: bool) {
+        self.running.wedge(wedged);
+    }
+
+    pub fn run_dir(&self) -> &Path {
+        self.running.run_dir.path()
+    }
+
+    /// The venue's position.
+    pub fn venue_position(&self) -> Lots {
+        self.server.position(ACCOUNT, CONTRACT, PositionSide::Net)
     }
 
     pub fn is_over(&self) -> bool {

@@ -1,12 +1,12 @@
 //! A decision record: its bytes and the names of its codes. The layout is that of `maker::Decision::to_bytes`; a code of a later version
 //! stays a number.
 
-use crate::text::coded;
+use crate::text::{coded, name};
 use spinquote::event::{ClientId, Operator};
 use spinquote::instrument::InstrumentId;
 use spinquote::journal::record::RecordError;
-use spinquote::maker::strategy::{Cause, Purpose};
-use spinquote::maker::{DecisionKind, KillReason, Refusal};
+use spinquote::maker::strategy::{Cause, Phase, Purpose, WhyNot};
+use spinquote::maker::{DecisionKind, KillReason, MarginLevel, Refusal};
 use spinquote::unit::{Lots, Price, Ticks};
 
 /// A table of all variants of an enum; one that is missing does not compile.
@@ -24,7 +24,7 @@ macro_rules! codes {
 codes! {
     DECISIONS = DecisionKind {
         Placed, Amended, Canceled, Kept, Refused, Rejected, Withdrawn, Ready, Unknown, Corrected, Foreign, Leftover,
-        Killed, Reconcile, Flat, FlattenFailed, Gap, Operator,
+        Killed, Reconcile, Flat, FlattenFailed, Gap, Operator, Margin,
     }
     CAUSES = Cause {
         None, Refresh, Quote, MinimumSpread, PositionOpened, TakeProfit, StopLoss, Withdraw, Operator, Risk,
@@ -41,13 +41,32 @@ codes! {
     KILLS = KillReason {
         Flag, Loss,
     }
-    VERBS = Operator {
-        Pause, Resume, ReduceOnly, CancelAll, Flatten, Stop,
+    MARGINS = MarginLevel {
+        Fine, Low, Danger,
+    }
+    PHASES = Phase {
+        Starting, Quoting, Waiting, Holding, Stopping, Closing, Reducing, Killed, HighFunding, LowMargin, Volatile,
+        NoPosition, NoPrice, WrongMode, SwitchedOff,
+    }
+    WHY_NOTS = WhyNot {
+        Phase, Ceiling, Floor, TooSmall, Balance, WouldTake, ThinBook, NearCap, Cap, BelowBase, AboveBase, NoPrice,
     }
 }
 /// The bits of a `Withdrawn` decision, lowest first.
-const BLOCKS: [&str; 10] =
-    ["book", "market", "stale", "private", "entry", "reconcile", "mismatch", "ladder", "stop", "flatten"];
+const BLOCKS: [&str; 12] = [
+    "book",
+    "market",
+    "stale",
+    "private",
+    "entry",
+    "reconcile",
+    "mismatch",
+    "ladder",
+    "stop",
+    "flatten",
+    "clock",
+    "source",
+];
 /// The maker's code for "no refusal".
 const NO_REFUSAL: u8 = 255;
 
@@ -129,7 +148,12 @@ impl Decided {
         let code = u8::try_from(self.detail).unwrap_or(0);
         match self.kind {
             _ if self.is(DecisionKind::Killed) => Some(coded(KILLS, |reason| reason as u8, code)),
-            _ if self.is(DecisionKind::Operator) => Some(coded(VERBS, |verb| verb as u8, code)),
+            _ if self.is(DecisionKind::Margin) => {
+                let level = coded(MARGINS, |level| level as u8, self.level);
+                let sign = if self.detail < 0 { "-" } else { "" };
+                Some(format!("{level} at {sign}{}.{:02}%", self.detail.abs() / 100, self.detail.abs() % 100))
+            }
+            _ if self.is(DecisionKind::Operator) => Some(verb_name(code)),
             _ => None,
         }
     }
@@ -137,6 +161,32 @@ impl Decided {
     fn is(&self, kind: DecisionKind) -> bool {
         self.kind == kind as u8
     }
+}
+
+/// The name behind a code of the counters page.
+fn named<T: Copy + std::fmt::Debug>(all: &[T], code_of: impl Fn(T) -> u8, code: i64) -> String {
+    coded(all, code_of, u8::try_from(code).unwrap_or(u8::MAX))
+}
+
+/// What a strategy is about.
+pub fn phase_name(code: i64) -> String {
+    named(PHASES, |phase| phase as u8, code)
+}
+
+/// Why a side is not quoted.
+pub fn why_not_name(code: i64) -> String {
+    named(WHY_NOTS, |why| why as u8, code)
+}
+
+/// Why an order exists.
+pub fn purpose_name(code: i64) -> String {
+    named(PURPOSES, |purpose| purpose as u8, code)
+}
+
+/// The name of an operator's command by its number.
+pub fn verb_name(code: u8) -> String {
+    let word = |verb: Operator| name(verb).split(' ').next().unwrap_or_default().to_owned();
+    Operator::of(code, Operator::WIDEN_MIN).map_or_else(|| format!("code-{code}"), word)
 }
 
 /// The names of a set of blocks.
@@ -158,9 +208,21 @@ mod tests {
         assert!(CAUSES.iter().enumerate().all(|(at, cause)| *cause as usize == at));
         assert!(PURPOSES.iter().enumerate().all(|(at, purpose)| *purpose as usize == at));
         assert!(REFUSALS.iter().enumerate().all(|(at, refusal)| *refusal as usize == at));
+        assert!(PHASES.iter().enumerate().all(|(at, phase)| *phase as usize == at));
+        assert!(WHY_NOTS.iter().enumerate().all(|(at, why)| *why as usize == at + 1));
+        assert_eq!(
+            (phase_name(8), why_not_name(10), phase_name(-1)),
+            ("high-funding".into(), "below-base".into(), "code-255".into())
+        );
         assert_eq!(coded(REFUSALS, |refusal| refusal as u8, 200), "code-200");
         assert_eq!(blocks(0b101), "book+stale");
-        let named = [(Blocks::PRIVATE, "private"), (Blocks::RECONCILE, "reconcile"), (Blocks::FLATTEN, "flatten")];
+        assert_eq!([1, 3, 7, 8, 99].map(verb_name), ["pause", "reduce-only", "widen", "reload", "code-99"]);
+        let named = [
+            (Blocks::PRIVATE, "private"),
+            (Blocks::RECONCILE, "reconcile"),
+            (Blocks::CLOCK, "clock"),
+            (Blocks::SOURCE, "source"),
+        ];
         assert!(named.iter().all(|&(bit, name)| blocks(i64::from(bit)) == name));
     }
 
@@ -184,6 +246,9 @@ mod tests {
         assert_eq!((found.instrument, found.side, found.level), (decision.instrument, 1, 3));
         assert_eq!([found.what(), found.cause(), found.purpose()], ["refused", "reprice", "stop-loss"]);
         assert_eq!(found.refusal().as_deref(), Some("crossing"));
+        let margin =
+            Decision { level: 2, detail: 1_987, ..Decision::of(DecisionKind::Margin, InstrumentId(0), Cause::Risk) };
+        assert_eq!(Decided::decode(&margin.to_bytes()).unwrap().reason().as_deref(), Some("danger at 19.87%"));
         assert_eq!(Decided::decode(&[0; 63]).unwrap_err(), RecordError::Short);
         assert_eq!(Decided::decode(&[0; 66]).unwrap_err(), RecordError::Long(2));
     }

@@ -106,6 +106,20 @@ pub struct Slot {
     pub misses: u8,
     /// When it was last heard of once done.
     pub done_at: Nanos,
+    /// Its place in the queue, for the status.
+    pub queue: Option<Queue>,
+}
+
+/// An upper estimate of what stands before an order: what was visible when it was first seen to rest, less what traded there, and
+/// never more than is visible. It holds for these terms only: a change of price or quantity is a new place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Queue {
+    /// Limit price.
+    pub price: Ticks,
+    /// Total quantity.
+    pub qty: Lots,
+    /// What stands before it.
+    pub ahead: Lots,
 }
 
 impl Slot {
@@ -141,6 +155,7 @@ impl Slot {
         query_sent: None,
         misses: 0,
         done_at: Nanos(i64::MIN / 2),
+        queue: None,
     };
 
     /// The quantity that may still execute: the larger leg while an amend is under way, plus executions that the venue
@@ -165,6 +180,33 @@ impl Slot {
     pub fn rest(&self) -> Lots {
         let own = self.own();
         own.qty - own.filled
+    }
+
+    /// Looks at its level: `visible` stands there now.
+    pub fn see_queue(&mut self, visible: Lots) {
+        let (price, qty) = (self.price, self.qty);
+        let before = self.queue.filter(|queue| (queue.price, queue.qty) == (price, qty));
+        let ahead = before.map_or(visible, |queue| queue.ahead.min(visible));
+        self.queue = self.resting.then_some(Queue { price, qty, ahead });
+    }
+
+    /// A print of `qty` at `price` met its side: what stood before it went first.
+    pub fn see_print(&mut self, price: Ticks, qty: Lots) {
+        if let Some(queue) = self.queue.as_mut() {
+            match (price - queue.price).0 * self.side.sign() {
+                0 => queue.ahead = (queue.ahead - qty).max(Lots::ZERO),
+                // Through it.
+                ..0 => queue.ahead = Lots::ZERO,
+                _ => {}
+            }
+        }
+    }
+
+    /// What stands before it, if that is known.
+    #[must_use]
+    pub fn ahead(&self) -> Option<Lots> {
+        let known = self.queue.filter(|queue| (queue.price, queue.qty) == (self.price, self.qty))?;
+        Some(if self.filled > self.base { Lots::ZERO } else { known.ahead })
     }
 
     /// A wish to cancel it exists or is under way.
@@ -293,13 +335,21 @@ pub struct Table {
     live: ArrayVec<u16, ORDERS_MAX>,
     /// How long a done slot stays findable.
     quiet: Nanos,
+    /// Counts up with everything that may have changed a slot or the order of the live ones.
+    revision: u64,
 }
 
 impl Table {
     /// Empty, all memory taken. `quiet`: how long a done order must not have been heard of before its place is reused.
     #[must_use]
     pub fn new(quiet: Nanos) -> Self {
-        Self { slots: touched(Slot::EMPTY, SLOTS), live: ArrayVec::new(), quiet }
+        Self { slots: touched(Slot::EMPTY, SLOTS), live: ArrayVec::new(), quiet, revision: 1 }
+    }
+
+    /// The same number twice means that nothing changed between; never 0.
+    #[must_use]
+    pub const fn revision(&self) -> u64 {
+        self.revision
     }
 
     /// Live orders in creation order.
@@ -314,6 +364,7 @@ impl Table {
 
     /// As [`Table::all`], to be changed. States must not change through it.
     pub fn all_mut(&mut self) -> impl Iterator<Item = &mut Slot> {
+        self.revision += 1;
         self.slots.iter_mut().filter(|slot| slot.id.run != 0)
     }
 
@@ -337,6 +388,7 @@ impl Table {
 
     /// The slot at a place, to be changed. After a change of state call [`Table::settle`].
     pub fn at_mut(&mut self, place: usize) -> &mut Slot {
+        self.revision += 1;
         &mut self.slots[place]
     }
 
@@ -375,6 +427,7 @@ impl Table {
     pub fn open(&mut self, id: ClientId, quote: &Quote, market: bool, now: Nanos) -> usize {
         assert!(self.is_free(id, now), "the place of {id:?} is taken");
         let place = home(id);
+        self.revision += 1;
         self.slots[place] = Slot {
             id,
             state: State::PendingNew,
@@ -402,6 +455,7 @@ impl Table {
             return None;
         }
         let place = (0..SLOTS).rev().find(|&place| self.is_reusable(place, now))?;
+        self.revision += 1;
         self.slots[place] = Slot {
             id,
             state: if filled.is_zero() { State::Live } else { State::Partial },
@@ -428,6 +482,7 @@ impl Table {
     /// Brings the creation order in line with the state of `place`: an order that ended leaves it, one that came back
     /// joins at the end. Returns false when a revived order finds no room: it is then watched by reconciliation only.
     pub fn settle(&mut self, place: usize) -> bool {
+        self.revision += 1;
         let listed = self.live.iter().position(|&other| other as usize == place);
         match (self.slots[place].state.is_live(), listed) {
             (true, None) => self.live.try_push(place as u16).is_ok(),
@@ -441,6 +496,7 @@ impl Table {
 
     /// Moves an amended order to the end of the creation order: to the strategy it is a new one.
     pub fn renew(&mut self, place: usize) {
+        self.revision += 1;
         if let Some(at) = self.live.iter().position(|&other| other as usize == place) {
             let place = self.live.remove(at);
             self.live.push(place);

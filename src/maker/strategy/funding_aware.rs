@@ -30,8 +30,13 @@ mod reduce;
 mod volatility;
 mod wake;
 
-use super::{AccountRequest, Cause, FundingView, ORDERS_MAX, OwnEvent, OwnOrder, Plan, Purpose, Strategy, View};
+use super::internals::rate;
+use super::{
+    AccountRequest, Cause, FundingView, Internals, ORDERS_MAX, OwnEvent, OwnOrder, Phase, Plan, Purpose, Strategy,
+    View, WhyNot,
+};
 use crate::config::funding_aware::FundingAwareSettings;
+use crate::config::load::Strategy as Settings;
 use crate::event::{ClientId, Side};
 use crate::instrument::Instrument;
 use crate::unit::{Amount, Lots, Money, Nanos, Price, Rate};
@@ -172,18 +177,19 @@ impl FundingAware {
         &self.settings
     }
 
-    /// Takes over the settings that may change at run time, effective from the next update, which is due; the others stay.
-    pub fn apply(&mut self, new: &FundingAwareSettings) {
-        let old = std::mem::replace(&mut self.settings, new.clone());
+    /// Takes over the settings that may change at run time, effective from the next update, which is due; the others stay. What is
+    /// replaced goes into `new`, so that nothing is allocated or freed.
+    pub fn take_over(&mut self, new: &mut FundingAwareSettings) {
         let s = &mut self.settings;
-        s.market = old.market;
-        s.dex = old.dex;
-        s.size_increment = old.size_increment;
-        s.leverage = old.leverage;
-        s.price_decimals = old.price_decimals;
-        s.size_decimals = old.size_decimals;
-        s.subaccount_address = old.subaccount_address;
-        s.is_subaccount = old.is_subaccount;
+        std::mem::swap(s, new);
+        std::mem::swap(&mut s.market, &mut new.market);
+        std::mem::swap(&mut s.dex, &mut new.dex);
+        std::mem::swap(&mut s.subaccount_address, &mut new.subaccount_address);
+        s.size_increment = new.size_increment;
+        s.leverage = new.leverage;
+        s.price_decimals = new.price_decimals;
+        s.size_decimals = new.size_decimals;
+        s.is_subaccount = new.is_subaccount;
         self.updated_at = None;
     }
 
@@ -476,6 +482,12 @@ impl Strategy for FundingAware {
         }
     }
 
+    fn reconfigure(&mut self, new: &mut Settings) {
+        if let Settings::FundingAware(new) = new {
+            self.take_over(new);
+        }
+    }
+
     fn next_timer(&self) -> Nanos {
         // "more than fallback seconds": a wake-up at the time itself would find nothing to do.
         self.updated_at
@@ -483,6 +495,37 @@ impl Strategy for FundingAware {
             .map(|at| at + self.patience() + Nanos(1))
             .filter(|at| *at > self.decided_at)
             .unwrap_or(Nanos::MAX)
+    }
+
+    fn internals(&self) -> Internals {
+        let phase = match self.halt {
+            Some(Halt::Killed) => Phase::Killed,
+            Some(Halt::Funding) => Phase::HighFunding,
+            Some(Halt::Margin) => Phase::LowMargin,
+            Some(Halt::Volatility) => Phase::Volatile,
+            Some(Halt::Position) => Phase::NoPosition,
+            Some(Halt::Price) => Phase::NoPrice,
+            Some(Halt::Mode) => Phase::WrongMode,
+            None if self.updated_at.is_none() => Phase::Starting,
+            None if self.over_cap => Phase::Reducing,
+            None => Phase::Quoting,
+        };
+        let why = |blocked: Blocked| match blocked {
+            Blocked::NearCap => WhyNot::NearCap,
+            Blocked::Cap => WhyNot::Cap,
+            Blocked::TooSmall => WhyNot::TooSmall,
+            Blocked::NoPrice => WhyNot::NoPrice,
+        };
+        Internals {
+            phase,
+            quotes_due: self.updated_at.map_or(Nanos::ZERO, |at| at + self.patience()),
+            skew: self.targets.map(|targets| [rate(targets.inventory_skew.0), rate(targets.funding_skew.0)]),
+            blocked: match &self.targets {
+                Some(targets) if phase == Phase::Quoting => targets.blocked.map(|blocked| blocked.map(why)),
+                _ => [Some(WhyNot::Phase); 2],
+            },
+            ..Internals::default()
+        }
     }
 }
 

@@ -81,7 +81,8 @@ impl Exchange {
         let venue = &mut self.venues[usize::from(mark.instrument.0)];
         venue.mark = Some(*mark);
         venue.funding_rate = mark.funding_rate;
-        if mark.next_funding > Nanos::ZERO {
+        // A mark from before the charge still names its time: nobody pays twice.
+        if mark.next_funding > venue.charged {
             venue.next_funding = mark.next_funding;
         } else if venue.next_funding.is_zero() {
             let interval = venue.interval();
@@ -95,6 +96,8 @@ impl Exchange {
         let Some(mark) = self.mark(id) else { return };
         let venue = &mut self.venues[usize::from(id.0)];
         let rate = venue.funding_rate;
+        venue.charged = venue.next_funding;
+        venue.next_funding += venue.interval();
         while venue.next_funding <= now {
             venue.next_funding += venue.interval();
         }

@@ -277,6 +277,21 @@ fn funding_is_charged_once_at_its_time_on_the_position() {
 }
 
 #[test]
+fn a_mark_that_still_names_the_time_just_charged_charges_nobody_again() {
+    let mut s = Script::new();
+    s.place(NewOrder::market(BTC, Side::Buy, Lots(10))).unwrap();
+    s.told();
+    let due = s.exchange.next_due();
+    s.now = due;
+    s.exchange.tick(s.now);
+    assert_eq!(s.told(), ["account Funding"]);
+    s.mark("60000", "0.0001", 0);
+    s.now = due + Nanos::from_secs(1);
+    s.exchange.tick(s.now);
+    assert_eq!((s.told(), s.exchange.next_due()), (vec![], due + Nanos::from_secs(8 * 3600)));
+}
+
+#[test]
 fn thin_margin_warns_then_liquidates_and_the_fund_pays_the_rest() {
     let mut s = Script::new();
     s.place(NewOrder::market(BTC, Side::Buy, Lots(3000))).unwrap();

@@ -7,7 +7,7 @@ use super::{ServerConfig, ServerCounts, ServerError};
 use crate::event::Level;
 use crate::instrument::InstrumentId;
 use crate::sim::exchange::Exchange;
-use crate::sim::fault::{FaultKind, Faults};
+use crate::sim::fault::{FaultKind, FaultScript, Faults};
 use crate::sim::order::{AccountId, Execution, Notice, PrivateEvent};
 use crate::sim::protocol::{Books, Credentials, Protocol, World, private};
 use crate::sim::tape::Tape;
@@ -23,8 +23,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A question to the exchange from another thread.
-pub type Ask = Box<dyn FnOnce(&mut Exchange, Nanos, ServerCounts) + Send>;
+/// What another thread wants of the server.
+pub enum Ask {
+    /// A look at the exchange, or work on it.
+    Look(Box<dyn FnOnce(&mut Exchange, Nanos, ServerCounts) + Send>),
+    /// This goes wrong from now on, and nothing else.
+    Faults(FaultScript),
+}
 
 const LISTENER: Token = Token(0);
 const WAKER: Token = Token(1);
@@ -158,8 +163,13 @@ impl Runner {
                 }
             }
             while let Ok(ask) = self.questions.try_recv() {
-                ask(&mut self.exchange, self.now, self.counts);
-                self.tell();
+                match ask {
+                    Ask::Look(look) => {
+                        look(&mut self.exchange, self.now, self.counts);
+                        self.tell();
+                    }
+                    Ask::Faults(script) => self.faults.replace(&script, self.now),
+                }
             }
         }
         self.flush();

@@ -3,7 +3,7 @@
 pub mod account;
 pub mod answer;
 pub mod client_id;
-mod fields;
+pub(super) mod fields;
 pub mod instrument;
 pub mod limits;
 pub mod market;

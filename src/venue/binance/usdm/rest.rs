@@ -141,7 +141,7 @@ pub fn order(command: &Command, terms: &Instrument, prefix: &Prefix, hedge: bool
         CommandKind::Amend => Method::Put,
         CommandKind::Cancel => Method::Delete,
         CommandKind::Query => Method::Get,
-        CommandKind::CancelAll | CommandKind::Reconcile | CommandKind::Snapshot => {
+        CommandKind::CancelAll | CommandKind::Reconcile | CommandKind::Snapshot | CommandKind::SyncTime => {
             return Err(EncodeError::NotAnOrder(command.kind));
         }
     };
