@@ -29,6 +29,7 @@ pub enum Command {
     Replay(ReplayArgs),
     Capture(CaptureArgs),
     Convert(ConvertArgs),
+    Backtest(BacktestArgs),
 }
 
 /// Quote at the embedded exchange on this machine; needs no file, no key and no network.
@@ -216,7 +217,7 @@ pub struct ConvertArgs {
 }
 
 /// How market data files are read.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct SourceArgs {
     /// The venue's exchangeInfo (JSON) for files that carry no terms; otherwise the grid is found in the data, and fees and limits are Binance's usual ones.
     #[arg(long, value_name = "FILE")]
@@ -227,6 +228,71 @@ pub struct SourceArgs {
     /// What the smallest feed latency becomes where the receive clock ran behind the venue's.
     #[arg(long, value_name = "DURATION", default_value = "1ms", value_parser = value::duration)]
     pub base_latency: Nanos,
+}
+
+/// Run a strategy over recorded or synthetic market data in virtual time.
+#[derive(Debug, Args)]
+#[command(after_help = "Latencies are a duration (500us), MIN..MAX (uniform) or BASE+STEP*PERMILLE (a tail), for all messages or per kind:\n  \
+                        --latency 1ms   --latency order=800us,cancel=600us,ack=500us..900us,feed=2ms\n\nExamples:\n  \
+                        spinquote backtest strategy.yml --data btcusdt.gz\n  \
+                        spinquote backtest strategy.yml --data day.sqf --queue log --fees vip3 -o report.html\n  \
+                        spinquote backtest strategy.yml --synthetic 1h --seed 7 --json")]
+pub struct BacktestArgs {
+    /// The strategy file (YAML or JSON).
+    #[arg(value_name = "STRATEGY")]
+    pub strategy: PathBuf,
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Print the summary as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Write the report, one self-contained HTML page (or, with a name that ends in .json, its data).
+    #[arg(short = 'o', long = "out", value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// Data and models of a backtest.
+#[derive(Debug, Clone, Args)]
+pub struct ModelArgs {
+    /// Market data: recorded frames, run directories, Tardis CSV, npz, or feeds of `convert`; several are merged by time.
+    #[arg(long, value_name = "FILE", num_args = 1.., required_unless_present = "synthetic", conflicts_with = "synthetic")]
+    pub data: Vec<PathBuf>,
+    /// The synthetic market for so long instead of data.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub synthetic: Option<Nanos>,
+    /// The synthetic market's own seed.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub market_seed: u64,
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Risk limits and decision interval from this engine file; otherwise the demo's.
+    #[arg(long, value_name = "FILE")]
+    pub engine: Option<PathBuf>,
+    /// Place in the queue: risk-averse, power1 (uniform), power2, power3, log or calibrated.
+    #[arg(long, value_name = "MODEL", default_value = "power1", value_parser = spinquote::sim::queue::QueueModel::parse)]
+    pub queue: spinquote::sim::queue::QueueModel,
+    /// How long messages take; or the run directory whose measured order latencies are taken.
+    #[arg(long, value_name = "MODEL")]
+    pub latency: Option<String>,
+    /// Fees: vip0 to vip9, or MAKER%,TAKER%; otherwise those of the instrument's terms.
+    #[arg(long, value_name = "FEES", value_parser = spinquote::replay::backtest::parse_fees, allow_hyphen_values = true)]
+    pub fees: Option<(spinquote::unit::Rate, spinquote::unit::Rate)>,
+    /// Wallet at the start, in quote currency.
+    #[arg(long, value_name = "AMOUNT", default_value = "10000", value_parser = money)]
+    pub deposit: spinquote::unit::Money,
+    /// The strategy decides on this interval instead of on every event.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub tick: Option<Nanos>,
+    /// Longest time between two timer events; live it is 5ms.
+    #[arg(long, value_name = "DURATION", default_value = "5ms", value_parser = duration)]
+    pub timer: Nanos,
+    /// One seed, one run.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+}
+
+fn money(text: &str) -> Result<spinquote::unit::Money, String> {
+    spinquote::unit::Money::parse(text.as_bytes()).map_err(|error| format!("{text}: {error}"))
 }
 
 fn duration(text: &str) -> Result<Nanos, String> {
@@ -285,6 +351,9 @@ mod tests {
             "sim --key K",
             "sim --listen nowhere",
             "capture --symbol S --out O",
+            "backtest S",
+            "backtest S --data A --queue nonsense",
+            "backtest S --data A --synthetic 1h",
             "convert -o O",
             "convert A",
             "convert A -o O --base-latency 1",

@@ -1,5 +1,6 @@
 //! What each command does: one file, one `run` per command. Reads arguments that `cli` has checked; prints for people.
 
+pub mod backtest;
 pub mod capture;
 pub mod check;
 pub mod convert;

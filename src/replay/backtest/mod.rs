@@ -11,11 +11,13 @@
 
 mod settings;
 mod tape;
+mod truth;
 mod watch;
 mod world;
 
 pub use settings::{FEE_TIERS, FeedLatency, Settings, parse_fees, parse_latency};
-pub use tape::{Held, Owned, SyntheticTape, Tape, TapeError, Timed};
+pub use tape::{FeedTape, Held, Owned, SourceTape, SyntheticTape, Tape, TapeError};
+pub use truth::{Agreement, Deeds, Divergence, Executed, TruthError, measured};
 pub use watch::{ReportWatch, Watch};
 pub use world::{Outcome, World};
 

@@ -1,21 +1,11 @@
 //! What a backtest reads: events with their two times. Knows no strategy and no exchange.
 
-use crate::event::{DepthSnapshot, DepthUpdate, Event, Level};
+use crate::event::{BestQuote, DepthSnapshot, DepthUpdate, Event, Level, Link, LinkState, MarkPrice, Trade};
 use crate::instrument::{Instrument, InstrumentId};
+use crate::replay::feed::{Cursor, DataReport, Source, Timed};
 use crate::sim::latency::{Dice, Latency};
 use crate::sim::market::{MarketSource, SyntheticMarket};
 use crate::unit::Nanos;
-
-/// An event and its two times.
-#[derive(Clone, Copy, Debug)]
-pub struct Timed<'f> {
-    /// When our host received it, by its corrected clock. Never runs backwards.
-    pub local: Nanos,
-    /// When the venue made it.
-    pub venue: Nanos,
-    /// What happened.
-    pub event: Event<'f>,
-}
 
 /// Why the data end before their end.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +81,7 @@ impl Owned {
             Event::Account(account) => (Event::Account(account), 0),
             Event::Operator(word) => (Event::Operator(word), 0),
             Event::Kill => (Event::Kill, 0),
+            Event::Lapse { lost } => (Event::Lapse { lost }, 0),
             Event::Timer => (Event::Timer, 0),
         };
         Self { local: timed.local, venue: timed.venue, event, levels, bids }
@@ -116,7 +107,8 @@ pub struct SyntheticTape {
     feed: Latency,
     dice: Dice,
     local: Nanos,
-    started: bool,
+    /// Of the beginning, what was told: the link, then the book.
+    told: u8,
     spare: Vec<Owned>,
 }
 
@@ -124,7 +116,7 @@ impl SyntheticTape {
     /// Plays `market` up to `until`; frames take `feed` to us, and none overtakes another.
     #[must_use]
     pub fn new(market: SyntheticMarket, until: Nanos, feed: Latency, seed: u64) -> Self {
-        Self { market, until, feed, dice: Dice::new(seed ^ 0xfeed), local: Nanos::ZERO, started: false, spare: Vec::new() }
+        Self { market, until, feed, dice: Dice::new(seed ^ 0xfeed), local: Nanos::ZERO, told: 0, spare: Vec::new() }
     }
 
     /// What is played.
@@ -142,14 +134,18 @@ impl Tape for SyntheticTape {
         let Some(due) = self.market.due().map_err(failed)?.filter(|due| *due <= self.until) else { return Ok(None) };
         self.local = self.local.max(due + self.feed.draw(&mut self.dice));
         let (local, old) = (self.local, self.spare.pop());
-        if !self.started {
-            // A session begins with a snapshot, as a connection does.
-            self.started = true;
-            let (mut bids, mut asks) = (Vec::new(), Vec::new());
-            let last = self.market.snapshot(1000, &mut bids, &mut asks);
+        if self.told < 2 {
+            // A session begins as the streams of data files do.
+            self.told += 1;
             let instrument = InstrumentId(0);
-            let snapshot = DepthSnapshot { instrument, last, venue_time: due, bids: &bids, asks: &asks };
-            return Ok(Some(Owned::copy(&Timed { local, venue: due, event: Event::Snapshot(snapshot) }, old)));
+            let (mut bids, mut asks) = (Vec::new(), Vec::new());
+            let event = if self.told == 1 {
+                Event::Link { instrument, link: Link::Market, state: LinkState::Up }
+            } else {
+                let last = self.market.snapshot(1000, &mut bids, &mut asks);
+                Event::Snapshot(DepthSnapshot { instrument, last, venue_time: due, bids: &bids, asks: &asks })
+            };
+            return Ok(Some(Owned::copy(&Timed { local, venue: due, event }, old)));
         }
         let Some(told) = self.market.next().map_err(failed)? else { return Ok(None) };
         let timed = Timed { local, venue: told.at, event: told.kind.event(InstrumentId(0)) };
@@ -159,4 +155,87 @@ impl Tape for SyntheticTape {
     fn reuse(&mut self, item: Owned) {
         self.spare.push(item);
     }
+}
+
+/// A compact feed; nothing is copied.
+pub struct FeedTape<'f> {
+    cursor: Cursor<'f>,
+    only: InstrumentId,
+}
+
+impl<'f> FeedTape<'f> {
+    /// One instrument of a feed, which becomes number zero.
+    #[must_use]
+    pub const fn new(cursor: Cursor<'f>, only: InstrumentId) -> Self {
+        Self { cursor, only }
+    }
+}
+
+impl<'f> Tape for FeedTape<'f> {
+    type Item = Timed<'f>;
+
+    #[inline]
+    fn next(&mut self) -> Result<Option<Timed<'f>>, TapeError> {
+        while let Some(timed) = self.cursor.next() {
+            if let Some(event) = numbered(timed.event, self.only) {
+                return Ok(Some(Timed { event, ..timed }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Files of any kind, as they are read.
+pub struct SourceTape {
+    source: Source,
+    only: InstrumentId,
+    spare: Vec<Owned>,
+}
+
+impl SourceTape {
+    /// One instrument of the files, which becomes number zero.
+    #[must_use]
+    pub const fn new(source: Source, only: InstrumentId) -> Self {
+        Self { source, only, spare: Vec::new() }
+    }
+
+    /// What was found in the files.
+    #[must_use]
+    pub fn report(&self) -> &DataReport {
+        self.source.report()
+    }
+}
+
+impl Tape for SourceTape {
+    type Item = Owned;
+
+    fn next(&mut self) -> Result<Option<Owned>, TapeError> {
+        while let Some(timed) = self.source.next().map_err(|fault| TapeError(Box::new(fault)))? {
+            if let Some(event) = numbered(timed.event, self.only) {
+                return Ok(Some(Owned::copy(&Timed { event, ..timed }, self.spare.pop())));
+            }
+        }
+        Ok(None)
+    }
+
+    fn reuse(&mut self, item: Owned) {
+        self.spare.push(item);
+    }
+}
+
+/// The event as one of instrument zero; `None` for another instrument's.
+#[inline]
+fn numbered(event: Event<'_>, only: InstrumentId) -> Option<Event<'_>> {
+    let zero = InstrumentId(0);
+    let own = |id: InstrumentId| id == only;
+    Some(match event {
+        Event::Depth(update) if own(update.instrument) => Event::Depth(DepthUpdate { instrument: zero, ..update }),
+        Event::Snapshot(book) if own(book.instrument) => Event::Snapshot(DepthSnapshot { instrument: zero, ..book }),
+        Event::Quote(quote) if own(quote.instrument) => Event::Quote(BestQuote { instrument: zero, ..quote }),
+        Event::Trade(trade) if own(trade.instrument) => Event::Trade(Trade { instrument: zero, ..trade }),
+        Event::Mark(mark) if own(mark.instrument) => Event::Mark(MarkPrice { instrument: zero, ..mark }),
+        Event::External { instrument, price } if own(instrument) => Event::External { instrument: zero, price },
+        Event::Link { instrument, link, state } if own(instrument) => Event::Link { instrument: zero, link, state },
+        _ => return None,
+    })
 }

@@ -6,7 +6,8 @@
 use super::settings::{FeedLatency, Settings};
 use super::tape::{Held, Tape, TapeError};
 use super::watch::Watch;
-use crate::event::{Command, CommandKind, DepthSnapshot, Event, Level, Link, LinkState, OrderEventKind, Side};
+use crate::replay::feed::layout::weight;
+use crate::event::{Command, CommandKind, DepthSnapshot, DepthUpdate, Event, Level, Link, LinkState, OrderEventKind, Side};
 use crate::instrument::{Instrument, InstrumentId};
 use crate::maker::{Maker, Output, Status};
 use crate::sim::account::EntryKind;
@@ -22,10 +23,6 @@ use std::collections::VecDeque;
 const SNAPSHOT_LEVELS: usize = 1000;
 /// Market events between two reports of progress.
 const PROGRESS_EVERY: u64 = 1 << 14;
-/// Where no snapshot is in the data the exchange's book is believed after so long without a hole: by then every level near the
-/// touch was told anew (the recorded touch turns over within seconds).
-const BELIEVED_AFTER: Nanos = Nanos::from_secs(10);
-
 /// A snapshot that the maker asked for.
 struct Asked {
     instrument: InstrumentId,
@@ -100,8 +97,10 @@ pub struct World<T: Tape, W: Watch> {
     timer_due: Nanos,
     margins_due: Nanos,
     asked: Vec<Asked>,
-    /// Since when the exchange's book has no hole; the time is the first event's. `None`: a snapshot made it whole.
-    believed: Vec<Option<Nanos>>,
+    /// The exchange's book is whole: the data say so.
+    known: Vec<bool>,
+    /// Venue time of the last event about each book; those keep their order, whatever times they have.
+    book_at: Vec<Nanos>,
     marks: bool,
     events: u64,
     records: u64,
@@ -153,7 +152,8 @@ impl<T: Tape, W: Watch> World<T, W> {
             timer_due: Nanos::MAX,
             margins_due: Nanos::ZERO,
             asked: Vec::new(),
-            believed: vec![Some(Nanos::MAX); count],
+            known: vec![false; count],
+            book_at: vec![Nanos::ZERO; count],
             marks: false,
             events: 0,
             records: 0,
@@ -208,9 +208,6 @@ impl<T: Tape, W: Watch> World<T, W> {
     fn begin(&mut self, at: Nanos) {
         self.first = Some(at);
         self.timer_due = at + self.settings.timer;
-        for id in (0..self.instruments).map(|at| InstrumentId(at as u16)) {
-            self.step(at, &Event::Link { instrument: id, link: Link::Market, state: LinkState::Up });
-        }
         for link in [Link::Private, Link::OrderEntry] {
             self.step(at, &Event::Link { instrument: InstrumentId(0), link, state: LinkState::Up });
         }
@@ -233,7 +230,17 @@ impl<T: Tape, W: Watch> World<T, W> {
             };
             let local = local.max(self.read_to);
             // Nothing is heard before it happened, and the exchange's clock does not run backwards either.
-            let venue = timed.venue.min(local).max(self.venue_now);
+            // What has no time of the venue is our own observation, such as a loss.
+            let told = if timed.venue.is_zero() { local } else { timed.venue };
+            let mut venue = told.min(local).max(self.venue_now);
+            if let Event::Depth(DepthUpdate { instrument, .. })
+            | Event::Snapshot(DepthSnapshot { instrument, .. })
+            | Event::Link { instrument, .. } = timed.event
+            {
+                let last = &mut self.book_at[usize::from(instrument.0)];
+                venue = venue.max(*last);
+                *last = venue;
+            }
             self.read_to = local;
             let number = self.base + self.window.len() as u64;
             let behind = self.to_venue.iter().rev().take_while(|(at, _)| *at > venue).count();
@@ -254,25 +261,15 @@ impl<T: Tape, W: Watch> World<T, W> {
         let Some((_, number)) = self.to_venue.pop_front() else { return };
         let timed = self.window[(number - self.base) as usize].item.timed();
         match &timed.event {
-            Event::Depth(update) => {
-                let since = &mut self.believed[usize::from(update.instrument.0)];
-                if *since == Some(Nanos::MAX) {
-                    *since = Some(now);
-                }
-                self.events += (update.bids.len() + update.asks.len()) as u64;
-            }
-            Event::Snapshot(snapshot) => {
-                self.believed[usize::from(snapshot.instrument.0)] = None;
-                self.events += (snapshot.bids.len() + snapshot.asks.len()) as u64;
-            }
-            Event::Trade(_) => self.events += 1,
+            Event::Snapshot(book) => self.known[usize::from(book.instrument.0)] = true,
             Event::Mark(_) => self.marks = true,
             Event::Link { instrument, link: Link::Market, state } => {
-                self.believed[usize::from(instrument.0)] = Some(Nanos::MAX);
+                self.known[usize::from(instrument.0)] = false;
                 self.lost += u64::from(*state == LinkState::Down);
             }
             _ => {}
         }
+        self.events += weight(&timed.event);
         self.embedded.market(now, &timed.event);
         if !self.marks && now >= self.margins_due {
             self.margins_due = now + Nanos::from_secs(1);
@@ -337,9 +334,8 @@ impl<T: Tape, W: Watch> World<T, W> {
             self.step(now, &Event::Snapshot(DepthSnapshot { instrument, last, venue_time, bids, asks }));
             return;
         }
-        let since = self.believed[usize::from(asked.instrument.0)];
-        if since.is_some_and(|since| now.0.saturating_sub(since.0) < BELIEVED_AFTER.0) {
-            // No answer: the maker asks again.
+        if !self.known[usize::from(asked.instrument.0)] {
+            // No answer: the maker asks again, or the data tell the book.
             return;
         }
         let matching = self.embedded.exchange().matching(asked.instrument);
