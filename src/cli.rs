@@ -30,6 +30,8 @@ pub enum Command {
     Capture(CaptureArgs),
     Convert(ConvertArgs),
     Backtest(BacktestArgs),
+    Sweep(SweepArgs),
+    Merge(MergeArgs),
 }
 
 /// Quote at the embedded exchange on this machine; needs no file, no key and no network.
@@ -251,6 +253,60 @@ pub struct BacktestArgs {
     pub out: Option<PathBuf>,
 }
 
+/// Backtest a strategy with many settings, on all cores; a stopped sweep goes on with the same command.
+#[derive(Debug, Args)]
+#[command(after_help = "Results are written to OUT when all points are done, and as they come to a file of the same name that ends in \
+                        .jsonl.\n\nExamples:\n  \
+                        spinquote sweep s.yml --data day.sqf --set bid_spread=0.01,0.02 --set ask_spread=0.01,0.02 -o results.parquet\n  \
+                        spinquote sweep s.yml --data day.sqf --random 500 --set bid_spread=0.005..0.05 -o results.parquet\n  \
+                        spinquote sweep s.yml --data day.sqf --set bid_spread=0.01,0.02 --shard 1/8 -o part1.parquet")]
+pub struct SweepArgs {
+    /// The strategy file (YAML or JSON).
+    #[arg(value_name = "STRATEGY")]
+    pub strategy: PathBuf,
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// A key and its values: key=a,b,c, or with --random key=lo..hi. A dot goes into a section of a JSON file.
+    #[arg(long, value_name = "KEY=VALUES", required = true)]
+    pub set: Vec<String>,
+    /// So many draws instead of every combination.
+    #[arg(long, value_name = "N")]
+    pub random: Option<u64>,
+    /// Run only part i of n.
+    #[arg(long, value_name = "I/N", value_parser = spinquote::replay::sweep::Shard::parse)]
+    pub shard: Option<spinquote::replay::sweep::Shard>,
+    /// Points at a time; otherwise as many as there are cores.
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<usize>,
+    /// Where the table of results goes (Parquet).
+    #[arg(short = 'o', long = "out", value_name = "OUT")]
+    pub out: PathBuf,
+    /// Column that the printed table is sorted by, largest first.
+    #[arg(long, value_name = "COLUMN", default_value = "pnl_total")]
+    pub by: String,
+    /// Rows printed.
+    #[arg(long, value_name = "N", default_value_t = crate::commands::sweep::TOP)]
+    pub top: usize,
+}
+
+/// Join the parts of a sweep that was run in shards.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  spinquote merge part*.parquet -o results.parquet")]
+pub struct MergeArgs {
+    /// Results of `sweep --shard`.
+    #[arg(value_name = "PART", required = true)]
+    pub parts: Vec<PathBuf>,
+    /// Where the whole table goes (Parquet).
+    #[arg(short = 'o', long = "out", value_name = "OUT")]
+    pub out: PathBuf,
+    /// Column that the printed table is sorted by, largest first.
+    #[arg(long, value_name = "COLUMN", default_value = "pnl_total")]
+    pub by: String,
+    /// Rows printed.
+    #[arg(long, value_name = "N", default_value_t = crate::commands::sweep::TOP)]
+    pub top: usize,
+}
+
 /// Data and models of a backtest.
 #[derive(Debug, Clone, Args)]
 pub struct ModelArgs {
@@ -353,6 +409,9 @@ mod tests {
             "capture --symbol S --out O",
             "backtest S",
             "backtest S --data A --queue nonsense",
+            "sweep S --data A -o R",
+            "sweep S --data A --set a=1 --shard 3/2 -o R",
+            "merge -o R",
             "backtest S --data A --synthetic 1h",
             "convert -o O",
             "convert A",

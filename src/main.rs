@@ -35,5 +35,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Capture(args) => commands::capture::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Convert(args) => commands::convert::run(&args),
         Command::Backtest(args) => commands::backtest::run(&args),
+        Command::Sweep(args) => commands::sweep::run(&args),
+        Command::Merge(args) => commands::merge::run(&args),
     }
 }

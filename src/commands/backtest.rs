@@ -58,8 +58,8 @@ pub fn run(args: &BacktestArgs) -> Result<ExitCode> {
 pub enum Data {
     /// One feed, mapped: shared by all runs.
     Feed(Box<Feed>, InstrumentId),
-    /// Files that are read by each run.
-    Files(Box<Source>, InstrumentId),
+    /// Files that each run reads for itself.
+    Files(Instrument, InstrumentId),
     /// The seeded market.
     Synthetic(Instrument, Nanos, u64),
 }
@@ -88,15 +88,14 @@ impl Data {
         }
         let source = Source::open(&args.data, &convert::options(&args.source))?;
         let id = find(source.instruments())?;
-        Ok(Self::Files(Box::new(source), id))
+        Ok(Self::Files(source.instruments()[usize::from(id.0)].clone(), id))
     }
 
     /// The contract.
     pub fn terms(&self) -> &Instrument {
         match self {
             Self::Feed(feed, id) => &feed.instruments()[usize::from(id.0)],
-            Self::Files(source, id) => &source.instruments()[usize::from(id.0)],
-            Self::Synthetic(terms, ..) => terms,
+            Self::Files(terms, _) | Self::Synthetic(terms, ..) => terms,
         }
     }
 }
@@ -214,10 +213,9 @@ impl Job {
                 let tape = FeedTape::new(feed.cursor(), *only);
                 Ok(self.world(tape, watch, bar, span)?.0)
             }
-            Data::Files(source, only) => {
-                let again = Source::open(&self.args.data, &convert::options(&self.args.source))?;
-                debug_assert_eq!(again.instruments(), source.instruments());
-                let (mut done, tape) = self.world(SourceTape::new(again, *only), watch, bar, None)?;
+            Data::Files(_, only) => {
+                let source = Source::open(&self.args.data, &convert::options(&self.args.source))?;
+                let (mut done, tape) = self.world(SourceTape::new(source, *only), watch, bar, None)?;
                 done.data = Some(tape.report().clone());
                 Ok(done)
             }
@@ -256,7 +254,7 @@ impl Job {
 }
 
 /// The report, with what a reader must know of it.
-fn finish(mut watch: ReportWatch, maker: &Maker, outcome: &Outcome, data: Option<&DataReport>) -> Report {
+pub fn finish(mut watch: ReportWatch, maker: &Maker, outcome: &Outcome, data: Option<&DataReport>) -> Report {
     watch.ledger(outcome.span.1, maker);
     for note in notes(outcome, data) {
         watch.collector.note(note);

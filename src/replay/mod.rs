@@ -4,5 +4,6 @@ pub mod backtest;
 mod describe;
 pub mod feed;
 pub mod player;
+pub mod sweep;
 
 pub use player::{Difference, Outcome, Progress, ReplayError, replay};
