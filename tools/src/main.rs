@@ -10,6 +10,7 @@ mod filter;
 mod hist;
 mod incident;
 mod journal;
+mod latency;
 mod ledger;
 mod meta;
 mod orders;

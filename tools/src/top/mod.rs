@@ -1,5 +1,6 @@
 //! `sq top`: a full-screen live view; one plain picture of it where stdout is no terminal. Reads only: commands are `sq ctl`.
 
+mod book;
 mod draw;
 mod model;
 
@@ -15,7 +16,7 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-/// Watch a run: book touch with own orders in place, position, P&L, rates, latency, feed health.
+/// Watch a run: book ladder with own orders in place, position, P&L, rates, latency, feed health.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Keys: q quit, Tab next instrument, space hold the picture, + and - how often, l latency of the run or of the last moments.\n\
