@@ -112,6 +112,27 @@ impl StatusLine {
         self.of("own_bid") != 0 && self.of("own_ask") != 0
     }
 
+    /// What is not always there: funding, the liquidation price of a position, a margin warning, and why nothing is quoted.
+    fn notes(&self, now: Nanos) -> String {
+        let mut notes = String::new();
+        if self.of("funding.hours") != 0 {
+            let minutes = (self.of("funding.next") - now.0).max(0) / 60_000_000_000;
+            let percent = self.of("funding.rate") as f64 / 1e6;
+            notes.push_str(&format!(" | funding {percent:.4}% in {}h{:02}", minutes / 60, minutes % 60));
+        }
+        if self.of("liquidation") != 0 {
+            notes.push_str(&format!(" | liquidation {:.2}", self.of("liquidation") as f64 / 1e8));
+        }
+        if self.page.named("margin.level").is_some_and(|level| level > 0) {
+            let percent = self.page.named("margin.ratio").unwrap_or(0) as f64 / 1e6;
+            notes.push_str(&format!(" | MARGIN {percent:.1}%"));
+        }
+        if self.page.named("engine.paused") == Some(1) {
+            notes.push_str(" | NOT QUOTING");
+        }
+        notes
+    }
+
     fn show(&mut self, terminal: bool, now: Nanos) {
         let frames = self.page.named("engine.frames").unwrap_or(0);
         let seconds = ((now - self.at).0 as f64 / 1e9).max(1e-3);
@@ -139,7 +160,7 @@ impl StatusLine {
             money("pnl.total"),
             self.of("fills.buy"),
             self.of("fills.sell"),
-            if self.page.named("engine.paused") == Some(1) { " | NOT QUOTING" } else { "" },
+            self.notes(now),
         );
         if terminal {
             let _ = write!(std::io::stderr(), "\r\x1b[2K{line}");

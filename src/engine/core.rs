@@ -5,16 +5,18 @@ use super::connection::LinkFault;
 use super::ring::{OrderSink, Outgoing};
 use super::settings::HotSettings;
 use super::wait::WakeHandle;
-use crate::event::{ClientId, Event, Operator};
+use crate::event::{ClientId, Event, Operator, Side};
 use crate::instrument::{Instrument, InstrumentId};
 use crate::journal::command_page::{self, CommandWatch, Signature};
-use crate::journal::counters::{CounterWriter, InstrumentSlot, Slot};
+use crate::journal::counters::{CounterWriter, InstrumentSlot, ORDER_ROWS, OrderWord, Slot};
 use crate::journal::histogram::{Stage, StageWriter, StageWriters};
 use crate::journal::record::{self, Origin, RunEnd, RunStart, Sent};
 use crate::journal::{AppendError, Writer};
-use crate::maker::{Blocks, Ladder, Maker, Output, Status};
-use crate::unit::{Nanos, Ticks};
+use crate::maker::strategy::{ORDERS_MAX, WhyNot};
+use crate::maker::{Blocks, Held, Ladder, Maker, OrderStatus, Output, Status};
+use crate::unit::{Money, Nanos, RATE_ONE, Rate, Ticks};
 use crate::venue::codec::{MarketCodec, MarketMessage};
+use arrayvec::ArrayVec;
 
 /// Why the engine thread cannot go on as it is.
 #[derive(Debug, thiserror::Error)]
@@ -90,8 +92,12 @@ pub struct Core {
     stepped_at: Nanos,
     stopping: bool,
     kill_seen: bool,
+    detail_due: Nanos,
     fault: Option<EngineFault>,
 }
+
+/// What only people look at goes to the counters page this often.
+const DETAIL_INTERVAL: Nanos = Nanos::from_millis(100);
 
 /// The parts that [`Core::new`] puts together.
 pub struct CoreParts<'a> {
@@ -143,6 +149,7 @@ impl Core {
             stepped_at: Nanos::ZERO,
             stopping: false,
             kill_seen: false,
+            detail_due: Nanos::ZERO,
             fault: None,
         }
     }
@@ -355,7 +362,8 @@ impl Core {
     /// Copies the state that observers see to the counters page.
     pub fn publish(&mut self, now: Nanos) {
         let page = &self.counters;
-        let Tally { frames, bytes, commands, decisions, decode_errors, protocol_errors, links_lost, lapses } = self.tally;
+        let Tally { frames, bytes, commands, decisions, decode_errors, protocol_errors, links_lost, lapses } =
+            self.tally;
         for (slot, count) in [
             (Slot::Frames, frames),
             (Slot::FrameBytes, bytes),
@@ -373,6 +381,7 @@ impl Core {
         }
         page.set(Slot::EngineHeartbeat, now.0);
         page.set(Slot::Widened, i64::from(self.maker.widened_percent()));
+        let detail = now >= self.detail_due || self.stopping;
         for at in 0..self.instruments.len() {
             let status = self.maker.status(InstrumentId(at as u16));
             publish_instrument(page, at, &status);
@@ -382,6 +391,24 @@ impl Core {
             page.set(Slot::Refusals, status.counters.refused.cast_signed());
             page.set(Slot::Killed, i64::from(matches!(status.ladder, Ladder::Killed(_))));
             page.set(Slot::Paused, i64::from(!status.blocks.is_empty()));
+            if detail {
+                publish_detail(page, at, &status);
+                publish_orders(page, at, self.maker.orders(InstrumentId(at as u16)));
+            }
+        }
+        if detail {
+            self.detail_due = now + DETAIL_INTERVAL;
+            let margin = self.maker.margin();
+            for (slot, value) in [
+                (Slot::Wallet, page_money(margin.wallet)),
+                (Slot::Available, page_money(margin.available)),
+                (Slot::Equity, page_money(margin.equity)),
+                (Slot::MarginUsed, page_money(margin.used)),
+                (Slot::MarginRatio, margin.ratio.map_or(0, page_fraction)),
+                (Slot::MarginLevel, margin.level as i64),
+            ] {
+                page.set(slot, value);
+            }
         }
     }
 
@@ -427,8 +454,7 @@ pub struct Finished {
 
 fn publish_instrument(page: &CounterWriter, at: usize, status: &Status) {
     let level = |level: Option<crate::event::Level>| level.unwrap_or_default();
-    // The page's money has eight decimals.
-    let money = |value: i128| i64::try_from(value / 10_i128.pow(10)).unwrap_or(i64::MAX);
+    let money = |value: i128| page_money(Money(value));
     let tick = |price: Ticks| price.0;
     let [bid, ask] = status.best.map(level);
     let [own_bid, own_ask] = status.own.map(level);
@@ -438,13 +464,11 @@ fn publish_instrument(page: &CounterWriter, at: usize, status: &Status) {
         (InstrumentSlot::Bid, tick(bid.price)),
         (InstrumentSlot::Ask, tick(ask.price)),
         (InstrumentSlot::InSync, i64::from(!status.blocks.any(Blocks::BOOK))),
-        (InstrumentSlot::Blocks, i64::from(status.blocks.0)),
         (InstrumentSlot::BookGaps, counters.gaps.cast_signed()),
         (InstrumentSlot::BookResyncs, counters.resyncs.cast_signed()),
         (InstrumentSlot::BookCrossed, counters.crossed.cast_signed()),
         (InstrumentSlot::MarketTime, status.now.0),
         (InstrumentSlot::Position, status.position.0),
-        (InstrumentSlot::Entry, money(status.entry.0)),
         (InstrumentSlot::OwnBid, tick(own_bid.price)),
         (InstrumentSlot::OwnBidQty, own_bid.qty.0),
         (InstrumentSlot::OwnAsk, tick(own_ask.price)),
@@ -459,6 +483,91 @@ fn publish_instrument(page: &CounterWriter, at: usize, status: &Status) {
         (InstrumentSlot::PnlTotal, money(status.pnl.total().0)),
     ] {
         page.set_of(at, slot, value);
+    }
+}
+
+/// The page's money has eight decimals.
+fn page_money(value: Money) -> i64 {
+    i64::try_from(value.0 / 10_i128.pow(10)).unwrap_or(if value.0 < 0 { i64::MIN } else { i64::MAX })
+}
+
+/// As the page's money.
+fn page_fraction(rate: Rate) -> i64 {
+    rate.0 / (RATE_ONE / 100_000_000)
+}
+
+/// What of an instrument only people look at.
+fn publish_detail(page: &CounterWriter, at: usize, status: &Status) {
+    use InstrumentSlot as S;
+    let money = |value: i128| page_money(Money(value));
+    let funding = status.funding.unwrap_or_default();
+    let internals = &status.internals;
+    let [size_buy, size_sell] = internals.size_factor.unwrap_or_default().map(page_fraction);
+    let [inventory, funding_skew] = internals.skew.unwrap_or_default().map(page_fraction);
+    let [blocked_bid, blocked_ask] = internals.blocked.map(|why: Option<WhyNot>| why.map_or(0, |why| why as i64));
+    for (slot, value) in [
+        (S::Mark, money(status.mark.0)),
+        (S::PositionWorst, status.worst.0),
+        (S::VolumeBuy, status.counters.bought.cast_signed()),
+        (S::VolumeSell, status.counters.sold.cast_signed()),
+        (S::PnlTrading, page_money(status.pnl.trading())),
+        (S::PnlMark, page_money(status.pnl.mark_to_market)),
+        (S::Leverage, i64::from(status.leverage)),
+        (S::FundingRate, page_fraction(funding.rate)),
+        (S::FundingHours, i64::from(funding.interval_hours)),
+        (S::FundingNext, funding.next.0),
+        (S::FundingDaily, page_money(status.funding_daily)),
+        (S::Blocks, i64::from(status.blocks.0)),
+        (S::Phase, internals.phase as i64),
+        (S::QuotesDue, internals.quotes_due.0),
+        (S::RefreshDue, internals.refresh_due.0),
+        (S::SizeFactorBuy, size_buy),
+        (S::SizeFactorSell, size_sell),
+        (S::SkewInventory, inventory),
+        (S::SkewFunding, funding_skew),
+        (S::BaseShare, internals.base_share.map_or(0, page_fraction)),
+        (S::ProfitShare, internals.profit_share.map_or(0, page_fraction)),
+        (S::BlockedBid, blocked_bid),
+        (S::BlockedAsk, blocked_ask),
+    ] {
+        page.set_of(at, slot, value);
+    }
+    let [net, long, short] = status.held;
+    let slots = |held: &Held| [held.entry.0, held.liquidation.0, held.unrealized.0].map(money);
+    for (held, [entry, liquidation, unrealized]) in [
+        (net, [S::Entry, S::Liquidation, S::Unrealized]),
+        (long, [S::LongEntry, S::LongLiquidation, S::LongUnrealized]),
+        (short, [S::ShortEntry, S::ShortLiquidation, S::ShortUnrealized]),
+    ] {
+        for (slot, value) in [entry, liquidation, unrealized].into_iter().zip(slots(&held)) {
+            page.set_of(at, slot, value);
+        }
+    }
+    page.set_of(at, S::LongPosition, long.qty.0);
+    page.set_of(at, S::ShortPosition, short.qty.0);
+}
+
+/// Our best orders of each side, nearest first; what is further out finds no row.
+fn publish_orders(page: &CounterWriter, at: usize, orders: impl Iterator<Item = OrderStatus>) {
+    let mut all: ArrayVec<OrderStatus, ORDERS_MAX> = orders.take(ORDERS_MAX).collect();
+    all.sort_unstable_by_key(|order| (order.side as u8, -order.price.0 * order.side.sign(), order.id));
+    let bids = all.partition_point(|order| order.side == Side::Buy);
+    for (side, of_side) in [&all[..bids], &all[bids..]].into_iter().enumerate() {
+        for row in 0..ORDER_ROWS {
+            let order = of_side.get(row);
+            let value = |of: fn(&OrderStatus) -> i64| order.map_or(0, of);
+            for (word, value) in [
+                (OrderWord::Id, value(|order| i64::from(order.id.seq))),
+                (OrderWord::Price, value(|order| order.price.0)),
+                (OrderWord::Qty, value(|order| order.rest.0)),
+                (OrderWord::Ahead, value(|order| order.ahead.map_or(-1, |ahead| ahead.0))),
+                (OrderWord::Level, value(|order| i64::from(order.level))),
+                (OrderWord::Purpose, value(|order| order.purpose as i64)),
+                (OrderWord::Created, value(|order| order.created_at.0)),
+            ] {
+                page.set_order(at, side, row, word, value);
+            }
+        }
     }
 }
 

@@ -9,6 +9,8 @@
 //!   check: `layout::checksum` of everything before the values, with the check itself as zero
 //!   values (at a multiple of 128): per writer a group of 128-byte multiples with its words in table order;
 //!                     then per instrument a group with the per-instrument words (written by the engine)
+//! The per-instrument words are those of [`InstrumentSlot`], then a row of [`OrderWord`]s for each of the best bids and asks of ours:
+//! `order.bid.0.price` is the price of the best bid.
 //! ```
 
 use super::error::JournalError;
@@ -150,6 +152,10 @@ slots! {
         SettingsRefused = "housekeeper.settings_refused", Housekeeper, Count, "Changed strategy files refused.";
         PricesPolled = "housekeeper.prices_polled", Housekeeper, Count, "Prices that the custom API answered.";
         SourceFailed = "housekeeper.source_failed", Housekeeper, Count, "Polls, connections and snapshots of the second price source that failed.";
+        Equity = "margin.equity", Engine, Money, "Wallet and unrealised profit.";
+        MarginUsed = "margin.used", Engine, Money, "Margin that positions use: their value over the leverage.";
+        MarginRatio = "margin.ratio", Engine, Money, "Equity over margin used, a fraction; 0 while none is used.";
+        MarginLevel = "margin.level", Engine, Gauge, "Margin warning: 0 none, 1 below 30 %, 2 below 20 %.";
     }
 }
 
@@ -160,7 +166,6 @@ slots! {
         Bid = "bid", Engine, Ticks, "Best bid.";
         Ask = "ask", Engine, Ticks, "Best ask.";
         Mark = "mark", Engine, Money, "Mark price.";
-        Blocks = "blocks", Engine, Gauge, "What stands in the way of quoting, as a set of bits; 0 if nothing.";
         InSync = "in_sync", Engine, Gauge, "1 while the book may be quoted on.";
         BookGaps = "book.gaps", Engine, Count, "Gaps in the diffs.";
         BookResyncs = "book.resyncs", Engine, Count, "Times the book came back into sync.";
@@ -186,7 +191,68 @@ slots! {
         PnlFees = "pnl.fees", Engine, Money, "Fees; negative is paid.";
         PnlFunding = "pnl.funding", Engine, Money, "Funding; negative is paid.";
         PnlTotal = "pnl.total", Engine, Money, "All of it.";
+        PnlTrading = "pnl.trading", Engine, Money, "Captured on round trips, before fees.";
+        PnlMark = "pnl.mark_to_market", Engine, Money, "What open positions would bring at the mid; with trading the same as spread and inventory.";
+        Unrealized = "unrealized", Engine, Money, "Unrealised profit of the net position at the mark price.";
+        Liquidation = "liquidation", Engine, Money, "Approximate liquidation price of the net position; 0 if none.";
+        Leverage = "leverage", Engine, Gauge, "Leverage; 0 while not known.";
+        LongPosition = "long.position", Engine, Lots, "Long position of hedge mode.";
+        LongEntry = "long.entry", Engine, Money, "Its average entry price.";
+        LongLiquidation = "long.liquidation", Engine, Money, "Its approximate liquidation price.";
+        LongUnrealized = "long.unrealized", Engine, Money, "Its unrealised profit.";
+        ShortPosition = "short.position", Engine, Lots, "Short position of hedge mode.";
+        ShortEntry = "short.entry", Engine, Money, "Its average entry price.";
+        ShortLiquidation = "short.liquidation", Engine, Money, "Its approximate liquidation price.";
+        ShortUnrealized = "short.unrealized", Engine, Money, "Its unrealised profit.";
+        FundingRate = "funding.rate", Engine, Money, "Funding rate of one interval, a fraction.";
+        FundingHours = "funding.hours", Engine, Gauge, "Hours of an interval; 0 while not known.";
+        FundingNext = "funding.next", Engine, Time, "When funding is charged next.";
+        FundingDaily = "funding.daily", Engine, Money, "What funding brings in a day at its rate now; negative is paid.";
+        Blocks = "blocks", Engine, Gauge, "What stands in the way of quoting, a set of bits; 0 for nothing.";
+        Phase = "strategy.phase", Engine, Gauge, "What the strategy is about, by its number.";
+        QuotesDue = "strategy.quotes_due", Engine, Time, "When new quotes or an update are due at the latest.";
+        RefreshDue = "strategy.refresh_due", Engine, Time, "When live quotes are due for a refresh.";
+        SizeFactorBuy = "strategy.size_factor_buy", Engine, Money, "Size factor of buys, a fraction; 0 where the strategy has none.";
+        SizeFactorSell = "strategy.size_factor_sell", Engine, Money, "Size factor of sells, a fraction.";
+        SkewInventory = "strategy.skew_inventory", Engine, Money, "Skew against the position, a fraction; positive lowers the quotes.";
+        SkewFunding = "strategy.skew_funding", Engine, Money, "Skew against funding, a fraction; positive lowers the quotes.";
+        BaseShare = "strategy.base_share", Engine, Money, "Exposure over the capital, a fraction.";
+        ProfitShare = "strategy.profit_share", Engine, Money, "Unrealised profit over the cost of what is held, a fraction.";
+        BlockedBid = "strategy.blocked_bid", Engine, Gauge, "Why bids are not quoted, by its number; 0 if they are.";
+        BlockedAsk = "strategy.blocked_ask", Engine, Gauge, "Why asks are not quoted, by its number; 0 if they are.";
     }
+}
+
+slots! {
+    /// The words of one of our orders; all zero in a row without one.
+    OrderWord {
+        Id = "id", Engine, Gauge, "Number of the order in the run.";
+        Price = "price", Engine, Ticks, "Limit price.";
+        Qty = "qty", Engine, Lots, "What has not executed.";
+        Ahead = "ahead", Engine, Lots, "At most so much stands before it in its level; -1 while not known.";
+        Level = "level", Engine, Gauge, "Quote level, 0 nearest.";
+        Purpose = "purpose", Engine, Gauge, "Why it exists, by its number.";
+        Created = "created", Engine, Time, "When it was asked for.";
+    }
+}
+
+/// Orders of one side that the page shows: the best ones.
+pub const ORDER_ROWS: usize = 8;
+/// Bids, then asks.
+const ORDER_SIDES: [&str; 2] = ["bid", "ask"];
+/// Words of one instrument.
+const EACH: usize = InstrumentSlot::ALL.len() + ORDER_SIDES.len() * ORDER_ROWS * OrderWord::ALL.len();
+
+/// Names, units and writers of an instrument's words, in table order.
+fn each_word() -> impl Iterator<Item = (String, Unit, Owner)> {
+    let slots = InstrumentSlot::ALL.iter().map(|slot| (slot.name().to_owned(), slot.unit(), slot.owner()));
+    let rows = ORDER_SIDES.iter().flat_map(|side| (0..ORDER_ROWS).map(move |row| (side, row)));
+    let orders = rows.flat_map(|(side, row)| {
+        OrderWord::ALL
+            .iter()
+            .map(move |word| (format!("order.{side}.{row}.{}", word.name()), word.unit(), word.owner()))
+    });
+    slots.chain(orders)
 }
 
 const fn padded(words: usize) -> usize {
@@ -234,10 +300,10 @@ const OFFSETS: [usize; Slot::ALL.len()] = {
 };
 const INSTRUMENTS_AT: usize =
     padded(owned(Owner::Engine)) + padded(owned(Owner::Sender)) + padded(owned(Owner::Housekeeper));
-const INSTRUMENT: usize = padded(InstrumentSlot::ALL.len());
+const INSTRUMENT: usize = padded(EACH);
 
 const fn values_at(instruments: usize) -> usize {
-    let tables = HEADER + (Slot::ALL.len() + InstrumentSlot::ALL.len()) * ENTRY + instruments * SYMBOL;
+    let tables = HEADER + (Slot::ALL.len() + EACH) * ENTRY + instruments * SYMBOL;
     tables.div_ceil(LINE) * LINE
 }
 
@@ -261,18 +327,17 @@ pub fn create(path: &Path, symbols: &[&str]) -> Result<[CounterWriter; 3], Journ
     let values = values_at(symbols.len());
     let mut head = vec![0; values];
     head[..8].copy_from_slice(&MAGIC);
-    let counts = [VERSION, Slot::ALL.len() as u32, InstrumentSlot::ALL.len() as u32, symbols.len() as u32];
+    let counts = [VERSION, Slot::ALL.len() as u32, EACH as u32, symbols.len() as u32];
     for (at, count) in counts.into_iter().enumerate() {
         head[8 + at * 4..12 + at * 4].copy_from_slice(&count.to_le_bytes());
     }
     head[24..32].copy_from_slice(&(values as u64).to_le_bytes());
-    let global = Slot::ALL.iter().map(|slot| (slot.name(), slot.unit(), slot.owner()));
-    let each = InstrumentSlot::ALL.iter().map(|slot| (slot.name(), slot.unit(), slot.owner()));
-    for (entry, (name, unit, owner)) in head[HEADER..].chunks_exact_mut(ENTRY).zip(global.chain(each)) {
+    let global = Slot::ALL.iter().map(|slot| (slot.name().to_owned(), slot.unit(), slot.owner()));
+    for (entry, (name, unit, owner)) in head[HEADER..].chunks_exact_mut(ENTRY).zip(global.chain(each_word())) {
         entry[..name.len()].copy_from_slice(name.as_bytes());
         (entry[NAME], entry[NAME + 1]) = (unit as u8, owner as u8);
     }
-    let at = HEADER + (Slot::ALL.len() + InstrumentSlot::ALL.len()) * ENTRY;
+    let at = HEADER + (Slot::ALL.len() + EACH) * ENTRY;
     for (entry, symbol) in head[at..].chunks_exact_mut(SYMBOL).zip(symbols) {
         entry[..symbol.len()].copy_from_slice(symbol.as_bytes());
     }
@@ -311,10 +376,23 @@ impl CounterWriter {
         self.add_at(self.at_of(instrument, slot), more);
     }
 
+    /// Sets a word of one of our best orders of an instrument; side 0 are the bids.
+    #[inline]
+    pub fn set_order(&self, instrument: usize, side: usize, row: usize, word: OrderWord, value: i64) {
+        assert!(side < ORDER_SIDES.len() && row < ORDER_ROWS, "a row that the page has");
+        let at = InstrumentSlot::ALL.len() + (side * ORDER_ROWS + row) * OrderWord::ALL.len() + word as usize;
+        self.page.store(self.word_of(instrument, at), value.cast_unsigned(), Ordering::Relaxed);
+    }
+
     #[inline]
     fn at_of(&self, instrument: usize, slot: InstrumentSlot) -> usize {
+        self.word_of(instrument, slot as usize)
+    }
+
+    #[inline]
+    fn word_of(&self, instrument: usize, word: usize) -> usize {
         assert!(self.owner == Owner::Engine && instrument < self.instruments, "the engine writes known instruments");
-        self.values + INSTRUMENTS_AT + instrument * INSTRUMENT + slot as usize * 8
+        self.values + INSTRUMENTS_AT + instrument * INSTRUMENT + word * 8
     }
 
     #[inline]
@@ -442,6 +520,8 @@ mod tests {
         housekeeper.set(Slot::ClockOffset, -5);
         engine.set_of(1, InstrumentSlot::Position, -12);
         engine.add_of(0, InstrumentSlot::FillsBuy, 1);
+        engine.set_order(1, 1, ORDER_ROWS - 1, OrderWord::Created, 30);
+        engine.set_order(0, 0, 0, OrderWord::Id, 2);
         let reader = CounterReader::open(&path).unwrap();
         let expected = [
             ("engine.frames", 7),
@@ -449,13 +529,15 @@ mod tests {
             ("housekeeper.clock_offset", -5),
             ("ETHUSDT/position", -12),
             ("BTCUSDT/fills.buy", 1),
+            ("ETHUSDT/order.ask.7.created", 30),
+            ("BTCUSDT/order.bid.0.id", 2),
         ];
         for (name, value) in expected {
             assert_eq!(reader.named(name), Some(value), "{name}");
         }
         let sum: i64 = reader.words().iter().map(|word| reader.value(word)).sum();
-        assert_eq!(sum, 7 + 99 - 5 - 12 + 1, "and nothing else was written");
-        assert_eq!(reader.words().len(), Slot::ALL.len() + 2 * InstrumentSlot::ALL.len());
+        assert_eq!(sum, 7 + 99 - 5 - 12 + 1 + 30 + 2, "and nothing else was written");
+        assert_eq!(reader.words().len(), Slot::ALL.len() + 2 * EACH);
     }
 
     #[test]
@@ -480,7 +562,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_damaged_page_is_refused_or_read_inside_its_bounds(at in 0_usize..200, byte: u8, cut in 0_usize..9000) {
+        fn a_damaged_page_is_refused_or_read_inside_its_bounds(at in 0_usize..200, byte: u8, cut in 0_usize..20_000) {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("counters.sqc");
             create(&path, &["BTCUSDT"]).unwrap();

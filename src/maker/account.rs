@@ -1,6 +1,7 @@
 //! What the instruments of an account share: links, gate, ids, reconciliation, balances. Decides nothing about quotes.
 
 use super::config::MakerConfig;
+use super::margin::MarginWatch;
 use super::order::ClientIds;
 use super::output::{Blocks, Decision, DecisionKind, Output};
 use super::risk::{Gate, Ladder};
@@ -45,6 +46,8 @@ pub struct Account {
     pub available: Money,
     /// What an operator multiplies every spread with, in percent; never less than 100.
     pub widened: u16,
+    /// The margin warning that stands.
+    pub margin: MarginWatch,
     /// The run ends.
     pub stopping: bool,
     /// The venue's clock minus ours, as last told.
@@ -76,6 +79,7 @@ impl Account {
             wallet: Money::ZERO,
             available: Money::ZERO,
             widened: Operator::WIDEN_MIN,
+            margin: MarginWatch::default(),
             stopping: false,
             clock_offset: Nanos::ZERO,
             clock_asked: None,

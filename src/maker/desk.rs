@@ -6,14 +6,15 @@ mod send;
 
 use super::account::{Account, plain};
 use super::config::{InstrumentSetup, Source};
+use super::margin::liquidation_price;
 use super::order::diff::{INTENTS_MAX, diff};
 use super::order::{FillLog, Input, Intent, Table, Wish};
-use super::output::{Blocks, Counters, Decision, DecisionKind, Output, Status};
+use super::output::{Blocks, Counters, Decision, DecisionKind, Held, OrderStatus, Output, Status};
 use super::position::Holdings;
 use super::risk::Refusal;
 use super::strategy::{
-    BookView, Cadence, Cause, External, FundingView, ORDERS_MAX, OwnEvent, OwnOrder, Plan, PositionView, Purpose,
-    Quote, Strategy, View,
+    AccountRequest, BookView, Cadence, Cause, External, FundingView, ORDERS_MAX, OwnEvent, OwnOrder, Plan,
+    PositionView, Purpose, Quote, Strategy, View,
 };
 use crate::book::{Book, DepthOutcome, QuoteOutcome};
 use crate::config::load::Strategy as Settings;
@@ -114,6 +115,8 @@ pub(super) struct Desk {
     funding: Option<FundingView>,
     /// The polled price and when it came.
     custom: Option<(Price, Nanos)>,
+    /// 0 while not known.
+    leverage: u32,
     blocks: Blocks,
     was_ready: bool,
     plan: Plan,
@@ -177,6 +180,7 @@ impl Desk {
             mark: None,
             funding: None,
             custom: None,
+            leverage: 0,
             blocks: Blocks::default().with(Blocks::BOOK | Blocks::MARKET, true),
             was_ready: false,
             plan: Plan::default(),
@@ -230,6 +234,12 @@ impl Desk {
 
     pub(super) fn on_trade(&mut self, trade: &Trade) {
         self.last_trade = Some(self.instrument.price(trade.price));
+        for at in 0..self.table.live_count() {
+            let slot = self.table.at_mut(self.table.live_place(at));
+            if slot.side != trade.taker {
+                slot.see_print(trade.price, trade.qty);
+            }
+        }
     }
 
     pub(super) fn on_mark(&mut self, mark: &MarkPrice) {
@@ -342,7 +352,8 @@ impl Desk {
         let due = self.tick(now, wake) && !self.watched;
         self.review_blocks(account, now, &source, out);
         // A strategy's requests of one decision must find room.
-        if !self.blocks.any(!Blocks::SOURCE) && due && out.account.remaining_capacity() >= self.plan.account.capacity() {
+        if !self.blocks.any(!Blocks::SOURCE) && due && out.account.remaining_capacity() >= self.plan.account.capacity()
+        {
             self.decide(account, now, source, out);
         }
         if self.work {
@@ -467,7 +478,6 @@ impl Desk {
             self.holdings.view(&mut self.positions);
             self.shown = current;
         }
-        let mid = self.touch().map(|[bid, ask]| self.instrument.mid(bid.price, ask.price));
         let view = View {
             now: clock,
             instrument: &self.instrument,
@@ -481,10 +491,7 @@ impl Desk {
             available: account.available,
             available_base: crate::unit::Amount::ZERO,
             wallet: account.wallet,
-            unrealized: self
-                .mark
-                .or(mid)
-                .map_or(Money::ZERO, |price| self.holdings.unrealized(&self.instrument, price)),
+            unrealized: self.valuation().map_or(Money::ZERO, |price| self.holdings.unrealized(&self.instrument, price)),
             widen: account.widen(),
         };
         if again {
@@ -493,6 +500,9 @@ impl Desk {
             self.strategy.decide(&view, &mut self.plan);
         }
         for &request in &self.plan.account {
+            if let AccountRequest::Leverage(leverage) = request {
+                self.leverage = leverage;
+            }
             out.account.push((self.id, request));
         }
         self.execute(account, now, clock, out);
@@ -573,6 +583,20 @@ impl Desk {
         if !account.reconciliation.mismatch && (lagging || self.holdings.differs_for(patience, now)) {
             account.mismatch();
         }
+        self.see_queues();
+    }
+
+    /// Where our orders stand in their levels.
+    fn see_queues(&mut self) {
+        if !self.book.in_sync() {
+            return;
+        }
+        for at in 0..self.table.live_count() {
+            let slot = self.table.at_mut(self.table.live_place(at));
+            if !slot.market {
+                slot.see_queue(self.book.ladder().qty(slot.side, slot.price));
+            }
+        }
     }
 
     /// The waiting of a quote level.
@@ -602,6 +626,69 @@ impl Desk {
         }
     }
 
+    /// The price that positions are valued at: the venue's mark, else the mid.
+    pub(super) fn valuation(&self) -> Option<Price> {
+        let mid = || self.touch().map(|[bid, ask]| self.instrument.mid(bid.price, ask.price));
+        self.mark.or_else(mid)
+    }
+
+    /// The venue, or the strategy's request that the engine made true, says the leverage.
+    pub(super) fn on_leverage(&mut self, leverage: u32) {
+        self.leverage = leverage;
+    }
+
+    /// Unrealised profit, and the margin that the positions use; nothing before there is a price.
+    pub(super) fn margin(&self) -> (Money, Money) {
+        let Some(price) = self.valuation() else { return (Money::ZERO, Money::ZERO) };
+        let value = |side: PositionSide| self.instrument.notional_at(price, self.holdings.qty(side)).abs();
+        let used = self.holdings.sides().iter().fold(Money::ZERO, |sum, &side| sum + value(side));
+        let used = Money(used.0 / i128::from(self.leverage.max(1)));
+        (self.holdings.unrealized(&self.instrument, price), used)
+    }
+
+    fn held(&self, side: PositionSide) -> Held {
+        let (qty, entry) = (self.holdings.qty(side), self.holdings.entry(side));
+        let maintenance = self.instrument.maintenance_margin;
+        let liquidation = liquidation_price(entry, qty > Lots::ZERO, self.leverage, maintenance);
+        let gain = |price: Price| self.instrument.notional_at(price - entry, qty);
+        Held {
+            qty,
+            entry,
+            liquidation: liquidation.filter(|_| !qty.is_zero()).unwrap_or(Price::ZERO),
+            unrealized: self.valuation().filter(|_| !qty.is_zero()).map_or(Money::ZERO, gain),
+        }
+    }
+
+    /// What funding brings in a day; negative is paid.
+    fn funding_daily(&self) -> Money {
+        let (Some(funding), Some(price)) = (self.funding, self.valuation()) else { return Money::ZERO };
+        let value = self.instrument.notional_at(price, self.holdings.net());
+        Money(-value.times(funding.rate).0 * 24 / i128::from(funding.interval_hours.max(1)))
+    }
+
+    /// Live orders in creation order.
+    pub(super) fn orders(&self) -> impl Iterator<Item = OrderStatus> {
+        self.table.live().filter(|slot| !slot.market).map(|slot| OrderStatus {
+            id: slot.id,
+            side: slot.side,
+            purpose: slot.purpose,
+            level: slot.level,
+            price: slot.price,
+            rest: slot.qty - slot.filled,
+            created_at: slot.created_at,
+            ahead: slot.ahead(),
+        })
+    }
+
+    fn worst(&self) -> Lots {
+        let sides = [PositionSide::Net, PositionSide::Long, PositionSide::Short];
+        let ends = sides.into_iter().flat_map(|side| {
+            let exposure = self.exposure_summed(side, None);
+            [Side::Buy, Side::Sell].map(|way| exposure.worst(way))
+        });
+        ends.max_by_key(|end| end.abs()).unwrap_or(Lots::ZERO)
+    }
+
     pub(super) fn status(&self, account: &Account, now: Nanos) -> Status {
         let mut own: [Option<Level>; 2] = [None; 2];
         for slot in self.table.live().filter(|slot| slot.resting && !slot.market) {
@@ -621,6 +708,13 @@ impl Desk {
             position: self.holdings.net(),
             legs: [self.holdings.qty(PositionSide::Long), self.holdings.qty(PositionSide::Short)],
             entry: self.holdings.entry(PositionSide::Net),
+            worst: self.worst(),
+            held: [PositionSide::Net, PositionSide::Long, PositionSide::Short].map(|side| self.held(side)),
+            leverage: self.leverage,
+            mark: self.mark.unwrap_or(Price::ZERO),
+            funding: self.funding,
+            funding_daily: self.funding_daily(),
+            internals: self.strategy.internals(),
             pnl: self.holdings.pnl(),
             ladder: account.gate.ladder,
             blocks: self.blocks,

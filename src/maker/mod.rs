@@ -7,6 +7,7 @@
 pub mod account;
 pub mod config;
 mod desk;
+pub mod margin;
 pub mod order;
 pub mod output;
 pub mod position;
@@ -15,7 +16,8 @@ pub mod risk;
 pub mod strategy;
 
 pub use config::{InstrumentSetup, Leftovers, MakerConfig, Source};
-pub use output::{Blocks, Counters, Decision, DecisionKind, Output, Status};
+pub use margin::{MarginLevel, MarginStatus};
+pub use output::{Blocks, Counters, Decision, DecisionKind, Held, OrderStatus, Output, Status};
 pub use position::Pnl;
 pub use recipe::{Recipe, RecipeError};
 pub use risk::{KillReason, Ladder, Refusal, RiskLimits};
@@ -26,7 +28,7 @@ mod tests;
 use crate::config::load::Strategy as Settings;
 use crate::event::{AccountEvent, Event, Link, LinkState, Operator};
 use crate::instrument::{Instrument, InstrumentId};
-use crate::unit::{Money, Nanos};
+use crate::unit::{Money, Nanos, Rate};
 use account::Account;
 use desk::{Desk, Flatten, Wake};
 use strategy::{Cause, External, OwnEvent};
@@ -106,6 +108,9 @@ impl Maker {
                 }
             }
             Touched::All => (0..self.desks.len()).for_each(|at| self.advance(at, now, wake, out)),
+        }
+        if matches!(event, Event::Timer | Event::Mark(_) | Event::Order(_) | Event::Account(_)) {
+            self.watch_margin(out);
         }
         // Quotes go first, recovery second.
         self.account.pump(now, out);
@@ -259,7 +264,10 @@ impl Maker {
                     self.on_operator(now, Operator::ReduceOnly, out);
                 }
             }
-            AccountEvent::Leverage { .. } => {}
+            AccountEvent::Leverage { instrument, leverage } => {
+                self.desk(instrument).on_leverage(leverage);
+                return Touched::One(instrument);
+            }
             AccountEvent::VenueClock { offset } => self.account.clock_offset = offset,
         }
         Touched::All
@@ -329,6 +337,41 @@ impl Maker {
     #[must_use]
     pub const fn traded(&self) -> usize {
         self.traded
+    }
+
+    /// Tells a margin ratio that crossed a threshold. Only a warning: the venue's margin call is what takes orders away.
+    fn watch_margin(&mut self, out: &mut Output) {
+        // Before the wallet is known any position would look like ruin.
+        if !self.is_reconciled() {
+            return;
+        }
+        let ratio = self.margin().ratio;
+        if let Some(level) = self.account.margin.see(ratio) {
+            out.note(Decision {
+                level: level as u8,
+                detail: ratio.map_or(0, |ratio| ratio.0 / Rate::from_bps(1).0),
+                ..Decision::of(DecisionKind::Margin, InstrumentId(0), Cause::Risk)
+            });
+        }
+    }
+
+    /// Equity, margin used and the warning that stands.
+    #[must_use]
+    pub fn margin(&self) -> MarginStatus {
+        let (wallet, available) = (self.account.wallet, self.account.available);
+        let (unrealized, used) = self
+            .desks
+            .iter()
+            .map(Desk::margin)
+            .fold((Money::ZERO, Money::ZERO), |sum, desk| (sum.0 + desk.0, sum.1 + desk.1));
+        let equity = wallet + unrealized;
+        let ratio = margin::ratio(equity, used);
+        MarginStatus { wallet, available, equity, used, ratio, level: self.account.margin.level() }
+    }
+
+    /// Live orders of one instrument, in creation order.
+    pub fn orders(&self, instrument: InstrumentId) -> impl Iterator<Item = OrderStatus> {
+        self.desks[usize::from(instrument.0)].orders()
     }
 
     /// Total P&L of all instruments.

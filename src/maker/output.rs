@@ -3,10 +3,10 @@
 
 use super::position::Pnl;
 use super::risk::{Ladder, Refusal};
-use super::strategy::{AccountRequest, Cause, Purpose};
+use super::strategy::{AccountRequest, Cause, FundingView, Internals, Purpose};
 use crate::event::{ClientId, Command, Level, Side};
 use crate::instrument::InstrumentId;
-use crate::unit::{Lots, Nanos, Price, Ticks};
+use crate::unit::{Lots, Money, Nanos, Price, Ticks};
 use arrayvec::ArrayVec;
 
 /// Most commands of one step. What does not fit stays wished and goes out with the next step.
@@ -55,6 +55,9 @@ pub enum DecisionKind {
     Gap = 16,
     /// An operator spoke; `detail` is the [`Operator`](crate::event::Operator).
     Operator = 17,
+    /// The margin ratio crossed a threshold; `level` is the new [`MarginLevel`](super::margin::MarginLevel), `detail` the ratio in
+    /// basis points.
+    Margin = 18,
 }
 
 /// One line of the journal's account of what was done and why.
@@ -278,6 +281,20 @@ pub struct Status {
     pub legs: [Lots; 2],
     /// Average entry price of the net position, 0 when flat.
     pub entry: Price,
+    /// The largest position, by size, that live orders could lead to.
+    pub worst: Lots,
+    /// The positions by [`PositionSide`](crate::event::PositionSide): net, long, short.
+    pub held: [Held; 3],
+    /// Leverage, 0 while not known.
+    pub leverage: u32,
+    /// Mark price, 0 if none.
+    pub mark: Price,
+    /// Funding terms.
+    pub funding: Option<FundingView>,
+    /// What funding brings in a day at its rate now; negative is paid.
+    pub funding_daily: Money,
+    /// What the strategy says of itself.
+    pub internals: Internals,
     /// The P&L split.
     pub pnl: Pnl,
     /// The kill ladder.
@@ -286,4 +303,38 @@ pub struct Status {
     pub blocks: Blocks,
     /// Counts.
     pub counters: Counters,
+}
+
+/// One position with its margin figures.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Held {
+    /// Signed quantity.
+    pub qty: Lots,
+    /// Average entry price, 0 when flat.
+    pub entry: Price,
+    /// Approximate liquidation price, 0 when flat or not known.
+    pub liquidation: Price,
+    /// Unrealised profit at the mark price, else at the mid.
+    pub unrealized: Money,
+}
+
+/// One of our live orders, for the counters page.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OrderStatus {
+    /// Its id.
+    pub id: ClientId,
+    /// Side.
+    pub side: Side,
+    /// Why it exists.
+    pub purpose: Purpose,
+    /// Quote level.
+    pub level: u8,
+    /// Limit price.
+    pub price: Ticks,
+    /// What has not executed.
+    pub rest: Lots,
+    /// When the strategy asked for it.
+    pub created_at: Nanos,
+    /// At most so much stands before it in its level; `None` while not known.
+    pub ahead: Option<Lots>,
 }

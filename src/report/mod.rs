@@ -5,6 +5,7 @@ mod collector;
 mod markout;
 pub mod model;
 mod orders;
+pub mod page;
 mod tally;
 mod timeline;
 

@@ -11,7 +11,7 @@ mod survey;
 mod writer;
 
 pub use market::CaptureMarket;
-pub use reader::{CaptureReader, Line};
+pub use reader::{CaptureReader, Line, TextLines};
 pub use writer::CaptureWriter;
 
 use std::io;

@@ -12,7 +12,7 @@ use spinquote::maker::{Decision, DecisionKind, Maker, MakerConfig, Output, RiskL
 use spinquote::sim::account::{EntryKind, in_venue_places};
 use spinquote::sim::embedded::{Answer, Embedded};
 use spinquote::sim::exchange::Exchange;
-use spinquote::sim::latency::Latency;
+use spinquote::sim::latency::{Delays, Latency};
 use spinquote::sim::market::MarketSource;
 use spinquote::sim::order::{AccountId, Request};
 use spinquote::sim::queue::QueueModel;
@@ -161,10 +161,10 @@ pub fn play(plan: Plan<'_>) -> Played {
     }
     let strategy = StrategyText { kind, file: file.0.to_owned(), text: file.1.to_owned() };
     let part = InstrumentRecipe { instrument: terms.clone(), strategy, cadence, source: None };
-    let recipe = Recipe { config: MakerConfig::new(7, limits()), instruments: vec![part] };
+    let recipe = Recipe { config: MakerConfig::new(7, limits()), instruments: vec![part], watched: Vec::new() };
     let mut table = Table {
         maker: recipe.build().unwrap_or_else(|error| panic!("{}: {error}", file.0)),
-        venue: Embedded::new(exchange, ACCOUNT, Prefix::new("sq").unwrap(), UNDER_WAY, UNDER_WAY, 1),
+        venue: Embedded::new(exchange, ACCOUNT, Prefix::new("sq").unwrap(), Delays::both(UNDER_WAY, UNDER_WAY), 1),
         out: Output::default(),
         fills: Vec::new(),
         funding: Vec::new(),

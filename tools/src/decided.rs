@@ -5,8 +5,8 @@ use crate::text::{coded, name};
 use spinquote::event::{ClientId, Operator};
 use spinquote::instrument::InstrumentId;
 use spinquote::journal::record::RecordError;
-use spinquote::maker::strategy::{Cause, Purpose};
-use spinquote::maker::{DecisionKind, KillReason, Refusal};
+use spinquote::maker::strategy::{Cause, Phase, Purpose, WhyNot};
+use spinquote::maker::{DecisionKind, KillReason, MarginLevel, Refusal};
 use spinquote::unit::{Lots, Price, Ticks};
 
 /// A table of all variants of an enum; one that is missing does not compile.
@@ -24,7 +24,7 @@ macro_rules! codes {
 codes! {
     DECISIONS = DecisionKind {
         Placed, Amended, Canceled, Kept, Refused, Rejected, Withdrawn, Ready, Unknown, Corrected, Foreign, Leftover,
-        Killed, Reconcile, Flat, FlattenFailed, Gap, Operator,
+        Killed, Reconcile, Flat, FlattenFailed, Gap, Operator, Margin,
     }
     CAUSES = Cause {
         None, Refresh, Quote, MinimumSpread, PositionOpened, TakeProfit, StopLoss, Withdraw, Operator, Risk,
@@ -40,6 +40,16 @@ codes! {
     }
     KILLS = KillReason {
         Flag, Loss,
+    }
+    MARGINS = MarginLevel {
+        Fine, Low, Danger,
+    }
+    PHASES = Phase {
+        Starting, Quoting, Waiting, Holding, Stopping, Closing, Reducing, Killed, HighFunding, LowMargin, Volatile,
+        NoPosition, NoPrice, WrongMode, SwitchedOff,
+    }
+    WHY_NOTS = WhyNot {
+        Phase, Ceiling, Floor, TooSmall, Balance, WouldTake, ThinBook, NearCap, Cap, BelowBase, AboveBase, NoPrice,
     }
 }
 /// The bits of a `Withdrawn` decision, lowest first.
@@ -139,6 +149,11 @@ impl Decided {
         match self.kind {
             _ if self.is(DecisionKind::Killed) => Some(coded(KILLS, |reason| reason as u8, code)),
             _ if self.is(DecisionKind::Operator) => Some(verb_name(code)),
+            _ if self.is(DecisionKind::Margin) => {
+                let level = coded(MARGINS, |level| level as u8, self.level);
+                let sign = if self.detail < 0 { "-" } else { "" };
+                Some(format!("{level} at {sign}{}.{:02}%", self.detail.abs() / 100, self.detail.abs() % 100))
+            }
             _ => None,
         }
     }
@@ -146,6 +161,26 @@ impl Decided {
     fn is(&self, kind: DecisionKind) -> bool {
         self.kind == kind as u8
     }
+}
+
+/// The name behind a code of the counters page.
+fn named<T: Copy + std::fmt::Debug>(all: &[T], code_of: impl Fn(T) -> u8, code: i64) -> String {
+    coded(all, code_of, u8::try_from(code).unwrap_or(u8::MAX))
+}
+
+/// What a strategy is about.
+pub fn phase_name(code: i64) -> String {
+    named(PHASES, |phase| phase as u8, code)
+}
+
+/// Why a side is not quoted.
+pub fn why_not_name(code: i64) -> String {
+    named(WHY_NOTS, |why| why as u8, code)
+}
+
+/// Why an order exists.
+pub fn purpose_name(code: i64) -> String {
+    named(PURPOSES, |purpose| purpose as u8, code)
 }
 
 /// The name of an operator's command by its number.
@@ -173,6 +208,12 @@ mod tests {
         assert!(CAUSES.iter().enumerate().all(|(at, cause)| *cause as usize == at));
         assert!(PURPOSES.iter().enumerate().all(|(at, purpose)| *purpose as usize == at));
         assert!(REFUSALS.iter().enumerate().all(|(at, refusal)| *refusal as usize == at));
+        assert!(PHASES.iter().enumerate().all(|(at, phase)| *phase as usize == at));
+        assert!(WHY_NOTS.iter().enumerate().all(|(at, why)| *why as usize == at + 1));
+        assert_eq!(
+            (phase_name(8), why_not_name(10), phase_name(-1)),
+            ("high-funding".into(), "below-base".into(), "code-255".into())
+        );
         assert_eq!(coded(REFUSALS, |refusal| refusal as u8, 200), "code-200");
         assert_eq!(blocks(0b101), "book+stale");
         assert_eq!([1, 3, 7, 8, 99].map(verb_name), ["pause", "reduce-only", "widen", "reload", "code-99"]);
@@ -205,6 +246,9 @@ mod tests {
         assert_eq!((found.instrument, found.side, found.level), (decision.instrument, 1, 3));
         assert_eq!([found.what(), found.cause(), found.purpose()], ["refused", "reprice", "stop-loss"]);
         assert_eq!(found.refusal().as_deref(), Some("crossing"));
+        let margin =
+            Decision { level: 2, detail: 1_987, ..Decision::of(DecisionKind::Margin, InstrumentId(0), Cause::Risk) };
+        assert_eq!(Decided::decode(&margin.to_bytes()).unwrap().reason().as_deref(), Some("danger at 19.87%"));
         assert_eq!(Decided::decode(&[0; 63]).unwrap_err(), RecordError::Short);
         assert_eq!(Decided::decode(&[0; 66]).unwrap_err(), RecordError::Long(2));
     }

@@ -4,6 +4,7 @@ mod account;
 mod alerts;
 mod ctl;
 mod decided;
+mod detail;
 mod doctor;
 mod export;
 mod filter;
@@ -15,7 +16,9 @@ mod ledger;
 mod meta;
 mod orders;
 mod page;
+mod progress;
 mod prom;
+mod report;
 mod row;
 mod run;
 mod status;
@@ -55,6 +58,7 @@ enum Command {
     Journal(journal::JournalCommand),
     Hist(hist::HistArgs),
     Ctl(ctl::CtlArgs),
+    Report(report::ReportArgs),
     Export(export::ExportArgs),
     Prom(prom::PromArgs),
     Incident(incident::IncidentArgs),
@@ -91,6 +95,7 @@ fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         Command::Ctl(args) => ctl::run(args, out),
         Command::Why(args) => why::run(args, out),
         Command::Top(args) => top::run(args, out),
+        Command::Report(args) => report::run(args, out),
         Command::Export(args) => export::run(args, out),
         Command::Prom(args) => prom::run(args, out),
         Command::Incident(args) => incident::run(args, out),

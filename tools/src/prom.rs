@@ -150,7 +150,8 @@ fn metrics(run: &Run) -> Result<String> {
     // All samples of a metric stand together, so instruments are the inner loop.
     let words = page.reader.words();
     let first = page.symbols.first().map(|symbol| format!("{symbol}/"));
-    for word in words {
+    // Single orders are no time series.
+    for word in words.iter().filter(|word| !word.name.contains("/order.")) {
         let (plain, each) = match word.name.split_once('/') {
             None => (word.name.as_str(), false),
             Some((_, plain)) if first.as_ref().is_some_and(|first| word.name.starts_with(first)) => (plain, true),

@@ -2,6 +2,7 @@
 
 use crate::account::ticks_text;
 use crate::alerts;
+use crate::detail;
 use crate::page::{Page, money};
 use crate::run::{Life, Run, RunArgs, now};
 use crate::text::{self, Table};
@@ -10,7 +11,7 @@ use clap::Args;
 use serde_json::{Map, Value};
 use spinquote::instrument::InstrumentId;
 use spinquote::journal::counters::Unit;
-use spinquote::unit::Lots;
+use spinquote::unit::{Lots, Nanos};
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -28,7 +29,7 @@ pub struct StatusArgs {
     watch: bool,
     /// How often with --watch, such as 500ms or 2s.
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = spinquote::config::value::duration)]
-    every: spinquote::unit::Nanos,
+    every: Nanos,
     #[command(flatten)]
     run: RunArgs,
 }
@@ -102,6 +103,9 @@ fn print(run: &Run, page: &Page, life: Life, out: &mut dyn Write) -> Result<()> 
         ]);
     }
     table.print(out)?;
+    // An ended or silent run stands still at its last heartbeat.
+    let clock = if matches!(life, Life::Live(_)) { now() } else { Nanos(page.count("engine.heartbeat")) };
+    detail::print(run, page, clock, out)?;
     let count = |name: &str| text::count(page.count(name));
     writeln!(
         out,
@@ -133,7 +137,7 @@ fn print(run: &Run, page: &Page, life: Life, out: &mut dyn Write) -> Result<()> 
     let dead_man = match (page.count("sender.dead_man_at"), life) {
         (0, _) => String::new(),
         (at, Life::Live(_)) => format!(", dead-man switch cancels all in {}", text::span(at - now().0)),
-        (at, _) => format!(", dead-man switch cancels all at {}", text::time(spinquote::unit::Nanos(at))),
+        (at, _) => format!(", dead-man switch cancels all at {}", text::time(Nanos(at))),
     };
     let weight = match page.count("sender.weight_used") {
         0 => String::new(),
@@ -164,11 +168,16 @@ fn to_json(run: &Run, page: &Page, life: Life) -> Value {
             None => {
                 words.insert(word.name.clone(), value(word));
             }
+            // Rows of orders follow as a list.
+            Some((_, name)) if name.starts_with("order.") => {}
             Some((symbol, name)) => {
                 let each = instruments.entry(symbol).or_insert_with(|| Value::Object(Map::new()));
                 each[name] = value(word);
             }
         }
+    }
+    for (at, symbol) in page.symbols.iter().enumerate() {
+        instruments[symbol]["now"] = detail::to_json(run, page, at);
     }
     let age = match life {
         Life::Live(age) | Life::Silent(age) => Some(age.0),

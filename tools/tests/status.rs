@@ -5,7 +5,7 @@ mod support;
 use spinquote::unit::Nanos;
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
-use support::{Fixture, golden, play, played, publish};
+use support::{Fixture, golden, play, played, publish, publish_detail};
 
 fn json(text: &str) -> serde_json::Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
@@ -43,6 +43,25 @@ fn the_same_as_json() {
     assert_eq!((&positions["venue"][0]["qty_lots"], &positions["venue"][0]["entry"]), (&(-5).into(), &"61801".into()));
     let balance = json(&run.sq("balance --json").out);
     assert_eq!((&balance["fees_paid"], &balance["funding"]), (&"0.061801".into(), &"-0.0309".into()));
+}
+
+#[test]
+fn margin_funding_the_strategys_state_and_orders_are_shown() {
+    let run = played();
+    publish_detail(&run, run.now);
+    let said = run.sq("status");
+    golden("status_detail.txt", &said.out);
+    let now = &json(&run.sq("status --json").out)["instruments"]["BTCUSDT"]["now"];
+    assert_eq!((&now["phase"], &now["blocked"]["ask"]), (&"quoting".into(), &"below-base".into()));
+    assert_eq!((&now["orders"][0]["side"], &now["orders"][0]["price"]), (&"ask".into(), &"61810.0".into()));
+    assert_eq!(
+        (&now["orders"][1]["ahead_lots"], &now["orders"][2]["ahead_lots"]),
+        (&40.into(), &serde_json::Value::Null)
+    );
+    let metrics = run.sq("prom --once").out;
+    assert!(metrics.contains("spinquote_margin_level 1\n") && !metrics.contains("order_bid"), "{metrics}");
+    let top = run.sq("top --plain --size 80x24").out;
+    assert!(top.contains("liq.      67733.896  margin 27.77 % LOW"), "{top}");
 }
 
 #[test]

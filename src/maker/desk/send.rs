@@ -318,7 +318,7 @@ impl Desk {
     }
 
     /// The twin of [`Desk::exposure`]: sums every order anew.
-    fn exposure_summed(&self, position_side: PositionSide, without: Option<usize>) -> Exposure {
+    pub(super) fn exposure_summed(&self, position_side: PositionSide, without: Option<usize>) -> Exposure {
         let mut exposure = Exposure { position: self.holdings.qty(position_side), ..Exposure::default() };
         let without = without.map(|place| self.table.at(place).id);
         let mut count = |slot: &Slot| {

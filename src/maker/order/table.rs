@@ -106,6 +106,20 @@ pub struct Slot {
     pub misses: u8,
     /// When it was last heard of once done.
     pub done_at: Nanos,
+    /// Its place in the queue, for the status.
+    pub queue: Option<Queue>,
+}
+
+/// An upper estimate of what stands before an order: what was visible when it was first seen to rest, less what traded there, and
+/// never more than is visible. It holds for these terms only: a change of price or quantity is a new place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Queue {
+    /// Limit price.
+    pub price: Ticks,
+    /// Total quantity.
+    pub qty: Lots,
+    /// What stands before it.
+    pub ahead: Lots,
 }
 
 impl Slot {
@@ -141,6 +155,7 @@ impl Slot {
         query_sent: None,
         misses: 0,
         done_at: Nanos(i64::MIN / 2),
+        queue: None,
     };
 
     /// The quantity that may still execute: the larger leg while an amend is under way, plus executions that the venue
@@ -165,6 +180,33 @@ impl Slot {
     pub fn rest(&self) -> Lots {
         let own = self.own();
         own.qty - own.filled
+    }
+
+    /// Looks at its level: `visible` stands there now.
+    pub fn see_queue(&mut self, visible: Lots) {
+        let (price, qty) = (self.price, self.qty);
+        let before = self.queue.filter(|queue| (queue.price, queue.qty) == (price, qty));
+        let ahead = before.map_or(visible, |queue| queue.ahead.min(visible));
+        self.queue = self.resting.then_some(Queue { price, qty, ahead });
+    }
+
+    /// A print of `qty` at `price` met its side: what stood before it went first.
+    pub fn see_print(&mut self, price: Ticks, qty: Lots) {
+        if let Some(queue) = self.queue.as_mut() {
+            match (price - queue.price).0 * self.side.sign() {
+                0 => queue.ahead = (queue.ahead - qty).max(Lots::ZERO),
+                // Through it.
+                ..0 => queue.ahead = Lots::ZERO,
+                _ => {}
+            }
+        }
+    }
+
+    /// What stands before it, if that is known.
+    #[must_use]
+    pub fn ahead(&self) -> Option<Lots> {
+        let known = self.queue.filter(|queue| (queue.price, queue.qty) == (self.price, self.qty))?;
+        Some(if self.filled > self.base { Lots::ZERO } else { known.ahead })
     }
 
     /// A wish to cancel it exists or is under way.

@@ -30,7 +30,11 @@ mod reduce;
 mod volatility;
 mod wake;
 
-use super::{AccountRequest, Cause, FundingView, ORDERS_MAX, OwnEvent, OwnOrder, Plan, Purpose, Strategy, View};
+use super::internals::rate;
+use super::{
+    AccountRequest, Cause, FundingView, Internals, ORDERS_MAX, OwnEvent, OwnOrder, Phase, Plan, Purpose, Strategy,
+    View, WhyNot,
+};
 use crate::config::funding_aware::FundingAwareSettings;
 use crate::config::load::Strategy as Settings;
 use crate::event::{ClientId, Side};
@@ -491,6 +495,37 @@ impl Strategy for FundingAware {
             .map(|at| at + self.patience() + Nanos(1))
             .filter(|at| *at > self.decided_at)
             .unwrap_or(Nanos::MAX)
+    }
+
+    fn internals(&self) -> Internals {
+        let phase = match self.halt {
+            Some(Halt::Killed) => Phase::Killed,
+            Some(Halt::Funding) => Phase::HighFunding,
+            Some(Halt::Margin) => Phase::LowMargin,
+            Some(Halt::Volatility) => Phase::Volatile,
+            Some(Halt::Position) => Phase::NoPosition,
+            Some(Halt::Price) => Phase::NoPrice,
+            Some(Halt::Mode) => Phase::WrongMode,
+            None if self.updated_at.is_none() => Phase::Starting,
+            None if self.over_cap => Phase::Reducing,
+            None => Phase::Quoting,
+        };
+        let why = |blocked: Blocked| match blocked {
+            Blocked::NearCap => WhyNot::NearCap,
+            Blocked::Cap => WhyNot::Cap,
+            Blocked::TooSmall => WhyNot::TooSmall,
+            Blocked::NoPrice => WhyNot::NoPrice,
+        };
+        Internals {
+            phase,
+            quotes_due: self.updated_at.map_or(Nanos::ZERO, |at| at + self.patience()),
+            skew: self.targets.map(|targets| [rate(targets.inventory_skew.0), rate(targets.funding_skew.0)]),
+            blocked: match &self.targets {
+                Some(targets) if phase == Phase::Quoting => targets.blocked.map(|blocked| blocked.map(why)),
+                _ => [Some(WhyNot::Phase); 2],
+            },
+            ..Internals::default()
+        }
     }
 }
 

@@ -12,8 +12,11 @@ use arrayvec::ArrayVec;
 
 mod exact;
 pub mod funding_aware;
+mod internals;
 pub mod perpetual;
 pub mod pmm;
+
+pub use internals::{Internals, Phase, WhyNot};
 
 /// Most own orders that one instrument can have at once, and most placements in one plan.
 pub const ORDERS_MAX: usize = 64;
@@ -292,4 +295,8 @@ pub trait Strategy: Send {
     fn reconfigure(&mut self, _new: &mut Settings) {}
     /// The earliest time at which a timer of the strategy makes a decision due; `Nanos::MAX` if none.
     fn next_timer(&self) -> Nanos;
+    /// The state behind the quotes, for the status.
+    fn internals(&self) -> Internals {
+        Internals::default()
+    }
 }

@@ -27,7 +27,10 @@ mod pricing;
 mod rungs;
 
 use super::exact::scale;
-use super::{AccountRequest, Cadence, Cause, ORDERS_MAX, OwnEvent, OwnOrder, Plan, Purpose, Quote, Strategy, View};
+use super::{
+    AccountRequest, Cadence, Cause, Internals, ORDERS_MAX, OwnEvent, OwnOrder, Phase, Plan, Purpose, Quote, Strategy,
+    View, WhyNot,
+};
 use crate::config::load::Strategy as Settings;
 use crate::config::perpetual::PerpetualSettings;
 use crate::event::{ClientId, PositionSide, Side, TimeInForce};
@@ -101,6 +104,9 @@ pub struct Perpetual {
     proposal: Proposal,
     standing: Option<Standing>,
     decided_at: Nanos,
+    phase: Phase,
+    /// Why the last proposal has no bids or asks.
+    blocked: [Option<WhyNot>; 2],
     script: Vec<Act>,
 }
 
@@ -126,6 +132,8 @@ impl Perpetual {
             proposal: Vec::with_capacity(ORDERS_MAX),
             standing: None,
             decided_at: Nanos(i64::MIN),
+            phase: Phase::Starting,
+            blocked: [None; 2],
             script: Vec::with_capacity(SCRIPT_MAX),
         }
     }
@@ -394,13 +402,20 @@ impl Strategy for Perpetual {
         let script = std::mem::take(&mut self.script);
         let mut turn =
             Turn { view, at_once: self.cancels_at_once, gone: 0, cancelled: 0, placed: 0, reference: None, script };
-        if !self.position_mode_ready {
+        self.phase = if !self.position_mode_ready {
             turn.cancel_where(Cause::Withdraw, |_| true);
+            Phase::WrongMode
         } else if view.positions.is_empty() {
             self.quote(&mut turn);
+            match turn.reference {
+                None => Phase::NoPrice,
+                Some(_) if turn.placed > 0 || turn.any_live() => Phase::Quoting,
+                Some(_) => Phase::Waiting,
+            }
         } else {
             self.manage(&mut turn);
-        }
+            if self.renew_stop_at < Nanos::MAX { Phase::Stopping } else { Phase::Holding }
+        };
         plan.reference = turn.reference.unwrap_or(Price::ZERO);
         self.script = turn.script;
         let any_revoked = self.script.iter().any(|act| matches!(act, Act::Revoke(..)));
@@ -447,6 +462,17 @@ impl Strategy for Perpetual {
             .filter(|at| *at > self.decided_at)
             .min()
             .unwrap_or(Nanos::MAX)
+    }
+
+    fn internals(&self) -> Internals {
+        let quotes = matches!(self.phase, Phase::Quoting | Phase::Waiting);
+        Internals {
+            phase: self.phase,
+            quotes_due: self.create_at,
+            refresh_due: if self.renew_stop_at < Nanos::MAX { self.renew_stop_at } else { self.cancel_at },
+            blocked: if quotes { self.blocked } else { [Some(WhyNot::Phase); 2] },
+            ..Internals::default()
+        }
     }
 }
 

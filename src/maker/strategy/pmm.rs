@@ -18,12 +18,16 @@ pub mod executor;
 pub mod held;
 
 use super::exact::on_tick;
-use super::{AccountRequest, Cadence, Cause, ORDERS_MAX, OwnEvent, OwnOrder, Plan, Purpose, Quote, Strategy, View};
+use super::internals::rate;
+use super::{
+    AccountRequest, Cadence, Cause, Internals, ORDERS_MAX, OwnEvent, OwnOrder, Phase, Plan, Purpose, Quote, Strategy,
+    View, WhyNot,
+};
 use crate::config::load::Strategy as Settings;
 use crate::config::pmm::PmmSettings;
 use crate::event::{ClientId, PositionSide, Side, TimeInForce};
 use crate::instrument::Instrument;
-use crate::unit::{Amount, Lots, MONEY_PLACES, Money, Nanos, Price, Rate, Ticks, mul_div, pow10};
+use crate::unit::{Amount, Lots, MONEY_PLACES, Money, Nanos, Price, RATE_ONE, Rate, Ticks, mul_div, pow10};
 use arrayvec::ArrayVec;
 use controller::{Create, Decision, Figures, Record, Report, Status, Touch, evaluate};
 use executor::{Ask, Asks, Mission, News, OrderExecutor, OrderKind, PositionExecutor, Role};
@@ -556,6 +560,41 @@ impl Strategy for Pmm {
 
     fn next_timer(&self) -> Nanos {
         self.decided_at.checked_add(LOOP).unwrap_or(Nanos::MAX)
+    }
+
+    fn internals(&self) -> Internals {
+        let closing = |slot: &Slot| matches!(slot.worker, Worker::Closing(_)) && slot.status() != Status::Terminated;
+        let phase = match self.figures {
+            _ if !self.position_mode_ready => Phase::WrongMode,
+            _ if self.settings.manual_kill_switch => Phase::SwitchedOff,
+            None => Phase::Starting,
+            Some(_) if self.slots.iter().flatten().any(closing) => Phase::Closing,
+            Some(figures) if figures.reference.is_none() => Phase::NoPrice,
+            Some(_) => Phase::Quoting,
+        };
+        let resting = self.slots.iter().flatten().filter_map(|slot| match &slot.worker {
+            Worker::Level(executor) if executor.status() == Status::Running && !executor.is_trading() => {
+                Some(executor.mission().created_at + self.settings.executor_refresh_time)
+            }
+            _ => None,
+        });
+        let mut blocked = [None; 2];
+        if let Some(figures) = self.figures {
+            let of_settings = |bound: Rate| i128::from(bound.0) * (ONE / i128::from(RATE_ONE));
+            blocked = [
+                (figures.base_pct.0 > of_settings(self.settings.max_base_pct)).then_some(WhyNot::AboveBase),
+                (figures.base_pct.0 < of_settings(self.settings.min_base_pct)).then_some(WhyNot::BelowBase),
+            ];
+        }
+        Internals {
+            phase,
+            refresh_due: resting.min().unwrap_or(Nanos::ZERO),
+            size_factor: self.skew.map(|skew| skew.map(|factor| rate(factor.0))),
+            base_share: self.figures.map(|figures| rate(figures.base_pct.0)),
+            profit_share: self.figures.and_then(|figures| figures.pnl_pct).map(|share| rate(share.0)),
+            blocked: if phase == Phase::Quoting { blocked } else { [Some(WhyNot::Phase); 2] },
+            ..Internals::default()
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod faults;
 mod operator;
 mod quoting;
+mod standing;
 mod venue;
 
 use super::strategy::{Cadence, Cause, OwnEvent, Plan, Purpose, Quote, Strategy, View};

@@ -3,6 +3,8 @@
 use super::View;
 use super::model::{Model, Stage, percentile};
 use crate::account::ticks_text;
+use crate::decided::phase_name;
+use crate::detail::{margin_warning, percent as percent_of};
 use crate::page::money;
 use crate::row::kind_name;
 use crate::run::Life;
@@ -110,11 +112,17 @@ fn title_line(model: &Model, view: &View) -> Line<'static> {
         Life::Ended { at, .. } => format!(" {}", text::time(at).get(..19).unwrap_or_default()),
         Life::Unborn => " no heartbeat yet".to_owned(),
     };
+    // Why a strategy that may quote does not.
+    let phase = match model.page.of(view.instrument, "strategy.phase") {
+        None | Some(0 | 1) => String::new(),
+        Some(code) => format!(" ({})", phase_name(code)),
+    };
     let held = if view.held { "  HELD" } else { "" };
     let name = Style::new().add_modifier(Modifier::BOLD);
     Line::from(vec![
         Span::styled(format!("{} ", model.run.name), name),
         Span::styled(word.to_owned(), style),
+        Span::raw(phase),
         Span::raw(alive),
         Span::styled(held, OWN),
     ])
@@ -224,13 +232,20 @@ fn position(model: &Model, view: &View, rows: u16) -> Vec<Line<'static>> {
             Span::raw(format!(" at {}  worst {}", amount("entry"), qty("position_worst"))),
         ]),
         Line::from(pair("pnl", signed("pnl.total"))),
+    ];
+    if page.of(at, "liquidation").is_some_and(|price| price != 0) {
+        let ratio = Span::raw(format!("  margin {} ", percent_of(page.count("margin.ratio"))));
+        let warning = Span::styled(margin_warning(page).unwrap_or_default(), BAD);
+        lines.insert(1, Line::from([pair("liq.", Span::raw(amount("liquidation"))), vec![ratio, warning]].concat()));
+    }
+    lines.extend([
         Line::from(
             [pair("spread", signed("pnl.spread")), vec![Span::raw("  inventory "), signed("pnl.inventory")]].concat(),
         ),
         Line::from([pair("fees", signed("pnl.fees")), vec![Span::raw("  funding "), signed("pnl.funding")]].concat()),
         Line::from(pair("fills", Span::raw(format!("{} buys, {} sells", count("fills.buy"), count("fills.sell"))))),
         Line::from(pair("wallet", Span::raw(wallet(model)))),
-    ];
+    ]);
     let symbol = page.symbols.get(at).map_or("", String::as_str);
     if let Some(funding) = model.funding.get(symbol) {
         let left = text::span((funding.next.0 - model.now.0).max(0));
@@ -422,7 +437,7 @@ fn event_lines(model: &Model, area: Rect) -> Vec<Line<'static>> {
         let what = row.fields.get("what").and_then(serde_json::Value::as_str).unwrap_or_default();
         let style = match what {
             "fill" => GOOD,
-            "withdrawn" | "killed" | "refused" | "rejected" | "unknown" | "flatten-failed" | "gap" => BAD,
+            "withdrawn" | "margin" | "killed" | "refused" | "rejected" | "unknown" | "flatten-failed" | "gap" => BAD,
             _ => PLAIN,
         };
         let said = match row.kind {

@@ -7,7 +7,7 @@ use spinquote::event::{
 };
 use spinquote::instrument::InstrumentId;
 use spinquote::journal::command_page::{self, CommandWatch};
-use spinquote::journal::counters::{self, CounterWriter, InstrumentSlot, Slot};
+use spinquote::journal::counters::{self, CounterWriter, InstrumentSlot, OrderWord, Slot};
 use spinquote::journal::histogram::{self, Stage, StageWriter};
 use spinquote::journal::record::{self, Origin};
 use spinquote::journal::{ClockSource, JournalSettings, RunDir, Segments, Writer, start};
@@ -383,6 +383,53 @@ pub fn publish(run: &Fixture, now: Nanos) {
         (InstrumentSlot::PnlTotal, -8_945_100),
     ] {
         engine.set_of(0, slot, value);
+    }
+}
+
+/// What the page of a running engine has besides: margin, funding, the strategy's state, two orders.
+pub fn publish_detail(run: &Fixture, now: Nanos) {
+    let engine = &run.counters[0];
+    for (slot, value) in [
+        (Slot::Equity, 999_999_000_000),
+        (Slot::MarginUsed, 3_600_000_000_000),
+        (Slot::MarginRatio, 27_777_777),
+        (Slot::MarginLevel, 1),
+    ] {
+        engine.set(slot, value);
+    }
+    for (slot, value) in [
+        (InstrumentSlot::PnlTrading, 425_000),
+        (InstrumentSlot::PnlMark, -100_000),
+        (InstrumentSlot::Unrealized, 450_000),
+        (InstrumentSlot::Leverage, 10),
+        (InstrumentSlot::Liquidation, 6_773_389_600_000),
+        (InstrumentSlot::FundingRate, -12_345),
+        (InstrumentSlot::FundingHours, 8),
+        (InstrumentSlot::FundingNext, now.0 + 3_600_000_000_000),
+        (InstrumentSlot::FundingDaily, -11_443_000),
+        (InstrumentSlot::Phase, 1),
+        (InstrumentSlot::RefreshDue, now.0 + 12_500_000_000),
+        (InstrumentSlot::QuotesDue, now.0 - 1),
+        (InstrumentSlot::SizeFactorBuy, 70_000_000),
+        (InstrumentSlot::SizeFactorSell, 100_000_000),
+        (InstrumentSlot::BaseShare, -3_090_000),
+        (InstrumentSlot::SkewFunding, -250_000),
+        (InstrumentSlot::BlockedAsk, 10),
+    ] {
+        engine.set_of(0, slot, value);
+    }
+    for (side, row, id, price, ahead) in [(0, 0, 1, 617_995, 40), (0, 1, 4, 617_000, -1), (1, 0, 5, 618_100, 0)] {
+        for (word, value) in [
+            (OrderWord::Id, id),
+            (OrderWord::Price, price),
+            (OrderWord::Qty, 5),
+            (OrderWord::Ahead, ahead),
+            (OrderWord::Level, row as i64),
+            (OrderWord::Purpose, side as i64),
+            (OrderWord::Created, now.0 - 7_000_000_000),
+        ] {
+            engine.set_order(0, side, row, word, value);
+        }
     }
 }
 

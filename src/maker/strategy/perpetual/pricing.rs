@@ -2,7 +2,7 @@
 //! Everything exact; a price or size that does not fit the grid's integers is left out, never wrapped.
 
 use super::super::exact::PRICE_MAX;
-use super::super::{Purpose, View};
+use super::super::{Purpose, View, WhyNot};
 use super::{Collateral, Perpetual, Proposal};
 use crate::config::perpetual::{PriceSource, PriceType};
 use crate::event::Side;
@@ -48,6 +48,18 @@ impl Fine {
     }
 }
 
+/// Why a side has no entry order.
+type Blocked = [Option<WhyNot>; 2];
+
+/// The first step that leaves a side without an order is the reason.
+fn blame(blocked: &mut Blocked, proposal: &Proposal, why: [WhyNot; 2]) {
+    for side in [Side::Buy, Side::Sell] {
+        if !proposal.iter().any(|order| order.side == side) {
+            blocked[side.index()].get_or_insert(why[side.index()]);
+        }
+    }
+}
+
 impl Perpetual {
     /// The price that quotes are made around; `None` while it is missing, not positive or beyond [`PRICE_MAX`].
     pub(super) fn reference(&self, view: &View<'_>) -> Option<Price> {
@@ -68,14 +80,31 @@ impl Perpetual {
         chosen.or_else(mid).filter(|price| sane(*price))
     }
 
-    /// Writes the entry orders that would be placed now; `None` where pricing is impossible.
+    /// Writes the entry orders that would be placed now; `None` where pricing is impossible. A side that has none gets its reason.
     pub(super) fn propose(&mut self, view: &View<'_>, reference: Option<Price>, proposal: &mut Proposal) -> Option<()> {
-        let reference = reference?;
-        let (bid, ask) = (view.book.best(Side::Buy), view.book.best(Side::Sell));
+        let mut blocked = [None; 2];
+        let priced = self.entries(view, reference, proposal, &mut blocked);
+        self.blocked = blocked;
+        priced
+    }
+
+    fn entries(
+        &mut self,
+        view: &View<'_>,
+        reference: Option<Price>,
+        proposal: &mut Proposal,
+        blocked: &mut Blocked,
+    ) -> Option<()> {
         proposal.clear();
+        let Some(reference) = reference else {
+            *blocked = [Some(WhyNot::NoPrice); 2];
+            return None;
+        };
+        let (bid, ask) = (view.book.best(Side::Buy), view.book.best(Side::Sell));
         self.rungs.renew(&self.settings, view);
         let touch = bid.zip(ask).map(|(bid, ask)| bid.price.0 + ask.price.0);
         self.rungs.price(view.instrument, reference, touch, proposal);
+        blame(blocked, proposal, [WhyNot::TooSmall; 2]);
         let s = &self.settings;
         let no_buys = s.price_ceiling.is_some_and(|ceiling| reference >= ceiling);
         let no_sells = s.price_floor.is_some_and(|floor| reference <= floor);
@@ -83,8 +112,12 @@ impl Perpetual {
             Side::Buy => !no_buys,
             Side::Sell => !no_sells,
         });
+        blame(blocked, proposal, [WhyNot::Ceiling, WhyNot::Floor]);
         if self.optimizes() {
-            self.optimize(view, proposal)?;
+            if self.optimize(view, proposal).is_none() {
+                *blocked = blocked.map(|why| why.or(Some(WhyNot::ThinBook)));
+                return None;
+            }
             proposal.retain(|order| order.price > Ticks::ZERO);
         }
         if self.every_event() {
@@ -93,10 +126,12 @@ impl Perpetual {
         if self.covers_all(view, proposal) != Some(true) {
             self.keep_affordable(view, proposal);
         }
+        blame(blocked, proposal, [WhyNot::Balance; 2]);
         proposal.retain(|order| match order.side {
             Side::Buy => ask.is_none_or(|ask| order.price < ask.price),
             Side::Sell => bid.is_none_or(|bid| order.price > bid.price),
         });
+        blame(blocked, proposal, [WhyNot::WouldTake; 2]);
         Some(())
     }
 
