@@ -12,7 +12,10 @@ fn good_host(root: &Path) {
         ("proc/self/status", "Name:\tsq\nUid:\t1000\t1000\t1000\t1000\n"),
         ("proc/net/route", "Iface\tDestination\tGateway\neth9\t0000A8C0\t00000000\nens5\t00000000\t0100A8C0\n"),
         ("proc/cmdline", "quiet isolcpus=domain,managed_irq,2,3 nohz_full=2,3 rcu_nocbs=2,3 rcu_nocb_poll\n"),
-        ("proc/self/limits", "Limit  Soft Limit  Hard Limit  Units\nMax locked memory         unlimited            unlimited            bytes\nMax realtime priority     50                   50\n"),
+        (
+            "proc/self/limits",
+            "Limit  Soft Limit  Hard Limit  Units\nMax locked memory         unlimited            unlimited            bytes\nMax realtime priority     50                   50\n",
+        ),
         ("proc/meminfo", "MemTotal: 1 kB\nSwapTotal:       0 kB\nHugePages_Free:      512\n"),
         ("proc/mounts", "/dev/x / ext4 rw 0 0\ntmpfs /dev/shm tmpfs rw 0 0\n"),
         ("proc/cpuinfo", "flags\t\t: fpu constant_tsc nonstop_tsc\n"),
@@ -46,7 +49,10 @@ fn good_host(root: &Path) {
         ("sys/class/ptp/ptp0/clock_name", "x\n"),
         ("said/ethtool -c ens5", "Coalesce parameters for ens5:\nAdaptive RX: off  TX: off\nrx-usecs:\t0\n"),
         ("said/ethtool -k ens5", "generic-receive-offload: off\nlarge-receive-offload: off [fixed]\n"),
-        ("said/chronyc tracking", "Reference ID    : X\nSystem time     : 0.000012345 seconds fast of NTP time\nLeap status     : Normal\n"),
+        (
+            "said/chronyc tracking",
+            "Reference ID    : X\nSystem time     : 0.000012345 seconds fast of NTP time\nLeap status     : Normal\n",
+        ),
         ("said/chronyc sources", "MS Name\n#* PHC0   0 2 377\n"),
     ] {
         put(root, path, text);
@@ -84,9 +90,15 @@ fn what_is_wrong_is_named_with_the_command_that_fixes_it_and_gates_a_start() {
         ("sys/kernel/mm/transparent_hugepage/enabled", "[always] madvise never\n"),
         ("proc/irq/24/effective_affinity_list", "2\n"),
         ("proc/meminfo", "SwapTotal: 2097148 kB\nHugePages_Free: 0\n"),
-        ("proc/self/limits", "Max locked memory         65536                65536                bytes\nMax realtime priority     0   0\n"),
+        (
+            "proc/self/limits",
+            "Max locked memory         65536                65536                bytes\nMax realtime priority     0   0\n",
+        ),
         ("sys/devices/virtual/workqueue/cpumask", "f\n"),
-        ("said/chronyc tracking", "System time     : 1.5 seconds slow of NTP time\nLeap status     : Not synchronised\n"),
+        (
+            "said/chronyc tracking",
+            "System time     : 1.5 seconds slow of NTP time\nLeap status     : Not synchronised\n",
+        ),
     ] {
         put(&host, path, text);
     }
@@ -101,7 +113,11 @@ fn what_is_wrong_is_named_with_the_command_that_fixes_it_and_gates_a_start() {
     assert_eq!(doctor(dir.path(), &format!("--strict {excused}")).code, 0);
     // What cannot be seen fails only where it is demanded.
     let demanded = doctor(dir.path(), &format!("--strict {excused} --require T-NIC-COALESCE,T-WORKQUEUES"));
-    assert!(demanded.code == 1 && demanded.out.ends_with("strict: not met: T-WORKQUEUES, T-NIC-COALESCE\n"), "{}", demanded.out);
+    assert!(
+        demanded.code == 1 && demanded.out.ends_with("strict: not met: T-WORKQUEUES, T-NIC-COALESCE\n"),
+        "{}",
+        demanded.out
+    );
     assert_eq!(doctor(dir.path(), "").code, 0, "only --strict gates");
     let json: serde_json::Value = serde_json::from_str(&doctor(dir.path(), "--json --strict").out).unwrap();
     assert_eq!(json["strict_failed"].as_array().unwrap().len(), 6);
@@ -135,16 +151,21 @@ fn this_host_is_looked_at_without_root_and_the_jitter_is_measured() {
 #[test]
 fn a_unit_is_printed_for_these_settings_and_bad_ones_are_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let risk = "[risk]\nposition_max = 1\norder_qty_max = 1\norder_notional_max = 1000\nprice_band = 2\nloss_max = 100\n";
+    let risk =
+        "[risk]\nposition_max = 1\norder_qty_max = 1\norder_notional_max = 1000\nprice_band = 2\nloss_max = 100\n";
     fs::write(dir.path().join("strategy.yml"), "").unwrap();
     fs::write(dir.path().join("engine.toml"), format!("{risk}[threads]\nengine_core = 2\nio_core = 3\nmlock = true\nwait = \"spin\"\n[journal]\nlive_dir = \"/dev/shm\"\n")).unwrap();
     let said = sq(dir.path(), "unit strategy.yml engine.toml");
     assert_eq!((said.code, said.err.as_str()), (0, ""));
-    assert!(said.out.contains("\nLimitMEMLOCK=infinity\n") && said.out.contains("\nExecStartPre=/usr/local/bin/sq doctor --strict"));
+    assert!(
+        said.out.contains("\nLimitMEMLOCK=infinity\n")
+            && said.out.contains("\nExecStartPre=/usr/local/bin/sq doctor --strict")
+    );
     // Where systemd is, it judges the unit itself.
     let path = dir.path().join("spinquote.service");
     let here = said.out.replace("/usr/local/bin/spinquote", "/bin/true").replace("/usr/local/bin/sq", "/bin/true");
-    fs::write(&path, here.replace("EnvironmentFile=", "EnvironmentFile=-").replace("User=spinquote", "User=root")).unwrap();
+    fs::write(&path, here.replace("EnvironmentFile=", "EnvironmentFile=-").replace("User=spinquote", "User=root"))
+        .unwrap();
     if let Ok(verdict) = std::process::Command::new("systemd-analyze").arg("verify").arg(&path).output() {
         let text = String::from_utf8_lossy(&verdict.stderr).into_owned();
         assert!(!text.contains("spinquote.service"), "{text}");
@@ -168,7 +189,11 @@ fn an_incident_holds_the_minutes_around_it_and_no_secret() {
     run.end();
     let folder = run.run_dir();
     let meta = fs::read_to_string(folder.join("meta.json")).unwrap();
-    let planted = meta.replacen('{', r#"{ "credentials": {"api_key": "KEY-ABCDEF", "secret": "SECRET-ABCDEF"}, "note": "HUNTER-ABCDEF","#, 1);
+    let planted = meta.replacen(
+        '{',
+        r#"{ "credentials": {"api_key": "KEY-ABCDEF", "secret": "SECRET-ABCDEF"}, "note": "HUNTER-ABCDEF","#,
+        1,
+    );
     fs::write(folder.join("meta.json"), planted).unwrap();
     fs::write(
         folder.join("alerts.jsonl"),
@@ -205,7 +230,12 @@ fn an_incident_holds_the_minutes_around_it_and_no_secret() {
     let text = all(&run.path().join("all"));
     assert!(text.contains("planted-in-frame") && !text.contains("LISTEN-ABCDEF") && !text.contains("TOKEN-ABCDEF"));
     let said = run.sq("incident --around 1h");
-    assert!(said.code == 0 && said.out.starts_with("wrote 20231114-221320-incident.tar.zst: "), "{}{}", said.out, said.err);
+    assert!(
+        said.code == 0 && said.out.starts_with("wrote 20231114-221320-incident.tar.zst: "),
+        "{}{}",
+        said.out,
+        said.err
+    );
     assert!(run.sq("incident --around 1h").err.contains("is there already"));
 }
 

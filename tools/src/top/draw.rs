@@ -173,9 +173,9 @@ fn ladder(model: &Model, view: &View, rows: u16) -> Vec<Line<'static>> {
         let mark = if rung.touch { if market.is_empty() { "touch" } else { "*" } } else { "" };
         let mut spans = vec![
             Span::raw(format!("{name} ")),
-            Span::raw(format!("{:>10} ", ticks_text(&model.run, at, Some(price)))),
+            Span::raw(format!("{:>9} ", ticks_text(&model.run, at, Some(price)))),
             Span::styled(
-                format!("{:>9} ", if market.is_empty() { mark.to_owned() } else { format!("{market}{mark}") }),
+                format!("{:>8} ", if market.is_empty() { mark.to_owned() } else { format!("{market}{mark}") }),
                 DIM,
             ),
         ];
@@ -236,15 +236,16 @@ fn position(model: &Model, view: &View, rows: u16) -> Vec<Line<'static>> {
     if page.of(at, "liquidation").is_some_and(|price| price != 0) {
         let ratio = Span::raw(format!("  margin {} ", percent_of(page.count("margin.ratio"))));
         let warning = Span::styled(margin_warning(page).unwrap_or_default(), BAD);
-        lines.insert(1, Line::from([pair("liq.", Span::raw(amount("liquidation"))), vec![ratio, warning]].concat()));
+        let price =
+            vec![Span::styled("liq.      ", DIM), Span::raw(amount("liquidation")), liquidation_distance(model, at)];
+        // What matters most stands where a low screen still shows it.
+        lines.insert(1, Line::from([price, vec![ratio, warning]].concat()));
     }
     lines.extend([
         Line::from(
             [pair("spread", signed("pnl.spread")), vec![Span::raw("  inventory "), signed("pnl.inventory")]].concat(),
         ),
         Line::from([pair("fees", signed("pnl.fees")), vec![Span::raw("  funding "), signed("pnl.funding")]].concat()),
-        Line::from(pair("fills", Span::raw(format!("{} buys, {} sells", count("fills.buy"), count("fills.sell"))))),
-        Line::from(pair("wallet", Span::raw(wallet(model)))),
     ]);
     let symbol = page.symbols.get(at).map_or("", String::as_str);
     if let Some(funding) = model.funding.get(symbol) {
@@ -254,23 +255,21 @@ fn position(model: &Model, view: &View, rows: u16) -> Vec<Line<'static>> {
         lines.push(Line::from(pair("funding", Span::raw(format!("{} at {at}, in {left}", percent(&funding.rate))))));
         lines.push(Line::from(pair("mark", Span::raw(trimmed(&funding.mark).to_owned()))));
     }
-    // What matters most stands where a low screen still shows it.
-    if let Some(line) = liquidation(model, at) {
-        lines.insert(1, line);
-    }
+    lines.extend([
+        Line::from(pair("fills", Span::raw(format!("{} buys, {} sells", count("fills.buy"), count("fills.sell"))))),
+        Line::from(pair("wallet", Span::raw(wallet(model)))),
+    ]);
     lines.truncate(usize::from(rows));
     lines
 }
 
-/// The liquidation price and how far the mark, or else the mid, is from it; `None` where the page does not say.
-fn liquidation(model: &Model, at: usize) -> Option<Line<'static>> {
-    let price = model.page.of(at, "liquidation").filter(|&price| price != 0)?;
-    let mark = ["mark", "mid"].into_iter().find_map(|name| model.page.of(at, name).filter(|&price| price != 0))?;
-    let permille = (i128::from(price) - i128::from(mark)) * 1000 / i128::from(mark);
-    let sign = if permille < 0 { '-' } else { '+' };
-    let far = format!("{}  {sign}{}.{}%", money(price), permille.unsigned_abs() / 10, permille.unsigned_abs() % 10);
-    let style = if permille.unsigned_abs() < 50 { BAD } else { PLAIN };
-    Some(Line::from(vec![Span::styled("liquidat. ", DIM), Span::styled(far, style)]))
+/// How far the liquidation price is from the mark, or else the mid; red below five percent.
+fn liquidation_distance(model: &Model, at: usize) -> Span<'static> {
+    let of = |name: &str| i128::from(model.page.of(at, name).unwrap_or(0));
+    let mark = ["mark", "mid"].into_iter().map(of).find(|&price| price != 0).unwrap_or(0);
+    let Some(permille) = ((of("liquidation") - mark) * 1000).checked_div(mark) else { return Span::raw("") };
+    let (sign, size) = (if permille < 0 { '-' } else { '+' }, permille.unsigned_abs());
+    Span::styled(format!(" {sign}{}.{}%", size / 10, size % 10), if size < 50 { BAD } else { PLAIN })
 }
 
 /// The balance as the counters page has it, or as the venue last said.

@@ -4,7 +4,7 @@ mod book;
 mod draw;
 mod model;
 
-use crate::run::{Run, RunArgs};
+use crate::run::{Life, Run, RunArgs};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use model::Model;
@@ -53,6 +53,8 @@ pub struct View {
     pub recent: bool,
 }
 
+/// Between the two looks of a plain picture.
+const PLAIN_LOOKS: Duration = Duration::from_millis(250);
 const FASTEST: Duration = Duration::from_millis(50);
 const SLOWEST: Duration = Duration::from_secs(10);
 
@@ -64,6 +66,11 @@ pub fn run(args: &TopArgs, out: &mut dyn Write) -> Result<ExitCode> {
     let mut model = Model::open(run)?;
     if args.plain || !io::stdout().is_terminal() {
         model.look();
+        if matches!(model.life, Life::Live(_)) {
+            // Rates are the change between two looks.
+            std::thread::sleep(PLAIN_LOOKS);
+            model.look();
+        }
         write!(out, "{}", plain(&model, &view, args.size)?)?;
         return Ok(ExitCode::SUCCESS);
     }

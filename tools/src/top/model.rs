@@ -116,6 +116,10 @@ impl Model {
         if !matches!(self.life, Life::Ended { .. }) {
             self.life = self.run.life();
         }
+        // What is still to come of an ended run is counted from its end.
+        if let Life::Ended { at, .. } = self.life {
+            self.now = at;
+        }
         self.follow();
         self.book.settle(&self.run.meta);
         self.alerts = alerts::active(&self.run);
