@@ -11,6 +11,7 @@ mod filter;
 mod hist;
 mod incident;
 mod journal;
+mod latency;
 mod ledger;
 mod meta;
 mod orders;
