@@ -4,7 +4,7 @@ mod support;
 
 use support::{golden, played, sq};
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 18] = [
     "status",
     "top",
     "orders",
@@ -16,6 +16,8 @@ const COMMANDS: [&str; 16] = [
     "ctl",
     "export",
     "prom",
+    "report",
+    "web",
     "journal tail",
     "journal dump",
     "journal grep",

@@ -1,7 +1,7 @@
 //! `sq top`: a full-screen live view; one plain picture of it where stdout is no terminal. Reads only: commands are `sq ctl`.
 
 mod draw;
-mod model;
+pub mod model;
 
 use crate::run::{Run, RunArgs};
 use anyhow::{Context, Result, bail};
