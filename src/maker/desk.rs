@@ -379,7 +379,6 @@ impl Desk {
             self.holdings.view(&mut self.positions);
             self.shown = current;
         }
-        let mid = self.touch().map(|[bid, ask]| self.instrument.mid(bid.price, ask.price));
         let view = View {
             now: clock,
             instrument: &self.instrument,
@@ -393,10 +392,7 @@ impl Desk {
             available: account.available,
             available_base: crate::unit::Amount::ZERO,
             wallet: account.wallet,
-            unrealized: self
-                .mark
-                .or(mid)
-                .map_or(Money::ZERO, |price| self.holdings.unrealized(&self.instrument, price)),
+            unrealized: if self.positions.is_empty() { Money::ZERO } else { self.unrealized() },
             widen: Rate::ONE,
         };
         if again {
@@ -408,6 +404,12 @@ impl Desk {
             out.account.push((self.id, request));
         }
         self.execute(account, now, clock, out);
+    }
+
+    /// Of all positions, at the mark price or else the mid.
+    fn unrealized(&self) -> Money {
+        let mid = || self.touch().map(|[bid, ask]| self.instrument.mid(bid.price, ask.price));
+        self.mark.or_else(mid).map_or(Money::ZERO, |price| self.holdings.unrealized(&self.instrument, price))
     }
 
     fn execute(&mut self, account: &mut Account, now: Nanos, clock: Nanos, out: &mut Output) {
