@@ -37,7 +37,11 @@ impl Kernel {
         #[cfg(target_arch = "x86_64")]
         match self {
             Self::Portable => true,
-            Self::Avx2 => std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("bmi1"),
+            Self::Avx2 => {
+                std::is_x86_feature_detected!("avx2")
+                    && std::is_x86_feature_detected!("bmi1")
+                    && std::is_x86_feature_detected!("bmi2")
+            }
             Self::Avx512 => {
                 Self::Avx2.available()
                     && std::is_x86_feature_detected!("avx512f")
@@ -53,6 +57,24 @@ impl Kernel {
     #[must_use]
     pub fn detect() -> Self {
         Self::ALL.into_iter().rev().find(|kernel| kernel.available()).unwrap_or(Self::Portable)
+    }
+}
+
+/// Where a scanner puts levels. A closure `FnMut(Ticks, Lots) -> bool` is one.
+pub trait LevelSink {
+    /// Takes a level; `false` refuses it.
+    fn push(&mut self, price: Ticks, qty: Lots) -> bool;
+    /// Takes two levels (price and quantity of the first, then of the second); `false` refuses them.
+    #[inline]
+    fn push_two(&mut self, [price, qty, price2, qty2]: [i64; 4]) -> bool {
+        self.push(Ticks(price), Lots(qty)) && self.push(Ticks(price2), Lots(qty2))
+    }
+}
+
+impl<F: FnMut(Ticks, Lots) -> bool> LevelSink for F {
+    #[inline]
+    fn push(&mut self, price: Ticks, qty: Lots) -> bool {
+        self(price, qty)
     }
 }
 
@@ -76,9 +98,9 @@ impl Scanner {
         self.kernel
     }
 
-    /// Reads the level array that starts at `at` in the document `buf[..len]`, hands each level to `push` in order and
+    /// Reads the level array that starts at `at` in the document `buf[..len]`, hands each level to `sink` in order and
     /// returns the offset behind the closing bracket. `None` for anything but the exact compact form, for numbers that do not
-    /// fit the columns' form, and when `push` refuses a level; levels pushed so far are then to be discarded.
+    /// fit the columns' form, and when the sink refuses a level; levels pushed so far are then to be discarded.
     ///
     /// # Panics
     /// When `buf` has less than [`SPARE`] bytes behind `len`: a bug of the caller.
@@ -90,7 +112,7 @@ impl Scanner {
         at: usize,
         price: &Column,
         qty: &Column,
-        push: impl FnMut(Ticks, Lots) -> bool,
+        sink: &mut impl LevelSink,
     ) -> Option<usize> {
         assert!(buf.len() >= len + SPARE, "a document of {len} bytes in a buffer of {} has no spare bytes", buf.len());
         // A number is loaded as the 16 bytes before its closing quote.
@@ -102,10 +124,10 @@ impl Scanner {
         }
         match self.kernel {
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx512 => x86::levels_avx512(buf, len, at + 1, price, qty, push),
+            Kernel::Avx512 => x86::levels_avx512(buf, len, at + 1, price, qty, sink),
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx2 => x86::levels_avx2(buf, len, at + 1, price, qty, push),
-            _ => portable::levels(buf, len, at + 1, price, qty, push),
+            Kernel::Avx2 => x86::levels_avx2(buf, len, at + 1, price, qty, sink),
+            _ => portable::levels(buf, len, at + 1, price, qty, sink),
         }
     }
 }
@@ -137,11 +159,11 @@ mod tests {
         let len = buf.len();
         buf.resize(len + SPARE, behind);
         let mut levels = Vec::new();
-        let push = |price: Ticks, qty: Lots| {
+        let mut push = |price: Ticks, qty: Lots| {
             levels.push((price.0, qty.0));
             true
         };
-        let end = Scanner::new(kernel).levels(&buf, len, HEAD, columns.0, columns.1, push)?;
+        let end = Scanner::new(kernel).levels(&buf, len, HEAD, columns.0, columns.1, &mut push)?;
         (end == len).then_some(levels)
     }
 
@@ -220,11 +242,11 @@ mod tests {
                 let mut buf = [b' '; 256];
                 buf[16..16 + array.len()].copy_from_slice(array.as_bytes());
                 let mut room = levels - 1;
-                let push = |_, _| {
+                let mut push = |_, _| {
                     room = room.wrapping_sub(1);
                     room != usize::MAX
                 };
-                assert_eq!(Scanner::new(kernel).levels(&buf, 16 + array.len(), 16, &column, &column, push), None);
+                assert_eq!(Scanner::new(kernel).levels(&buf, 16 + array.len(), 16, &column, &column, &mut push), None);
             }
         }
     }

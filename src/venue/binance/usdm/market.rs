@@ -461,8 +461,7 @@ fn scan_levels(cursor: &mut Cursor<'_>, scanner: Scanner, market: &mut Market, l
         look.take(b",\"")?;
         market.qty.learn(look.string()?);
     }
-    let push = |price, qty| levels.push(Level { price, qty });
-    cursor.at = scanner.levels(cursor.buf, cursor.len, cursor.at, &market.price, &market.qty, push)?;
+    cursor.at = scanner.levels(cursor.buf, cursor.len, cursor.at, &market.price, &market.qty, levels)?;
     Some(())
 }
 
