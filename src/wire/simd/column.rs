@@ -125,8 +125,7 @@ impl Column {
         const SIX: u64 = 0x0606_0606_0606_0606;
         const HIGH: u64 = 0xf0f0_f0f0_f0f0_f0f0;
         // As in the long form.
-        let wrong = (tail & self.tail_zero)
-            | ((tail | tail.wrapping_add(SIX) | head | head.wrapping_add(SIX)) & HIGH);
+        let wrong = (tail & self.tail_zero) | ((tail | tail.wrapping_add(SIX) | head | head.wrapping_add(SIX)) & HIGH);
         if wrong != 0 {
             return None;
         }

@@ -132,6 +132,31 @@ impl Scanner {
     }
 }
 
+/// The text of a best quote, up to the first number and between the numbers: `"b":"<price>","B":"<quantity>","a":...`.
+pub const QUOTE_KEYS: [&[u8; 8]; 4] = [b"\"b\":\"\0\0\0", b"\",\"B\":\"\0", b"\",\"a\":\"\0", b"\",\"A\":\"\0"];
+
+impl Scanner {
+    /// Reads `"b":"<price>","B":"<quantity>","a":"<price>","A":"<quantity>"` at `at` and returns the four numbers and the offset
+    /// behind it. `None` for anything else, for numbers that do not fit the columns' form, where it is longer than 64 bytes, and
+    /// from the portable kernel: the caller then reads it field by field.
+    ///
+    /// # Panics
+    /// As [`Scanner::levels`].
+    #[inline]
+    #[must_use]
+    pub fn quote(self, buf: &[u8], len: usize, at: usize, price: &Column, qty: &Column) -> Option<([i64; 4], usize)> {
+        assert!(buf.len() >= len + SPARE, "a document of {len} bytes in a buffer of {} has no spare bytes", buf.len());
+        if at < 16 || at >= len {
+            return None;
+        }
+        match self.kernel {
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx512 | Kernel::Avx2 => x86::quote_avx2(buf, at, price, qty).filter(|(_, end)| *end <= len),
+            _ => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,6 +250,55 @@ mod tests {
                     fits(tick, price_places, *price) && fits(lot, qty_places, *qty)
                 };
                 prop_assert!(!levels.iter().all(short), "{}", String::from_utf8_lossy(&bytes));
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #[test]
+        fn a_best_quote_is_read_as_its_four_numbers(
+            (tick, price_places) in steps(),
+            (lot, qty_places) in steps(),
+            counts: [u32; 4],
+            bite in prop::option::of((any::<prop::sample::Index>(), prop::sample::select(b"\"09.,:[b ".to_vec()))),
+        ) {
+            let columns = (Column::new(tick, price_places), Column::new(lot, qty_places));
+            let [bid, bid_qty, ask, ask_qty] = counts.map(i64::from);
+            let (price, qty) = (|n| text(tick, price_places, n), |n| text(lot, qty_places, n));
+            let written = format!(
+                r#""b":"{}","B":"{}","a":"{}","A":"{}""#, price(bid), qty(bid_qty), price(ask), qty(ask_qty)
+            );
+            let mut buf = vec![b' '; 16];
+            buf.extend_from_slice(written.as_bytes());
+            let len = buf.len();
+            let bitten = bite.is_some_and(|(at, byte)| {
+                let at = 16 + at.index(written.len());
+                std::mem::replace(&mut buf[at], byte) != byte
+            });
+            buf.resize(len + SPARE, b'"');
+            let naive = || {
+                let text = std::str::from_utf8(&buf[16..len]).ok()?;
+                let mut parts = text.split('"');
+                let mut value = |key: &str, step: Step| {
+                    let found = [parts.next()?, parts.next()?, parts.next()?];
+                    (found[1] == key && found[2] == ":").then_some(())?;
+                    step.parse_count(parts.next()?.as_bytes()).ok()
+                };
+                Some([value("b", tick)?, value("B", lot)?, value("a", tick)?, value("A", lot)?])
+            };
+            for kernel in Kernel::ALL.into_iter().filter(|kernel| kernel.available()) {
+                let found = Scanner::new(kernel).quote(&buf, len, 16, &columns.0, &columns.1);
+                if let Some((numbers, end)) = found {
+                    prop_assert_eq!(end, len);
+                    prop_assert_eq!(Some(numbers), naive());
+                } else if kernel != Kernel::Portable && !bitten && written.len() <= 64 {
+                    let short = [price(bid), qty(bid_qty), price(ask), qty(ask_qty)].iter().all(|text| text.len() <= 16);
+                    let formed = |places: usize, step: Step| places == 0 || places >= step.places() as usize;
+                    let is_formed = formed(price_places, tick) && formed(qty_places, lot)
+                        && (price_places > 0 || tick.places() == 0) && (qty_places > 0 || lot.places() == 0);
+                    prop_assert!(!(short && is_formed), "{}", written);
+                }
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The level scanner in plain integer arithmetic: the twin that runs everywhere.
 
-use super::{Column, LevelSink};
 use super::column::TEXT_MAX;
+use super::{Column, LevelSink};
 use crate::unit::{Lots, Ticks};
 
 /// See [`super::Scanner::levels`]; `at` is behind the opening bracket of a non-empty array.

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)] // Vector loads through pointers; every offset is checked against the slice before it.
 
 use super::column::{Column, TEXT_MAX};
-use super::{LevelSink, SPARE};
+use super::{LevelSink, QUOTE_KEYS, SPARE};
 use crate::unit::{Lots, Ticks};
 use std::arch::x86_64::*;
 
@@ -267,10 +267,8 @@ fn avx512<const PLAIN: bool>(
         if middle != 0 || !is_len(lens2[0], least.price) || !is_len(lens2[1], least.qty) {
             return None;
         }
-        let text = _mm512_inserti64x4::<1>(
-            _mm512_castsi256_si512(load(buf, ends[0], ends[1])),
-            load(buf, ends2[0], ends2[1]),
-        );
+        let text =
+            _mm512_inserti64x4::<1>(_mm512_castsi256_si512(load(buf, ends[0], ends[1])), load(buf, ends2[0], ends2[1]));
         // The last `len` of sixteen bytes.
         let tail = |len: usize| u64::from((0xffff_0000_u32 >> len) as u16);
         let live = tail(lens[0]) | tail(lens[1]) << 16 | tail(lens2[0]) << 32 | tail(lens2[1]) << 48;
@@ -303,6 +301,55 @@ fn avx512<const PLAIN: bool>(
         at = advance(at, qty_end2 + 3, &mut guess);
     }
     None
+}
+
+/// See [`super::Scanner::quote`].
+#[target_feature(enable = "avx2,bmi1,bmi2")]
+fn quote(buf: &[u8], at: usize, price: &Column, qty: &Column) -> Option<([i64; 4], usize)> {
+    let found = quotes(buf, at) | quotes(buf, at + 32) << 32;
+    // Of the sixteen quotes every fourth ends a number.
+    let nth = |bit: u64| _pdep_u64(bit, found).trailing_zeros() as usize;
+    let ends = [nth(1 << 3), nth(1 << 7), nth(1 << 11), nth(1 << 15)];
+    if ends[3] >= 64 {
+        return None;
+    }
+    const KEYS: [u64; 4] = [
+        u64::from_le_bytes(*QUOTE_KEYS[0]),
+        u64::from_le_bytes(*QUOTE_KEYS[1]),
+        u64::from_le_bytes(*QUOTE_KEYS[2]),
+        u64::from_le_bytes(*QUOTE_KEYS[3]),
+    ];
+    let differs = ((long(buf, at) ^ KEYS[0]) << 24)
+        | ((long(buf, at + ends[0]) ^ KEYS[1]) << 8)
+        | ((long(buf, at + ends[1]) ^ KEYS[2]) << 8)
+        | ((long(buf, at + ends[2]) ^ KEYS[3]) << 8);
+    let least = Least::of(price, qty);
+    let lens = [
+        ends[0].wrapping_sub(5),
+        ends[1].wrapping_sub(ends[0] + 7),
+        ends[2].wrapping_sub(ends[1] + 7),
+        ends[3].wrapping_sub(ends[2] + 7),
+    ];
+    let right = is_len(lens[0], least.price)
+        & is_len(lens[1], least.qty)
+        & is_len(lens[2], least.price)
+        & is_len(lens[3], least.qty);
+    if differs != 0 || !right {
+        return None;
+    }
+    let constants = pair(price, qty);
+    let ends = ends.map(|end| at + end);
+    let [bid, bid_qty] = numbers(buf, [ends[0], ends[1]], [lens[0], lens[1]], &constants)?;
+    let [ask, ask_qty] = numbers(buf, [ends[2], ends[3]], [lens[2], lens[3]], &constants)?;
+    let numbers = [price.steps(bid)?, qty.steps(bid_qty)?, price.steps(ask)?, qty.steps(ask_qty)?];
+    Some((numbers, ends[3] + 1))
+}
+
+/// See [`super::Scanner::quote`]; `at` is at least 16 and in the document. The caller has checked that the machine has AVX2, BMI1 and BMI2.
+#[inline]
+pub(super) fn quote_avx2(buf: &[u8], at: usize, price: &Column, qty: &Column) -> Option<([i64; 4], usize)> {
+    // SAFETY: `Scanner` only holds a kernel that this machine can run.
+    unsafe { quote(buf, at, price, qty) }
 }
 
 /// See [`super::Scanner::levels`]. The caller has checked that the machine has AVX2, BMI1 and BMI2.
