@@ -495,7 +495,7 @@ impl Desk {
             available: account.available,
             available_base: crate::unit::Amount::ZERO,
             wallet: account.wallet,
-            unrealized: self.valuation().map_or(Money::ZERO, |price| self.holdings.unrealized(&self.instrument, price)),
+            unrealized: if self.positions.is_empty() { Money::ZERO } else { self.unrealized() },
             widen: account.widen(),
         };
         if again {
@@ -510,6 +510,11 @@ impl Desk {
             out.account.push((self.id, request));
         }
         self.execute(account, now, clock, out);
+    }
+
+    /// Of all positions, at the mark price or else the mid.
+    fn unrealized(&self) -> Money {
+        self.valuation().map_or(Money::ZERO, |price| self.holdings.unrealized(&self.instrument, price))
     }
 
     fn execute(&mut self, account: &mut Account, now: Nanos, clock: Nanos, out: &mut Output) {
