@@ -114,7 +114,7 @@ impl SyntheticMarket {
             change = change.min(self.profile.lots(DUST) / 8 + 1);
         }
         self.advance_seq();
-        if target >= self.profile.lots(WALL) && target > 2 * lots && self.random.percent(40) {
+        if target >= self.profile.lots(WALL) && target > 2 * lots && self.random.percent(20) {
             // A wall is one order.
             self.set(side, touch.price.0, target);
         } else if self.random.percent(50 + pull) {
