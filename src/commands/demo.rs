@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use spinquote::config::engine::{EngineSettings, Wait};
 use spinquote::config::load::{self, Strategy, Target};
 use spinquote::engine::clock::wall;
+use spinquote::engine::housekeeper::CONNECTION_LIFE;
 use spinquote::engine::pin;
 use spinquote::engine::wiring::{Launch, new_run_dir};
 use spinquote::event::Side;
@@ -64,13 +65,14 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode> {
         hedge: strategy.hedge(),
         strategy: text,
         run_dir: args.run_dir.clone().unwrap_or_else(|| new_run_dir(Path::new("runs"), wall())),
+        connection_life: CONNECTION_LIFE,
         description: serde_json::json!({
             "command": "demo",
             "market": args.market.capture.as_ref().map_or("synthetic".to_owned(), |path| path.display().to_string()),
             "seed": args.market.seed.unwrap_or(market::SEED),
         }),
     };
-    let code = trade::run(launch, Some(args.run_for), args.json, &interrupted)?;
+    let code = trade::run(launch, Some(args.run_for), args.json, &interrupted, || exchange.failed())?;
     embedded::end(&exchange)?;
     Ok(code)
 }

@@ -9,7 +9,7 @@ use super::config::{InstrumentSetup, Source};
 use super::margin::liquidation_price;
 use super::order::diff::{INTENTS_MAX, diff};
 use super::order::{FillLog, Input, Intent, Table, Wish};
-use super::output::{Blocks, Counters, Decision, DecisionKind, Held, OrderStatus, Output, Status};
+use super::output::{Blocks, Counters, Decision, DecisionKind, Gap, Held, OrderStatus, Output, Status};
 use super::position::Holdings;
 use super::risk::Refusal;
 use super::strategy::{
@@ -220,6 +220,9 @@ impl Desk {
     pub(super) fn on_depth(&mut self, now: Nanos, update: &DepthUpdate<'_>, out: &mut Output) {
         self.heard(now, update.venue_time);
         let outcome = self.book.on_depth(update);
+        if let DepthOutcome::Gap { expected, got } = outcome {
+            out.gap = Some(Gap { instrument: self.id, expected, got });
+        }
         self.after_book(matches!(outcome, DepthOutcome::Gap { .. } | DepthOutcome::Mismatch { .. }), out);
     }
 
@@ -714,7 +717,9 @@ impl Desk {
             mid: touch.map_or(Price::ZERO, |[bid, ask]| self.instrument.mid(bid.price, ask.price)),
             own,
             live_orders: self.table.live_count() as u32,
+            pending_orders: self.table.live().filter(|slot| slot.state.awaits_answer()).count() as u32,
             position: self.holdings.net(),
+            market_time: self.last_market,
             legs: [self.holdings.qty(PositionSide::Long), self.holdings.qty(PositionSide::Short)],
             entry: self.holdings.entry(PositionSide::Net),
             worst: self.worst(),
@@ -729,6 +734,8 @@ impl Desk {
             blocks: self.blocks,
             counters: Counters {
                 gaps: market.gaps + market.mismatches,
+                mismatches: market.mismatches,
+                dropped: self.book.ladder().dropped() + self.book.ladder().refused(),
                 resyncs: market.resyncs,
                 crossed: market.crossed,
                 ..self.counters

@@ -18,8 +18,8 @@
 //! | W9 | sums of sizes and the last trade are binary doubles | exact decimals; may differ by a tick on a rounding boundary | both |
 //! | W10 | up to ten ticks of waiting for the position mode | asked for at start; the engine confirms it before the first decision | both |
 //! | W11 | a buy and a sell that round to one tick both go out | the sell moves a tick above the buy: the two sides never meet | every event |
-//! | W12 | a position mode that is lost halts the strategy, its orders stay | every live order is cancelled ([`Perpetual::unguarded`]: as the originals) | both |
-//! | W13 | entries that would add to the position stay while it is being stopped out | cancelled with the stop ([`Perpetual::unguarded`]: as the originals) | both |
+//! | W12 | a position mode that is lost halts the strategy, its orders stay | every live order is cancelled: every stop cancels | both |
+//! | W13 | entries that would add to the position stay while it is being stopped out | cancelled with the stop; the vectors' test counts these cancels and does not carry them out | both |
 //! | W14 | with a stale or missing external price, entries stay until the next refresh | withdrawn at once by the desk (`Blocks::SOURCE`); exits are managed on | both |
 
 mod exits;
@@ -87,7 +87,6 @@ pub struct Perpetual {
     settings: PerpetualSettings,
     cadence: Cadence,
     cancels_at_once: bool,
-    guarded: bool,
     collateral: [Collateral; 2],
     create_at: Nanos,
     cancel_at: Nanos,
@@ -118,7 +117,6 @@ impl Perpetual {
             settings,
             cadence,
             cancels_at_once: cadence == Cadence::EveryEvent,
-            guarded: true,
             collateral: [Collateral::Quote; 2],
             create_at: Nanos::ZERO,
             cancel_at: Nanos::ZERO,
@@ -142,13 +140,6 @@ impl Perpetual {
     #[must_use]
     pub fn with_cancels_at_once(mut self) -> Self {
         self.cancels_at_once = true;
-        self
-    }
-
-    /// Keeps the originals' orders on a halt and on a stop (W12, W13). For comparing with recorded outcomes only.
-    #[must_use]
-    pub fn unguarded(mut self) -> Self {
-        self.guarded = false;
         self
     }
 
@@ -393,9 +384,6 @@ impl Strategy for Perpetual {
 
     fn decide(&mut self, view: &View<'_>, plan: &mut Plan) {
         self.script.clear();
-        if !self.position_mode_ready && !self.guarded {
-            return;
-        }
         self.decided_at = view.now;
         self.renew_stop_at = Nanos::MAX;
         self.standing = None;

@@ -67,6 +67,10 @@ pub struct Runner {
     pub(super) counts: ServerCounts,
     questions: mpsc::Receiver<Ask>,
     stop: Arc<AtomicBool>,
+    /// Why markets are not played on, and which. Their clients are served all the same: they have orders to cancel.
+    failure: Option<ServerError>,
+    failed: Arc<AtomicBool>,
+    over: Vec<bool>,
     next_housekeeping: Nanos,
     /// A private frame that a reorder fault holds back until the next one has gone.
     swapped: Option<(AccountId, &'static str, Vec<u8>)>,
@@ -90,6 +94,7 @@ impl Runner {
         tls: Option<Arc<TlsConfig>>,
         questions: mpsc::Receiver<Ask>,
         stop: Arc<AtomicBool>,
+        failed: Arc<AtomicBool>,
     ) -> Result<(Self, SocketAddr, Arc<Waker>), ServerError> {
         let poll = Poll::new()?;
         let listen = |source| ServerError::Listen { address: config.listen, source };
@@ -121,6 +126,7 @@ impl Runner {
         });
         let spot = spot.transpose()?;
         let tapes = feeds.iter().map(|_| Tape::default()).collect();
+        let over = vec![false; feeds.len()];
         let runner = Self {
             poll,
             listener,
@@ -136,6 +142,9 @@ impl Runner {
             counts: ServerCounts::default(),
             questions,
             stop,
+            failure: None,
+            failed,
+            over,
             next_housekeeping: now,
             swapped: None,
             envelope: Vec::with_capacity(64 * 1024),
@@ -150,16 +159,23 @@ impl Runner {
         (self.exchange, self.counts)
     }
 
-    /// Serves until the own stop flag is set.
+    /// Serves until the own stop flag is set. A market that cannot be played on is told at the end.
     pub fn run(&mut self) -> Result<(), ServerError> {
         let never = AtomicBool::new(false);
-        self.run_until(&never)
+        self.serve_until(&never, false)
     }
 
-    /// Serves until either flag is set.
+    /// Serves until either flag is set, or a market cannot be played on.
     pub fn run_until(&mut self, other: &AtomicBool) -> Result<(), ServerError> {
+        self.serve_until(other, true)
+    }
+
+    fn serve_until(&mut self, other: &AtomicBool, strict: bool) -> Result<(), ServerError> {
         let mut events = Events::with_capacity(256);
         while !self.stop.load(Ordering::Acquire) && !other.load(Ordering::Acquire) {
+            if strict && self.failure.is_some() {
+                break;
+            }
             let due = self.pass()?;
             self.wait(due, &mut events)?;
             self.now = clock().max(self.now);
@@ -181,7 +197,7 @@ impl Runner {
             }
         }
         self.flush();
-        Ok(())
+        self.failure.take().map_or(Ok(()), Err)
     }
 
     /// Everything that is due now; returns when the next thing will be.
@@ -193,6 +209,9 @@ impl Runner {
         let release = self.release();
         let mut due = Nanos::MAX;
         for at in 0..self.feeds.len() {
+            if self.over[at] {
+                continue;
+            }
             let id = InstrumentId(at as u16);
             let (feed, tape) = (&mut self.feeds[at], &mut self.tapes[at]);
             let (connections, staging) = (&mut self.connections, &mut self.staging);
@@ -225,7 +244,9 @@ impl Runner {
                 (None, Ok(next)) => due = due.min(next),
                 (Some(source), _) | (None, Err(source)) => {
                     let symbol = self.exchange.instrument(id).symbol.to_string();
-                    return Err(ServerError::Market { symbol, source });
+                    self.failure.get_or_insert(ServerError::Market { symbol, source });
+                    self.over[at] = true;
+                    self.failed.store(true, Ordering::Release);
                 }
             }
         }
