@@ -141,6 +141,11 @@ impl Strategy for Watching {
     }
 }
 
+/// Closes a position by the strategy's own rules.
+const fn is_exit(purpose: Purpose) -> bool {
+    matches!(purpose, Purpose::TakeProfit | Purpose::StopLoss)
+}
+
 impl BookView for Book {
     fn best(&self, side: Side) -> Option<Level> {
         Self::best(self, side)
@@ -428,7 +433,6 @@ impl Desk {
                 out.note(Decision { detail, ..Decision::of(DecisionKind::Withdrawn, self.id, cause) });
             }
         } else if blocks.any(Blocks::SOURCE) && self.was_ready {
-            let is_exit = |purpose| matches!(purpose, Purpose::TakeProfit | Purpose::StopLoss);
             if self.withdraw_where(now, Cause::Withdraw, |purpose| !is_exit(purpose)) || before.is_empty() {
                 self.counters.withdrawn += 1;
                 let detail = i64::from(blocks.0);
@@ -502,6 +506,10 @@ impl Desk {
             self.strategy.decide_again(&view, &mut self.plan);
         } else {
             self.strategy.decide(&view, &mut self.plan);
+        }
+        if self.blocks.any(Blocks::SOURCE) {
+            // Without the price that it is to quote around no entry goes out, whatever the strategy takes in its place.
+            self.plan.place.retain(|(quote, _)| is_exit(quote.purpose));
         }
         for &request in &self.plan.account {
             if let AccountRequest::Leverage(leverage) = request {
