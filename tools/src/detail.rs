@@ -157,13 +157,16 @@ fn margin(page: &Page, out: &mut dyn Write) -> io::Result<()> {
     if used == 0 {
         return Ok(());
     }
+    let ratio = match page.count("margin.ratio") {
+        far if far > 10 * ONE => "above 1000 %".to_owned(),
+        ratio => percent(ratio),
+    };
     let warning = margin_warning(page).map_or_else(String::new, |warning| format!(", {warning}"));
     writeln!(
         out,
-        "margin  equity {}, used {}, ratio {}{warning}",
+        "margin  equity {}, used {}, ratio {ratio}{warning}",
         money(page.count("margin.equity")),
         money(used),
-        percent(page.count("margin.ratio"))
     )
 }
 
