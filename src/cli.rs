@@ -28,6 +28,7 @@ pub enum Command {
     Sim(SimArgs),
     Replay(ReplayArgs),
     Capture(CaptureArgs),
+    Convert(ConvertArgs),
 }
 
 /// Quote at the embedded exchange on this machine; needs no file, no key and no network.
@@ -78,6 +79,9 @@ pub struct MarketArgs {
     /// One seed, one market: the same seed plays the same session.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+    /// Play this recorded spot session as the second price source; otherwise the market itself is told as a spot market too.
+    #[arg(long, value_name = "FILE")]
+    pub spot_capture: Option<PathBuf>,
 }
 
 /// Quote at the venue that engine.toml names: live, testnet, or a stand-alone simulator.
@@ -136,6 +140,9 @@ pub struct SimArgs {
     pub listen: SocketAddr,
     #[command(flatten)]
     pub market: MarketArgs,
+    /// Serve a spot market too, as a second price source: streams below /spot, requests below /api/v3.
+    #[arg(long)]
+    pub spot: bool,
     /// API key that clients must use; otherwise any key is accepted.
     #[arg(long, value_name = "KEY", requires = "secret")]
     pub key: Option<String>,
@@ -191,6 +198,43 @@ pub struct CaptureArgs {
     pub run_for: Option<Nanos>,
 }
 
+/// Turn market data of any known kind into one compact feed that is read at full speed.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Files are recorded frames (<time> <JSON> lines, plain, gz or zst), run directories, Tardis CSV\n(incremental_book_L2, trades, \
+                  quotes), hftbacktest arrays (npz, npy), and feeds; their kind is told by their content.\nThey are merged by the local time \
+                  of their messages. What is wrong in them is listed with its place.\n\nExamples:\n  \
+                  spinquote convert btcusdt.gz -o btcusdt.sqfeed\n  \
+                  spinquote convert BTCUSDT_trades.csv.gz BTCUSDT_incremental_book_L2.csv.gz -o btcusdt.sqfeed --instrument exchangeInfo.json"
+)]
+pub struct ConvertArgs {
+    /// Market data; several files are merged by time.
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// The feed to write; it must not exist.
+    #[arg(short = 'o', long = "out", value_name = "OUT")]
+    pub out: PathBuf,
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Print the summary as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How market data files are read.
+#[derive(Debug, Args)]
+pub struct SourceArgs {
+    /// The venue's exchangeInfo (JSON) for files that carry no terms; otherwise the grid is found in the data, and fees and limits are Binance's usual ones.
+    #[arg(long, value_name = "FILE")]
+    pub instrument: Option<PathBuf>,
+    /// The symbol of files that name none (npz); otherwise the first part of the file's name.
+    #[arg(long, value_name = "SYMBOL")]
+    pub symbol: Option<String>,
+    /// What the smallest feed latency becomes where the receive clock ran behind the venue's.
+    #[arg(long, value_name = "DURATION", default_value = "1ms", value_parser = value::duration)]
+    pub base_latency: Nanos,
+}
+
 fn duration(text: &str) -> Result<Nanos, String> {
     match value::duration(text)? {
         Nanos::ZERO => Err("must be longer than nothing".to_owned()),
@@ -225,10 +269,12 @@ mod tests {
             "run S --engine E --paper --for 1h --run-dir D --json",
             "check a b c",
             "init engine",
-            "sim --listen 127.0.0.1:0 --capture F --symbol S --key K --secret T --no-tls --for 2m --fault X --seed 1",
+            "sim --listen 127.0.0.1:0 --spot --spot-capture G --capture F --symbol S --key K --secret T --no-tls --for 2m --fault X --seed 1",
             "replay RUN --json",
             "capture --url wss://h --ca C --symbol S --out O --for 1m",
             "capture --engine E --symbol S --out O",
+            "convert A B -o O --instrument I --symbol S --base-latency 2ms --json",
+            "convert A --out O --base-latency 0s",
         ] {
             assert!(parse(line).is_ok(), "{line}: {}", parse(line).unwrap_err());
         }
@@ -245,6 +291,9 @@ mod tests {
             "sim --key K",
             "sim --listen nowhere",
             "capture --symbol S --out O",
+            "convert -o O",
+            "convert A",
+            "convert A -o O --base-latency 1",
             "capture --url u --engine e --symbol S --out O",
         ] {
             assert!(parse(line).is_err(), "{line}");

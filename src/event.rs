@@ -6,6 +6,7 @@
 use crate::instrument::InstrumentId;
 use crate::unit::{Lots, Money, Nanos, Price, Rate, Seq, Ticks};
 use std::fmt;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Which side of the book.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -57,7 +58,7 @@ pub enum PositionSide {
 }
 
 /// One absolute price level; `qty` zero deletes it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Level {
     /// Price.
@@ -226,6 +227,8 @@ pub enum CommandKind {
     Market = 6,
     /// Ask for a fresh depth snapshot of the instrument.
     Snapshot = 7,
+    /// Ask for the venue's time: the answer comes as [`AccountEvent::VenueClock`].
+    SyncTime = 8,
 }
 
 /// One message to the venue, gate-checked. For amends `price` and `qty` are the new values, `qty` the new total.
@@ -410,24 +413,94 @@ pub enum AccountEvent {
     },
     /// The venue warns that margin is thin.
     MarginCall,
+    /// The venue's clock was compared with ours.
+    VenueClock {
+        /// The venue's time minus ours.
+        offset: Nanos,
+    },
 }
 
-/// What a human (or the mapped command page) asks for. The kill ladder, mildest first.
+/// What a human (or the mapped command page) asks for. The kill ladder, mildest first; then what is no rung of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
 pub enum Operator {
     /// Withdraw quotes, keep everything else.
-    Pause = 1,
+    Pause,
     /// Quote again. The only way back after an automatic kill.
-    Resume = 2,
+    Resume,
     /// Quote only what shrinks the position.
-    ReduceOnly = 3,
+    ReduceOnly,
     /// Cancel our orders and pause.
-    CancelAll = 4,
+    CancelAll,
     /// Cancel our orders, close the position with reduce-only market orders, pause.
-    Flatten = 5,
+    Flatten,
     /// Cancel our orders and end the run.
-    Stop = 6,
+    Stop,
+    /// Multiply every spread of the strategies, before rounding; 100 is their own.
+    Widen {
+        /// Percent, [`Operator::WIDEN_MIN`] to [`Operator::WIDEN_MAX`].
+        percent: u16,
+    },
+    /// Read the settings again.
+    Reload,
+}
+
+impl Operator {
+    /// The strategy's own spreads: narrower is never.
+    pub const WIDEN_MIN: u16 = 100;
+    /// A hundred times the strategy's own.
+    pub const WIDEN_MAX: u16 = 10_000;
+
+    /// Its number in files; never changes.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Pause => 1,
+            Self::Resume => 2,
+            Self::ReduceOnly => 3,
+            Self::CancelAll => 4,
+            Self::Flatten => 5,
+            Self::Stop => 6,
+            Self::Widen { .. } => 7,
+            Self::Reload => 8,
+        }
+    }
+
+    /// What stands beside the number: percent of a widening, else 0.
+    #[must_use]
+    pub const fn argument(self) -> u16 {
+        match self {
+            Self::Widen { percent } => percent,
+            _ => 0,
+        }
+    }
+
+    /// The command of this number and argument; `None` for a number that no command has, and for a widening that is none.
+    #[must_use]
+    pub const fn of(code: u8, argument: u16) -> Option<Self> {
+        Some(match code {
+            1 => Self::Pause,
+            2 => Self::Resume,
+            3 => Self::ReduceOnly,
+            4 => Self::CancelAll,
+            5 => Self::Flatten,
+            6 => Self::Stop,
+            7 if argument >= Self::WIDEN_MIN && argument <= Self::WIDEN_MAX => Self::Widen { percent: argument },
+            8 => Self::Reload,
+            _ => return None,
+        })
+    }
+
+    /// How much it takes away: a harder command need not wait for a milder one that nobody has taken.
+    #[must_use]
+    pub const fn hardness(self) -> u8 {
+        match self {
+            Self::Resume | Self::Widen { .. } | Self::Reload => 0,
+            Self::Pause | Self::ReduceOnly => 1,
+            Self::CancelAll => 2,
+            Self::Flatten => 3,
+            Self::Stop => 4,
+        }
+    }
 }
 
 /// Everything that can change what the engine wants.
@@ -467,6 +540,11 @@ pub enum Event<'a> {
     Operator(Operator),
     /// The kill flag was seen set.
     Kill,
+    /// The engine did not run for this long (the process was stopped, or its thread was stuck): nothing that it knows is certain.
+    Lapse {
+        /// How long.
+        lost: Nanos,
+    },
     /// Time passed and nothing else happened.
     Timer,
 }

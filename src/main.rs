@@ -33,5 +33,6 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Sim(args) => commands::sim::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Replay(args) => commands::replay::run(&args),
         Command::Capture(args) => commands::capture::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Convert(args) => commands::convert::run(&args),
     }
 }

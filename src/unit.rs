@@ -8,6 +8,7 @@
 
 use std::fmt;
 use std::ops::{Add, AddAssign, Mul, Neg, Sub, SubAssign};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Why a decimal text is not a valid quantity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -37,7 +38,7 @@ pub enum DecimalError {
 macro_rules! quantity {
     ($(#[$doc:meta])* $name:ident($repr:ty)) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
         #[repr(transparent)]
         pub struct $name(pub $repr);
 
@@ -177,8 +178,19 @@ pub fn mul_div(a: i128, b: i128, c: i128) -> i128 {
 /// 10^`exp` for `exp` up to 38.
 #[must_use]
 pub const fn pow10(exp: u32) -> i128 {
-    10_i128.pow(exp)
+    POW10[exp as usize]
 }
+
+/// Computed once: a power by multiplication costs more than what it is used for.
+static POW10: [i128; 39] = {
+    let mut table = [1; 39];
+    let mut exp = 1;
+    while exp < table.len() {
+        table[exp] = table[exp - 1] * 10;
+        exp += 1;
+    }
+    table
+};
 
 /// Decimal places of [`Price`] and [`Money`].
 pub const MONEY_PLACES: u32 = 18;
@@ -225,6 +237,26 @@ impl Price {
     pub fn times(self, rate: Rate) -> Self {
         Self(mul_rate(self.0, rate))
     }
+    /// `self > base.times(rate)`, without a division where the numbers are of a usual size.
+    #[inline]
+    #[must_use]
+    pub fn exceeds(self, base: Self, rate: Rate) -> bool {
+        match rated(self, base, rate) {
+            // A whole number is above the floor of the product exactly if it is above the product.
+            Some(product) => self.0.wrapping_mul(i128::from(RATE_ONE)) > product,
+            None => self > base.times(rate),
+        }
+    }
+    /// `self < base.times(rate)`, as [`Price::exceeds`].
+    #[inline]
+    #[must_use]
+    pub fn falls_short(self, base: Self, rate: Rate) -> bool {
+        match rated(self, base, rate) {
+            // It is below the floor exactly if the next whole number is not above the product.
+            Some(product) => (self.0 + 1).wrapping_mul(i128::from(RATE_ONE)) <= product,
+            None => self < base.times(rate),
+        }
+    }
     /// Parses a plain decimal exactly. Errors as [`Rate::parse`], with 18 places.
     ///
     /// # Errors
@@ -232,6 +264,14 @@ impl Price {
     pub fn parse(text: &[u8]) -> Result<Self, DecimalError> {
         parse_scaled(text, MONEY_PLACES).map(Self)
     }
+}
+
+/// `base * rate` (in 1e-30) where neither it nor `value` times 1e12 can overflow and nothing is negative.
+#[inline]
+fn rated(value: Price, base: Price, rate: Rate) -> Option<i128> {
+    const MAX: u128 = 1 << 85;
+    let small = (value.0 as u128) < MAX && (base.0 as u128) < MAX && (rate.0 as u64) < 1 << 41;
+    small.then(|| base.0.wrapping_mul(i128::from(rate.0)))
 }
 
 /// `value * rate` without intermediate overflow for any value up to 1e26 units (1e8 quote currency at 18 places and far beyond).
@@ -444,6 +484,7 @@ fn write_scaled(value: i128, places: u32, out: &mut [u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn steps_parse_to_their_shortest_form() {
@@ -493,6 +534,22 @@ mod tests {
         for (a, b, c) in [(pow10(37), 999, 1000), (pow10(25) * 3, pow10(20), pow10(19) * 7)] {
             let (whole, rest) = (a / c, a % c);
             assert_eq!(mul_div(a, b, c), whole * b + mul_div(rest, b, c));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn comparing_with_a_product_is_comparing_with_its_quotient(
+            base in prop_oneof![-10..10_i128, 0..pow10(24), 0..pow10(30)],
+            rate in prop_oneof![Just(0_i64), Just(RATE_ONE), 0..3 * RATE_ONE, -RATE_ONE..RATE_ONE],
+            off in -3..=3_i128,
+            value in 0..pow10(24),
+        ) {
+            let (base, rate) = (Price(base), Rate(rate));
+            for value in [Price(base.times(rate).0 + off), Price(value)] {
+                prop_assert_eq!(value.exceeds(base, rate), value > base.times(rate));
+                prop_assert_eq!(value.falls_short(base, rate), value < base.times(rate));
+            }
         }
     }
 

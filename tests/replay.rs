@@ -8,7 +8,7 @@ use spinquote::event::{
 use spinquote::instrument::{Instrument, InstrumentId};
 use spinquote::journal::record::{self, Origin, RunEnd};
 use spinquote::journal::{self, ClockSource, Damage, End, JournalSettings, ReadError, RunDir, Segments, Writer};
-use spinquote::maker::recipe::{InstrumentRecipe, StrategyKind, StrategyText};
+use spinquote::maker::recipe::{InstrumentRecipe, StrategyKind, StrategyText, VERSION};
 use spinquote::maker::strategy::Cadence;
 use spinquote::maker::{Maker, MakerConfig, Output, Recipe, RiskLimits};
 use spinquote::replay::{Outcome, ReplayError, replay};
@@ -46,7 +46,7 @@ fn recipe(cadence: Cadence) -> Recipe {
     };
     let instrument = Instrument::synthetic("BTCUSDT", "0.10", "0.001");
     let part = InstrumentRecipe { instrument, strategy, cadence, source: None };
-    Recipe { config: MakerConfig::new(RUN, limits), instruments: vec![part] }
+    Recipe { config: MakerConfig::new(RUN, limits), instruments: vec![part], watched: Vec::new() }
 }
 
 /// What is to be wrong with the run.
@@ -181,7 +181,11 @@ impl Session {
                     let answer = [AccountEvent::ReconcileBegin, position, balance, AccountEvent::ReconcileEnd];
                     self.answers.extend(answer.map(Event::Account));
                 }
-                CommandKind::Query | CommandKind::CancelAll | CommandKind::Market | CommandKind::Snapshot => {}
+                CommandKind::Query
+                | CommandKind::CancelAll
+                | CommandKind::Market
+                | CommandKind::Snapshot
+                | CommandKind::SyncTime => {}
             }
         }
     }
@@ -412,8 +416,8 @@ fn a_run_without_a_usable_description_is_an_error() {
     assert!(error("{").contains("meta.json: not JSON: "));
     assert!(error("{\"program\":\"old\"}").contains("meta.json: no \"recipe\" in it"));
     assert!(
-        error(&good.replace("\"version\":1", "\"version\":9"))
-            .contains("the recipe has version 9, this program reads 1")
+        error(&good.replace(&format!("\"version\":{VERSION}"), "\"version\":9"))
+            .contains(&format!("the recipe has version 9, this program reads {VERSION}"))
     );
     assert!(error(&good.replace("\"amend\":true,", "")).contains("meta.json: maker.amend: missing"));
     assert!(error(&good.replace("bid_spread: 0.01", "bid_spread: -1")).contains("strategy.yml:5: bid_spread: "));

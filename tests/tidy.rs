@@ -18,6 +18,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("book", 3),
     ("maker", 4),
     ("sim", 4),
+    ("report", 4),
     ("engine", 5),
     ("replay", 5),
     ("main", 6),

@@ -4,6 +4,7 @@
 //! compute the same results. `README.md` says what each number includes.
 
 pub mod frames;
+pub mod icount;
 pub mod market;
 pub mod measure;
 pub mod peers;

@@ -250,3 +250,18 @@ pub fn decode_and_apply(session: &Session, rounds: usize, report: &mut Report) {
         report.compare("decode + book", "ns/frame", &timed, &name, SERDE_BOOK, None);
     }
 }
+
+/// The session's diffs applied to the book, all inside one call of `count`; returns how many.
+///
+/// # Panics
+/// The session has a gap.
+pub fn counted(session: &Session, mut count: impl FnMut(&mut dyn FnMut())) -> u64 {
+    let (mut book, all) = (book(session), diffs(session, usize::MAX));
+    count(&mut || {
+        for diff in &all {
+            follow(&mut book, &diff.update());
+        }
+    });
+    std::hint::black_box(sum_book(&book));
+    all.len() as u64
+}

@@ -213,3 +213,23 @@ fn against_the_bar(what: &str, timed: &Timed, report: &mut Report) {
         checksum: timed.checksum,
     });
 }
+
+/// Appends or counts, all inside one call of `count`; returns how many.
+///
+/// # Panics
+/// A temporary file cannot be made.
+pub fn counted(histogram: bool, mut count: impl FnMut(&mut dyn FnMut())) -> u64 {
+    const MANY: u64 = 4_096;
+    let mut ours = Ours::new();
+    let frame = [b'7'; 179];
+    count(&mut || {
+        for at in 0..MANY {
+            if histogram {
+                ours.stages[0].record(value(at).cast_signed());
+            } else {
+                ours.append(&frame);
+            }
+        }
+    });
+    MANY
+}

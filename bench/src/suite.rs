@@ -4,25 +4,39 @@ use crate::frames::{Kind, Session};
 use crate::measure::Report;
 use crate::{market, records, rings, tick, wire};
 
-/// Runs everything on the session, `rounds` rounds each.
+/// The parts of a run, in order: what `--only` may name.
+pub const PARTS: &[&str] = &["decode", "book", "both", "tick", "websocket", "tls", "ring", "remember"];
+
+/// Runs the parts that `wanted` names (all: `|_| true`) on the session, `rounds` rounds each.
 ///
 /// # Panics
 /// Ours and a peer compute different results.
 #[must_use]
-pub fn run(session: &Session, rounds: usize) -> Report {
+pub fn run(session: &Session, rounds: usize, wanted: impl Fn(&str) -> bool) -> Report {
     let mut report = Report::default();
-    for kind in [Kind::Depth, Kind::Quote, Kind::Trade] {
-        market::decode(session, rounds, kind, &mut report);
-    }
-    market::apply(session, rounds, &mut report);
-    market::decode_and_apply(session, rounds, &mut report);
-    tick::to_order(session, &mut report);
-    wire::websocket(rounds, &mut report);
-    wire::records(rounds, &mut report);
-    rings::one_thread(rounds, &mut report);
-    rings::two_threads(rounds.div_ceil(4), 20 * rounds, &mut report);
-    if let Some(frame) = session.of(Kind::Quote).next() {
-        records::remember(frame, rounds, &mut report);
+    for part in PARTS.iter().copied().filter(|part| wanted(part)) {
+        let report = &mut report;
+        match part {
+            "decode" => {
+                [Kind::Depth, Kind::Quote, Kind::Trade]
+                    .into_iter()
+                    .for_each(|kind| market::decode(session, rounds, kind, report));
+            }
+            "book" => market::apply(session, rounds, report),
+            "both" => market::decode_and_apply(session, rounds, report),
+            "tick" => tick::to_order(session, report),
+            "websocket" => wire::websocket(rounds, report),
+            "tls" => wire::records(rounds, report),
+            "ring" => {
+                rings::one_thread(rounds, report);
+                rings::two_threads(rounds.div_ceil(4), 20 * rounds, report);
+            }
+            _ => {
+                if let Some(frame) = session.of(Kind::Quote).next() {
+                    records::remember(frame, rounds, report);
+                }
+            }
+        }
     }
     report
 }

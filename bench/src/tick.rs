@@ -563,6 +563,28 @@ pub fn to_order(session: &Session, report: &mut Report) {
     }
 }
 
+/// Plays the session through the engine (`remembering`: with journal, histograms and stamps). Each frame's work, and nothing else,
+/// is done inside a call of `count`.
+///
+/// # Panics
+/// The session cannot be played.
+pub fn counted(session: &Session, remembering: bool, mut count: impl FnMut(&mut dyn FnMut())) {
+    let instrument = &session.instrument;
+    let mut pipeline: Box<dyn Pipeline> =
+        if remembering { Box::new(Engine::new(instrument)) } else { Box::new(Bare::new(instrument)) };
+    let longest = session.frames.iter().map(|frame| frame.bytes.len()).max().unwrap_or(0).max(session.snapshot.len());
+    let mut buf = vec![0_u8; longest + SPARE];
+    buf[..session.snapshot.len()].copy_from_slice(&session.snapshot);
+    pipeline.snapshot(&mut buf, session.snapshot.len());
+    pipeline.settle();
+    for frame in &session.frames {
+        let len = frame.bytes.len();
+        buf[..len].copy_from_slice(&frame.bytes);
+        count(&mut || pipeline.frame(&mut buf, len, frame.at));
+        pipeline.settle();
+    }
+}
+
 fn rows(ours: &Lane, peer: &Lane, bar: f64, report: &mut Report) {
     let frames = ours.sent_ns.len();
     let cases = [

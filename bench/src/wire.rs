@@ -45,46 +45,82 @@ impl Write for Feed {
     }
 }
 
-/// Text frames of 200 bytes as a server sends them: one a read, and as many as fit 16 KB a read.
-///
-/// # Panics
-/// A reader fails.
-pub fn websocket(rounds: usize, report: &mut Report) {
-    const FRAMES: usize = 256;
-    const TUNGSTENITE: &str = "tungstenite, 16 KB buffer";
+const FRAMES: usize = 256;
+
+/// Text frames of 200 bytes.
+fn text_frames() -> Rc<[u8]> {
     let mut out = SendBuf::new(FRAMES * 256);
     for number in 0..FRAMES {
         let payload = format!("{number:0200}");
         write_frame(Role::Server, Opcode::Text, payload.as_bytes(), [0; 4], &mut out).expect("room");
     }
-    let bytes: Rc<[u8]> = out.pending().into();
+    out.pending().into()
+}
+
+/// Our end of a stream of frames.
+struct Ours {
+    feed: Feed,
+    recv: RecvBuf,
+    reader: WsReader,
+    reply: SendBuf,
+}
+
+impl Ours {
+    fn new(feed: Feed) -> Self {
+        let (recv, reader) = (RecvBuf::new(1 << 16), WsReader::new(Role::Client, 1 << 15));
+        Self { feed, recv, reader, reply: SendBuf::new(1 << 10) }
+    }
+
+    fn read_all(&mut self) -> u64 {
+        self.feed.at.set(0);
+        let (mut sum, mut seen) = (0_u64, 0);
+        while seen < FRAMES {
+            let n = self.feed.read(self.recv.space().expect("room")).expect("bytes");
+            self.recv.filled(n);
+            Records::Plain.open(&mut self.recv, &mut self.reply).expect("plain bytes");
+            while let Some(message) = self.reader.next(&mut self.recv).expect("a frame") {
+                sum = sum.rotate_left(1) ^ sum_bytes(self.recv.bytes(message.range));
+                seen += 1;
+            }
+        }
+        sum
+    }
+}
+
+/// Frames read, one a read, all inside one call of `count`; returns how many.
+///
+/// # Panics
+/// A frame cannot be read.
+pub fn counted(mut count: impl FnMut(&mut dyn FnMut())) -> u64 {
+    let bytes = text_frames();
+    let chunk = bytes.len() / FRAMES;
+    let mut ours = Ours::new(Feed { bytes, at: Rc::default(), chunk });
+    ours.read_all();
+    count(&mut || {
+        std::hint::black_box(ours.read_all());
+    });
+    FRAMES as u64
+}
+
+/// Text frames of 200 bytes as a server sends them: one a read, and as many as fit 16 KB a read.
+///
+/// # Panics
+/// A reader fails.
+pub fn websocket(rounds: usize, report: &mut Report) {
+    const TUNGSTENITE: &str = "tungstenite, 16 KB buffer";
+    let bytes = text_frames();
     for (chunk, what) in [
         (bytes.len() / FRAMES, "WebSocket frame of 200 B, one a read"),
         (1 << 14, "WebSocket frame of 200 B, 16 KB a read"),
     ] {
         let feed = || Feed { bytes: bytes.clone(), at: Rc::default(), chunk };
-        let (mut ours, theirs) = (feed(), feed());
+        let (mut ours, theirs) = (Ours::new(feed()), feed());
         let at = theirs.at.clone();
         let config = WebSocketConfig::default().read_buffer_size(1 << 14);
-        let (mut recv, mut reader) = (RecvBuf::new(1 << 16), WsReader::new(Role::Client, 1 << 15));
-        let (mut records, mut reply) = (Records::Plain, SendBuf::new(1 << 10));
         theirs.at.set(0);
         let mut socket = WebSocket::from_raw_socket(theirs, tungstenite::protocol::Role::Client, Some(config));
         let candidates = vec![
-            Candidate::new("WsReader", move |(): &mut ()| {
-                ours.at.set(0);
-                let (mut sum, mut seen) = (0_u64, 0);
-                while seen < FRAMES {
-                    let n = ours.read(recv.space().expect("room")).expect("bytes");
-                    recv.filled(n);
-                    records.open(&mut recv, &mut reply).expect("plain bytes");
-                    while let Some(message) = reader.next(&mut recv).expect("a frame") {
-                        sum = sum.rotate_left(1) ^ sum_bytes(recv.bytes(message.range));
-                        seen += 1;
-                    }
-                }
-                sum
-            }),
+            Candidate::new("WsReader", move |(): &mut ()| ours.read_all()),
             Candidate::new(TUNGSTENITE, move |(): &mut ()| {
                 at.set(0);
                 (0..FRAMES).fold(0_u64, |sum, _| {

@@ -2,6 +2,7 @@
 
 pub mod capture;
 pub mod check;
+pub mod convert;
 pub mod demo;
 mod embedded;
 pub mod init;

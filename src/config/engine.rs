@@ -11,6 +11,8 @@ pub use crate::config::engine_keys::KEYS;
 pub struct EngineSettings {
     /// `[venue]`
     pub venue: VenueSettings,
+    /// `[source]`
+    pub source: SourceSettings,
     /// `[credentials]`
     pub credentials: CredentialSettings,
     /// `[threads]`
@@ -23,6 +25,8 @@ pub struct EngineSettings {
     pub market: MarketSettings,
     /// `[journal]`
     pub journal: JournalSettings,
+    /// `[alerts]`
+    pub alerts: AlertSettings,
     /// `[log]`
     pub log: LogSettings,
 }
@@ -44,6 +48,19 @@ pub struct VenueSettings {
     pub ca_file: Option<PathBuf>,
     /// The venue's symbol, where it is not the pair of the strategy without its dash.
     pub symbol: Option<String>,
+}
+
+/// Where a strategy's second price source is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SourceSettings {
+    /// REST; `None`: the public address of the connector that the strategy names.
+    pub rest_url: Option<String>,
+    /// Market streams; likewise.
+    pub ws_url: Option<String>,
+    /// PEM file of certificates to trust instead of the public roots.
+    pub ca_file: Option<PathBuf>,
+    /// Oldest data of the second market that are quoted on.
+    pub stale_after: Nanos,
 }
 
 /// Where the key and the secret come from.
@@ -228,6 +245,19 @@ pub enum Keep {
     Stop,
     /// The oldest segment goes; the run can no longer be replayed from its start.
     DropOldest,
+}
+
+/// When alerts are raised and who is told.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AlertSettings {
+    /// Where the warning band before a limit begins, percent of the limit.
+    pub warn_at: u32,
+    /// A critical alert that nobody acknowledges for this long escalates; `None` is never.
+    pub escalate_after: Option<Nanos>,
+    /// A program that is run with each alert.
+    pub command: Option<PathBuf>,
+    /// Variable that holds the address that each alert is posted to.
+    pub webhook_env: String,
 }
 
 /// What is logged for people.

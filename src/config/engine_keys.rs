@@ -98,6 +98,41 @@ pub static KEYS: &[Key<EngineSettings>] = &[
         |s| s.venue.symbol.clone().unwrap_or_default(),
     ),
     key(
+        "source.rest_url",
+        Some(""),
+        "https://host[:port], or empty for the public address of price_source_derivative",
+        "REST address of the second market of a strategy with price_source external_market.",
+        |s, text| optional_address(text, "https", "http").map(|url| s.source.rest_url = url),
+        |s| s.source.rest_url.clone().unwrap_or_default(),
+    ),
+    key(
+        "source.ws_url",
+        Some(""),
+        "wss://host[:port][/path], or empty for the public address of price_source_derivative",
+        "Market data of that market.",
+        |s, text| optional_address(text, "wss", "ws").map(|url| s.source.ws_url = url),
+        |s| s.source.ws_url.clone().unwrap_or_default(),
+    ),
+    key(
+        "source.ca_file",
+        Some(""),
+        "a PEM file, or empty for the public roots",
+        "Certificates to trust instead of the public roots for that market and for price_source_custom_api.",
+        |s, text| optional_path(text).map(|path| s.source.ca_file = path),
+        |s| optional_path_text(s.source.ca_file.as_deref()),
+    ),
+    key(
+        "source.stale_after",
+        Some("5s"),
+        "duration, [50ms, 10m]",
+        "Data of that market older than this withdraw the quotes; a polled price may be three intervals old.",
+        |s, text| {
+            value::duration_in(text, &(Nanos::from_millis(50)..=Nanos::from_secs(600)))
+                .map(|span| s.source.stale_after = span)
+        },
+        |s| value::duration_text(s.source.stale_after),
+    ),
+    key(
         "credentials.source",
         Some("env"),
         "env or file",
@@ -256,7 +291,7 @@ pub static KEYS: &[Key<EngineSettings>] = &[
         "risk.clock_skew_max",
         Some("500ms"),
         "duration, [1ms, 1s]",
-        "A larger difference between the venue's clock and ours withdraws the quotes; the venue refuses beyond 1s.",
+        "Farther apart the venue's clock and ours keep a run from starting; a jump by more during it withdraws the quotes until the venue's time is known anew.",
         |s, text| {
             let range = Nanos::from_millis(1)..=Nanos::from_secs(1);
             value::duration_in(text, &range).map(|time| s.risk.clock_skew_max = time)
@@ -406,6 +441,42 @@ pub static KEYS: &[Key<EngineSettings>] = &[
         |s| s.journal.stamps.to_string(),
     ),
     key(
+        "alerts.warn_at",
+        Some("80"),
+        "percent of a limit, [1, 100]",
+        "Where the warning band before each limit begins.",
+        |s, text| value::count_in(text, &(1..=100)).map(|percent| s.alerts.warn_at = percent),
+        |s| s.alerts.warn_at.to_string(),
+    ),
+    key(
+        "alerts.escalate_after",
+        Some("5m"),
+        "off, or duration, [10s, 24h]",
+        "A critical alert that nobody acknowledges (sq ctl ack) for this long becomes an emergency and is told again.",
+        |s, text| {
+            let range = Nanos::from_secs(10)..=Nanos::from_secs(24 * 3600);
+            s.alerts.escalate_after = if text == "off" { None } else { Some(value::duration_in(text, &range)?) };
+            Ok(())
+        },
+        |s| s.alerts.escalate_after.map_or_else(|| "off".to_owned(), value::duration_text),
+    ),
+    key(
+        "alerts.command",
+        Some(""),
+        "a program, or empty",
+        "Run with each alert: severity, name and text as arguments, all of it as JSON on stdin.",
+        |s, text| optional_path(text).map(|path| s.alerts.command = path),
+        |s| optional_path_text(s.alerts.command.as_deref()),
+    ),
+    key(
+        "alerts.webhook_env",
+        Some("SPINQUOTE_ALERT_WEBHOOK"),
+        "name of an environment variable",
+        "Variable that holds the address that each alert is posted to as JSON; where it is not set, none is.",
+        |s, text| variable(text).map(|name| s.alerts.webhook_env = name),
+        |s| s.alerts.webhook_env.clone(),
+    ),
+    key(
         "log.level",
         Some("info"),
         "error, warn, info, debug or trace",
@@ -417,6 +488,10 @@ pub static KEYS: &[Key<EngineSettings>] = &[
 
 fn path(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() { Err("the path is empty".to_owned()) } else { Ok(PathBuf::from(text)) }
+}
+
+fn optional_address(text: &str, secure: &str, plain: &str) -> Result<Option<String>, String> {
+    if text.is_empty() { Ok(None) } else { value::address(text, secure, plain).map(Some) }
 }
 
 fn optional_path(text: &str) -> Result<Option<PathBuf>, String> {

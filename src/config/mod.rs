@@ -10,5 +10,6 @@ pub mod perpetual;
 pub mod pmm;
 pub mod problem;
 pub mod reference;
+pub mod reload;
 pub mod schema;
 pub mod value;

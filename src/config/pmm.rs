@@ -192,24 +192,22 @@ impl PmmSettings {
         is_perpetual(&self.connector_name)
     }
 
-    /// Takes over the keys that may change at run time; the others stay. `new` must have passed [`PmmSettings::check`].
-    pub fn reload(&mut self, new: &Self) {
-        let fixed = self.clone();
-        *self = Self {
-            id: fixed.id,
-            controller_type: fixed.controller_type,
-            initial_positions: fixed.initial_positions,
-            connector_name: fixed.connector_name,
-            trading_pair: fixed.trading_pair,
-            portfolio_allocation: fixed.portfolio_allocation,
-            target_base_pct: fixed.target_base_pct,
-            min_base_pct: fixed.min_base_pct,
-            max_base_pct: fixed.max_base_pct,
-            hedge: fixed.hedge,
-            global_take_profit: fixed.global_take_profit,
-            global_stop_loss: fixed.global_stop_loss,
-            ..new.clone()
-        };
+    /// Takes over the keys that may change at run time; the others stay. `new` must have passed [`PmmSettings::check`]; what is
+    /// replaced goes into it, so that nothing is allocated or freed.
+    pub fn take_over(&mut self, new: &mut Self) {
+        std::mem::swap(self, new);
+        std::mem::swap(&mut self.id, &mut new.id);
+        std::mem::swap(&mut self.controller_type, &mut new.controller_type);
+        std::mem::swap(&mut self.initial_positions, &mut new.initial_positions);
+        std::mem::swap(&mut self.connector_name, &mut new.connector_name);
+        std::mem::swap(&mut self.trading_pair, &mut new.trading_pair);
+        self.portfolio_allocation = new.portfolio_allocation;
+        self.target_base_pct = new.target_base_pct;
+        self.min_base_pct = new.min_base_pct;
+        self.max_base_pct = new.max_base_pct;
+        self.hedge = new.hedge;
+        self.global_take_profit = new.global_take_profit;
+        self.global_stop_loss = new.global_stop_loss;
     }
 }
 
@@ -650,7 +648,7 @@ mod tests {
         }
         assert_eq!(again, settings);
         let mut running = PmmSettings::default();
-        running.reload(&settings);
+        running.take_over(&mut settings.clone());
         for key in KEYS {
             let expected = if key.hot { (key.show)(&settings) } else { (key.show)(&PmmSettings::default()) };
             assert_eq!((key.show)(&running), expected, "{}", key.name);

@@ -78,6 +78,9 @@ pub enum LinkFault {
         /// RFC 6455 close code, 1005 when none was given.
         code: u16,
     },
+    /// Nothing came for longer than a live connection can be silent.
+    #[error("silent for too long")]
+    Silent,
     /// The socket failed.
     #[error("socket: {0}")]
     Socket(#[from] io::Error),
@@ -108,7 +111,7 @@ pub struct Connection {
     mask: u64,
     /// What it is connected to, without its query (a listen key is a secret).
     pub name: String,
-    /// When bytes last arrived; set by the owner, read for staleness.
+    /// When something last arrived; kept by the owner, which takes a long silence for death.
     pub heard_at: Nanos,
 }
 
@@ -148,7 +151,7 @@ impl LinkFault {
     #[must_use]
     pub const fn is_protocol(&self) -> bool {
         match self {
-            Self::Eof | Self::Closed { .. } | Self::Socket(_) | Self::Send(_) => false,
+            Self::Eof | Self::Closed { .. } | Self::Silent | Self::Socket(_) | Self::Send(_) => false,
             Self::Tls(error) => !matches!(error, tls::TlsError::Closed),
             Self::Ws(_) | Self::Recv(_) => true,
         }

@@ -2,20 +2,22 @@
 
 use super::clock::Clock;
 use super::connection::LinkFault;
+use super::housekeeper::PUBLIC_FEED;
 use super::ring::{OrderSink, Outgoing};
+use super::settings::HotSettings;
 use super::wait::WakeHandle;
 use crate::event::{ClientId, Event, Operator, Side};
 use crate::instrument::{Instrument, InstrumentId};
-use crate::journal::command_page::CommandWatch;
+use crate::journal::command_page::{self, CommandWatch, Signature};
 use crate::journal::counters::{CounterWriter, InstrumentSlot, ORDER_ROWS, OrderWord, Slot};
 use crate::journal::histogram::{Stage, StageWriter, StageWriters};
-use crate::journal::record::{self, Origin, RunEnd, RunStart, Sent};
+use crate::journal::record::{self, Calibration, FeedGap, Origin, RunEnd, RunStart, Sent};
 use crate::journal::{AppendError, Writer};
+use crate::maker::output::Gap;
 use crate::maker::strategy::{ORDERS_MAX, WhyNot};
 use crate::maker::{Blocks, Held, Ladder, Maker, OrderStatus, Output, Status};
 use crate::unit::{Money, Nanos, RATE_ONE, Rate, Ticks};
-use crate::venue::binance::usdm::market::MarketDecoder;
-use crate::venue::codec::MarketMessage;
+use crate::venue::codec::{MarketCodec, MarketMessage};
 use arrayvec::ArrayVec;
 
 /// Why the engine thread cannot go on as it is.
@@ -31,6 +33,9 @@ pub enum EngineFault {
     #[error("polling the sockets: {0}")]
     Poll(std::io::Error),
 }
+
+/// A pause between two steps beyond this means that the process was stopped or the thread stuck: timers come every few milliseconds.
+const LAPSE_AFTER: Nanos = Nanos::from_secs(1);
 
 /// When the bytes behind an input arrived, and the time of its step.
 #[derive(Clone, Copy)]
@@ -57,6 +62,11 @@ struct Tally {
     decode_errors: u64,
     protocol_errors: u64,
     links_lost: u64,
+    turns: u64,
+    turns_idle: u64,
+    decisions_lost: u64,
+    account_requests: u64,
+    lapses: u64,
 }
 
 /// The stages that this thread measures.
@@ -72,7 +82,9 @@ struct Measured {
 pub struct Core {
     /// The decision.
     pub maker: Maker,
+    /// Traded ones first, then watched ones.
     instruments: Vec<Instrument>,
+    traded: usize,
     out: Output,
     journal: Writer,
     orders: OrderSink,
@@ -82,8 +94,11 @@ pub struct Core {
     watch: CommandWatch,
     stamps: bool,
     tally: Tally,
+    /// Time of the last step, zero before the first.
+    stepped_at: Nanos,
     stopping: bool,
     kill_seen: bool,
+    warmed: bool,
     detail_due: Nanos,
     fault: Option<EngineFault>,
 }
@@ -95,7 +110,7 @@ const DETAIL_INTERVAL: Nanos = Nanos::from_millis(100);
 pub struct CoreParts<'a> {
     /// The decision.
     pub maker: Maker,
-    /// What it trades.
+    /// What it trades, then what it watches.
     pub instruments: Vec<Instrument>,
     /// Where everything is remembered.
     pub journal: Writer,
@@ -126,6 +141,7 @@ impl Core {
             feed_age: stages.take(Stage::FeedAge),
         };
         Self {
+            traded: maker.traded(),
             maker,
             instruments,
             out: Output::default(),
@@ -137,8 +153,10 @@ impl Core {
             watch,
             stamps,
             tally: Tally::default(),
+            stepped_at: Nanos::ZERO,
             stopping: false,
             kill_seen: false,
+            warmed: false,
             detail_due: Nanos::ZERO,
             fault: None,
         }
@@ -146,9 +164,9 @@ impl Core {
 
     /// One market frame: journal before parse, decode, step. A frame that is not understood is counted and left out.
     #[inline]
-    pub fn frame(
+    pub fn frame<D: MarketCodec>(
         &mut self,
-        decoder: &mut MarketDecoder,
+        decoder: &mut D,
         origin: Origin,
         document: &mut [u8],
         len: usize,
@@ -156,6 +174,7 @@ impl Core {
         clock: &Clock,
     ) {
         let now = clock.now();
+        self.awake(now, clock);
         self.tally.frames += 1;
         self.tally.bytes += len as u64;
         self.remember(record::FRAME, now, &[&origin.encode(), &document[..len]]);
@@ -168,7 +187,7 @@ impl Core {
                     self.measured.decode.record((decoded_at - now).0);
                     self.measured.decide.record((decided_at - decoded_at).0);
                     self.measured.frame.record((decided_at - received_at).0);
-                    if let Some(venue_time) = venue_time(&event) {
+                    if let Some(venue_time) = venue_time(&event).filter(|time| !time.is_zero()) {
                         self.measured.feed_age.record((received_at - venue_time).0);
                     }
                 }
@@ -180,15 +199,16 @@ impl Core {
     }
 
     /// A REST snapshot body, journalled like a frame.
-    pub fn snapshot(
+    pub fn snapshot<D: MarketCodec>(
         &mut self,
-        decoder: &mut MarketDecoder,
+        decoder: &mut D,
         instrument: InstrumentId,
         body: &mut [u8],
         len: usize,
         clock: &Clock,
     ) {
         let now = clock.now();
+        self.awake(now, clock);
         let origin = Origin { feed: u16::MAX, instrument };
         self.remember(record::SNAPSHOT, now, &[&origin.encode(), &body[..len]]);
         match decoder.decode_snapshot(instrument, body, len) {
@@ -200,8 +220,37 @@ impl Core {
         }
     }
 
+    /// New settings of a strategy: their text is an input like any other. What they replace goes back in `hot`.
+    pub fn reconfigure(&mut self, hot: &mut HotSettings, now: Nanos, clock: &Clock) {
+        self.awake(now, clock);
+        let origin = Origin { feed: u16::MAX, instrument: hot.instrument };
+        self.remember(record::SETTINGS, now, &[&origin.encode(), hot.text.as_bytes()]);
+        self.maker.reconfigure(now, hot.instrument, &mut hot.settings, &mut self.out);
+        self.emit(Stamps::at(now), clock);
+    }
+
     /// Any input that is not bytes of the market.
     pub fn step(&mut self, event: &Event<'_>, now: Nanos, clock: &Clock) {
+        self.awake(now, clock);
+        self.input(event, now, clock);
+    }
+
+    /// Notices time that passed without a step, before anything that waited meanwhile is taken for news.
+    #[inline]
+    fn awake(&mut self, now: Nanos, clock: &Clock) {
+        let before = std::mem::replace(&mut self.stepped_at, now);
+        if !before.is_zero() && now - before > LAPSE_AFTER {
+            self.lapsed(now - before, now, clock);
+        }
+    }
+
+    #[cold]
+    fn lapsed(&mut self, lost: Nanos, now: Nanos, clock: &Clock) {
+        self.tally.lapses += 1;
+        self.input(&Event::Lapse { lost }, now, clock);
+    }
+
+    fn input(&mut self, event: &Event<'_>, now: Nanos, clock: &Clock) {
         let (kind, payload) =
             record::encode_event(event).expect("market events come as frames, which are journalled as such");
         self.remember(kind, now, &[&payload]);
@@ -216,7 +265,13 @@ impl Core {
             let bytes = self.out.decisions[at].to_bytes();
             self.remember(record::DECISION, stamps.now, &[&bytes]);
         }
+        if let Some(Gap { instrument, expected, got }) = self.out.gap {
+            let gap = FeedGap { feed: PUBLIC_FEED as u16, instrument, expected: expected.0, got: got.0 };
+            self.remember(record::GAP, stamps.now, &[&gap.encode()]);
+        }
         self.tally.decisions += self.out.decisions.len() as u64;
+        self.tally.decisions_lost += u64::from(self.out.decisions_lost);
+        self.tally.account_requests += self.out.account.len() as u64;
         if self.out.commands.is_empty() {
             return;
         }
@@ -253,7 +308,10 @@ impl Core {
     /// The first fault counts; it raises the kill flag, which the I/O thread obeys whatever this thread does.
     pub fn fail(&mut self, fault: EngineFault, now: Nanos) {
         if self.fault.is_none() {
-            self.watch.kill(now);
+            let mut why = arrayvec::ArrayString::<{ command_page::WHY_BYTES }>::new();
+            // What does not fit is cut: the whole fault is in the summary.
+            let _ = std::fmt::Write::write_fmt(&mut why, format_args!("{fault}"));
+            self.watch.kill(now, &why);
             self.fault = Some(fault);
         }
     }
@@ -268,12 +326,21 @@ impl Core {
     pub fn commands_from_page(&mut self, now: Nanos, clock: &Clock) {
         let killed = self.watch.killed();
         if killed && !self.kill_seen {
+            let signature = self.watch.killed_by();
+            self.asked(0, 0, &signature, now);
             self.step(&Event::Kill, now, clock);
         }
         self.kill_seen = killed;
-        if let Some(verb) = self.watch.poll() {
-            self.operator(verb, now, clock);
+        if let Some(request) = self.watch.poll() {
+            self.asked(request.seq, request.verb.code(), &request.signature, now);
+            self.operator(request.verb, now, clock);
         }
+    }
+
+    /// Remembers who asked and why.
+    fn asked(&mut self, seq: u64, verb: u8, Signature { by, why }: &Signature, now: Nanos) {
+        let head = record::Asked { seq, by_len: by.len() as u16, verb, reserved: 0 };
+        self.remember(record::ASKED, now, &[&head.encode(), by.as_bytes(), why.as_bytes()]);
     }
 
     /// A human's command.
@@ -304,12 +371,41 @@ impl Core {
     pub fn warm(&mut self, allocations: u64, faults: u64) {
         self.counters.set(Slot::Allocations, allocations.cast_signed());
         self.counters.set(Slot::PageFaults, faults.cast_signed());
+        self.warmed = true;
     }
 
-    /// Copies the state that observers see to the counters page.
-    pub fn publish(&mut self, now: Nanos) {
+    /// One turn of the loop is over.
+    #[inline]
+    pub const fn turned(&mut self, idle: bool) {
+        if idle {
+            self.tally.turns_idle += 1;
+        } else {
+            self.tally.turns += 1;
+        }
+    }
+
+    /// The clock was compared with the system's; only remembered.
+    pub fn calibrated(&mut self, calibration: &Calibration, now: Nanos) {
+        self.remember(record::CLOCK, now, &[&calibration.encode()]);
+    }
+
+    /// Copies the state that observers see to the counters page; `feeds_up` connections bring market data.
+    pub fn publish(&mut self, now: Nanos, feeds_up: usize) {
         let page = &self.counters;
-        let Tally { frames, bytes, commands, decisions, decode_errors, protocol_errors, links_lost } = self.tally;
+        let Tally {
+            frames,
+            bytes,
+            commands,
+            decisions,
+            decode_errors,
+            protocol_errors,
+            links_lost,
+            lapses,
+            turns,
+            turns_idle,
+            decisions_lost,
+            account_requests,
+        } = self.tally;
         for (slot, count) in [
             (Slot::Frames, frames),
             (Slot::FrameBytes, bytes),
@@ -318,17 +414,28 @@ impl Core {
             (Slot::DecodeErrors, decode_errors),
             (Slot::ProtocolErrors, protocol_errors),
             (Slot::Reconnects, links_lost),
+            (Slot::Lapses, lapses),
+            (Slot::Turns, turns),
+            (Slot::TurnsIdle, turns_idle),
+            (Slot::DecisionsLost, decisions_lost),
+            (Slot::AccountRequests, account_requests),
+            (Slot::LinksUp, (feeds_up + self.maker.links_up()) as u64),
             (Slot::JournalSeq, self.journal.last_seq()),
+            (Slot::JournalAt, self.journal.position()),
             (Slot::JournalLost, self.journal.lost_total()),
             (Slot::RingFree, self.orders.free() as u64),
         ] {
             page.set(slot, count.cast_signed());
         }
         page.set(Slot::EngineHeartbeat, now.0);
+        page.set(Slot::Widened, i64::from(self.maker.widened_percent()));
         let detail = now >= self.detail_due || self.stopping;
         for at in 0..self.instruments.len() {
             let status = self.maker.status(InstrumentId(at as u16));
             publish_instrument(page, at, &status);
+            if at >= self.traded {
+                continue;
+            }
             page.set(Slot::Refusals, status.counters.refused.cast_signed());
             page.set(Slot::Killed, i64::from(matches!(status.ladder, Ladder::Killed(_))));
             page.set(Slot::Paused, i64::from(!status.blocks.is_empty()));
@@ -355,6 +462,7 @@ impl Core {
 
     /// The first record.
     pub fn begin(&mut self, run: u32, feeds: usize, now: Nanos) {
+        self.stepped_at = now;
         let start = RunStart { run, instruments: self.instruments.len() as u16, feeds: feeds as u16, seed: 0 };
         self.remember(record::RUN_START, now, &[&start.encode()]);
     }
@@ -365,7 +473,7 @@ impl Core {
         if self.fault.is_none() {
             self.remember(record::RUN_END, now, &[&RunEnd { reason: u8::from(!self.maker.is_quiet()) }.encode()]);
         }
-        let statuses = (0..self.instruments.len()).map(|at| self.maker.status(InstrumentId(at as u16))).collect();
+        let statuses = (0..self.traded).map(|at| self.maker.status(InstrumentId(at as u16))).collect();
         let quiet = self.maker.is_quiet();
         self.journal.close();
         Finished {
@@ -374,6 +482,7 @@ impl Core {
             fault: self.fault,
             frames: self.tally.frames,
             decode_errors: self.tally.decode_errors,
+            warmed: self.warmed,
         }
     }
 }
@@ -390,6 +499,8 @@ pub struct Finished {
     pub frames: u64,
     /// Frames that were not understood.
     pub decode_errors: u64,
+    /// The warm-up ended: allocations and page faults were counted.
+    pub warmed: bool,
 }
 
 fn publish_instrument(page: &CounterWriter, at: usize, status: &Status) {
@@ -407,13 +518,16 @@ fn publish_instrument(page: &CounterWriter, at: usize, status: &Status) {
         (InstrumentSlot::BookGaps, counters.gaps.cast_signed()),
         (InstrumentSlot::BookResyncs, counters.resyncs.cast_signed()),
         (InstrumentSlot::BookCrossed, counters.crossed.cast_signed()),
-        (InstrumentSlot::MarketTime, status.now.0),
+        (InstrumentSlot::BookMismatches, counters.mismatches.cast_signed()),
+        (InstrumentSlot::BookDropped, counters.dropped.cast_signed()),
+        (InstrumentSlot::MarketTime, status.market_time.0),
         (InstrumentSlot::Position, status.position.0),
         (InstrumentSlot::OwnBid, tick(own_bid.price)),
         (InstrumentSlot::OwnBidQty, own_bid.qty.0),
         (InstrumentSlot::OwnAsk, tick(own_ask.price)),
         (InstrumentSlot::OwnAskQty, own_ask.qty.0),
         (InstrumentSlot::OrdersLive, i64::from(status.live_orders)),
+        (InstrumentSlot::OrdersPending, i64::from(status.pending_orders)),
         (InstrumentSlot::FillsBuy, counters.fills_buy.cast_signed()),
         (InstrumentSlot::FillsSell, counters.fills_sell.cast_signed()),
         (InstrumentSlot::PnlSpread, money(status.pnl.spread.0)),

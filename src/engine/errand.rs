@@ -16,10 +16,12 @@ pub enum Errand {
     Snapshot(InstrumentId),
     /// One of the I/O thread's connections is dead; make a new one.
     Reconnect(Link),
-    /// The venue says that our clock is wrong.
+    /// The venue, or the times in its frames, say that our idea of its clock is wrong.
     SyncTime,
     /// Cancel every order of ours by REST: the engine or the order socket cannot.
     CancelAll(InstrumentId),
+    /// Cancel as above, then close the position by REST with reduce-only market orders: the engine is stuck.
+    Flatten(InstrumentId),
 }
 
 /// Something made for the I/O thread.

@@ -1,17 +1,22 @@
 //! The slow thread: connections, REST, the journal's segments, the dead-man switch. Never waited for by the others, never decides
 //! what to trade; whatever fails here is said, tried again later, and costs quotes, not money.
 
+use super::alerts::Alerts;
 use super::clock::Clock;
 use super::connection::{Connection, Endpoint};
 use super::errand::{Delivery, Errand};
 use super::rest::Caller;
 use super::ring::{Control, Used, push_waiting};
+use super::settings::{Look, SettingsFile};
+use super::source::{News, Wish};
 use super::wait::WakeHandle;
-use crate::event::{AccountEvent, Link, Operator};
+use crate::config::load::Strategy;
+use crate::event::{AccountEvent, ClientId, Command, CommandKind, Link, Operator, PositionSide, Side, TimeInForce};
 use crate::instrument::{Instrument, InstrumentId};
 use crate::journal::Segments;
-use crate::journal::counters::{CounterWriter, Slot};
-use crate::unit::Nanos;
+use crate::journal::counters::{CounterReader, CounterWriter, Slot};
+use crate::unit::{Nanos, Ticks};
+use crate::venue::binance::usdm::batch;
 use crate::venue::binance::usdm::client_id::Prefix;
 use crate::venue::binance::usdm::rest::{self, Method};
 use crate::venue::binance::usdm::{market_path, private_path, public_path};
@@ -24,13 +29,17 @@ use std::time::Duration;
 pub const PUBLIC_FEED: usize = 0;
 /// Mark price and funding.
 pub const MARKET_FEED: usize = 1;
+/// A watched market, if there is one.
+pub const SOURCE_FEED: usize = 2;
 
 /// A connection is replaced before the venue's 24 hours are over.
-const CONNECTION_LIFE: Nanos = Nanos::from_secs(23 * 3600);
+pub const CONNECTION_LIFE: Nanos = Nanos::from_secs(23 * 3600);
 /// The venue forgets a listen key after 60 minutes.
 const LISTEN_KEY_EVERY: Nanos = Nanos::from_secs(25 * 60);
 /// Clocks drift apart slowly.
 const TIME_EVERY: Nanos = Nanos::from_secs(600);
+/// A burst of refusals asks for the time many times; it is had this far apart.
+const TIME_APART: Nanos = Nanos::from_secs(1);
 /// First and longest pause between attempts to connect.
 const RETRY_FIRST: Nanos = Nanos::from_millis(250);
 const RETRY_MAX: Nanos = Nanos::from_secs(10);
@@ -53,6 +62,11 @@ pub struct Addresses {
     /// The depth stream's speed, `0ms` or `100ms`.
     pub depth: &'static str,
 }
+
+/// An engine whose heartbeat is older than this does not turn; it beats every few milliseconds.
+const ENGINE_SILENT: Nanos = Nanos::from_secs(2);
+/// Most market orders of one closing by REST.
+const CLOSE_TRIES: u32 = 10;
 
 /// What this thread connects.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -101,22 +115,40 @@ pub struct Housekeeper {
     pub segments: Segments,
     /// What observers see.
     pub counters: CounterWriter,
+    /// The same page, to look at the others' words.
+    pub page: CounterReader,
+    /// What is watched and whom to tell.
+    pub alerts: Alerts,
+    /// The run's number in client order ids.
+    pub run: u32,
     /// The dead-man switch's countdown, off if `None`.
     pub dead_man: Option<Nanos>,
     /// Orders go by REST only: no order socket is made.
     pub rest_only: bool,
+    /// A connection is replaced when it is this old.
+    pub connection_life: Nanos,
     /// Asks for an orderly end of trading.
     pub stop: Arc<AtomicBool>,
     /// The engine thread has ended.
     pub engine_gone: Arc<AtomicBool>,
+    /// The strategy's file, if there is one.
+    pub settings: Option<SettingsFile>,
+    /// From the thread of the second price source, if there is one.
+    pub source_news: Receiver<News>,
+    /// To that thread: what the engine needs of a watched market.
+    pub source_wishes: Sender<Wish>,
 }
 
 /// Due times of what recurs.
 struct Round {
     listen_key: Nanos,
     time: Nanos,
+    /// When it was asked for last.
+    time_asked: Nanos,
     dead_man: Nanos,
     flush: Nanos,
+    /// Mark price and funding are known from REST.
+    marked: bool,
     stop_told: bool,
 }
 
@@ -134,24 +166,38 @@ impl Housekeeper {
         let mut round = Round {
             listen_key: now + LISTEN_KEY_EVERY,
             time: now + TIME_EVERY,
+            time_asked: now,
             dead_man: now,
             flush: now,
+            marked: false,
             stop_told: false,
         };
+        // The difference that the start of the run has found.
+        self.tell(Control::Account(AccountEvent::VenueClock { offset: self.caller.offset() }));
+        self.calibrate();
         while !self.engine_gone.load(Ordering::Acquire) {
             self.connect_due(&mut wires);
             match self.errands.recv_timeout(ROUND) {
-                Ok(errand) => self.carry_out(errand, &mut wires),
+                Ok(errand) => self.carry_out(errand, &mut wires, &mut round),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => std::thread::sleep(ROUND),
             }
             while let Ok(used) = self.used.pop() {
-                if let Used::Connection { feed, reconnect: true, .. } = used {
-                    self.again(&mut wires, Target::Feed(feed));
+                match used {
+                    Used::Connection { feed: SOURCE_FEED, reconnect: true, .. } => self.wish(Wish::Connect),
+                    Used::Connection { feed, reconnect: true, .. } => self.again(&mut wires, Target::Feed(feed)),
+                    Used::Connection { .. } | Used::Body(_) | Used::Settings(_) => {}
                 }
+            }
+            self.hear_source();
+            self.look_at_settings();
+            if !round.marked && wires.iter().all(|wire| wire.due.is_none()) {
+                round.marked = true;
+                self.marks();
             }
             self.recur(&mut round, &mut wires);
         }
+        self.alerts.finish();
         (self.caller, self.segments)
     }
 
@@ -161,14 +207,72 @@ impl Housekeeper {
         self.engine_wake.wake();
     }
 
-    fn carry_out(&mut self, errand: Errand, wires: &mut [Wire]) {
+    fn carry_out(&mut self, errand: Errand, wires: &mut [Wire], round: &mut Round) {
         match errand {
             Errand::Reconcile(instrument) => self.reconcile(instrument),
+            Errand::Snapshot(instrument) if usize::from(instrument.0) >= self.instruments.len() => {
+                self.wish(Wish::Snapshot);
+            }
             Errand::Snapshot(instrument) => self.snapshot(instrument),
             Errand::Reconnect(link) => self.again(wires, Target::Link(link)),
-            Errand::SyncTime => self.sync_time(),
+            Errand::SyncTime => round.time = round.time.min(round.time_asked + TIME_APART),
             Errand::CancelAll(instrument) => self.cancel_ours(instrument),
+            Errand::Flatten(instrument) => self.flatten(instrument),
         }
+    }
+
+    /// What is wished for again while it waits needs no second place.
+    fn wish(&self, wish: Wish) {
+        let _ = self.source_wishes.try_send(wish);
+    }
+
+    /// What the second price source has made or missed.
+    fn hear_source(&mut self) {
+        while let Ok(news) = self.source_news.try_recv() {
+            match news {
+                News::Made(control) => self.tell(control),
+                News::Polled(control) => {
+                    self.counters.add(Slot::PricesPolled, 1);
+                    self.tell(control);
+                }
+                News::Failed => self.counters.add(Slot::SourceFailed, 1),
+            }
+        }
+    }
+
+    /// A changed strategy file is taken over whole or refused whole.
+    fn look_at_settings(&mut self) {
+        let Some(mut file) = self.settings.take() else { return };
+        let refused = match file.look(self.clock.now()) {
+            Look::Same => None,
+            Look::Refused(problems) => Some(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
+            Look::Changed { new, keys, warnings } => match self.prepare(&file, &new.settings) {
+                Err(error) => Some(error),
+                Ok(()) => {
+                    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+                    tracing::info!("new settings: {}", keys.join(", "));
+                    file.took_over(&new.settings);
+                    self.counters.add(Slot::SettingsTaken, 1);
+                    self.tell(Control::Settings(new));
+                    None
+                }
+            },
+        };
+        if let Some(why) = refused {
+            self.counters.add(Slot::SettingsRefused, 1);
+            tracing::error!("the changed settings are refused, and everything stays as it is: {why}");
+        }
+        self.settings = Some(file);
+    }
+
+    /// What new settings need of the venue.
+    fn prepare(&mut self, file: &SettingsFile, new: &Strategy) -> Result<(), String> {
+        if new.leverage() == file.running().leverage() {
+            return Ok(());
+        }
+        let symbol = self.instruments[0].symbol;
+        let asked = self.json(&rest::leverage(&symbol, new.leverage()));
+        asked.map(drop).map_err(|error| format!("leverage {} cannot be set: {error}", new.leverage()))
     }
 
     fn again(&self, wires: &mut [Wire], target: Target) {
@@ -181,7 +285,7 @@ impl Housekeeper {
     fn connect_due(&mut self, wires: &mut [Wire]) {
         for wire in wires {
             let now = self.clock.now();
-            if wire.due.is_none() && now - wire.since > CONNECTION_LIFE {
+            if wire.due.is_none() && now - wire.since > self.connection_life {
                 wire.due = Some(now);
             }
             if wire.due.is_none_or(|due| now < due) {
@@ -302,9 +406,31 @@ impl Housekeeper {
         }
     }
 
+    /// Mark price and funding as they are at the start: their stream speaks every second at best. Without them the run waits for it.
+    fn marks(&mut self) {
+        for at in 0..self.instruments.len() {
+            let symbol = self.instruments[at].symbol;
+            let id = InstrumentId(at as u16);
+            let answer = self.json(&rest::premium_index(&symbol)).map_err(anyhow::Error::from);
+            match answer.and_then(|answer| rest::mark_price(&answer, id).map_err(anyhow::Error::msg)) {
+                Ok(mark) => self.tell(Control::Mark(mark)),
+                Err(error) => tracing::warn!("mark price of {symbol}: {error:#}"),
+            }
+        }
+    }
+
+    /// The clock beside the system's, for the journal: what later ties the run's times to other hosts'.
+    fn calibrate(&mut self) {
+        let calibration = self.clock.calibration();
+        self.tell(Control::Calibration(calibration));
+    }
+
     fn sync_time(&mut self) {
         match self.caller.sync_time() {
-            Ok(offset) => self.counters.set(Slot::ClockOffset, offset.0),
+            Ok(offset) => {
+                self.counters.set(Slot::ClockOffset, offset.0);
+                self.tell(Control::Account(AccountEvent::VenueClock { offset }));
+            }
             Err(error) => tracing::error!("server time: {error}"),
         }
     }
@@ -318,14 +444,42 @@ impl Housekeeper {
         }
     }
 
+    /// Closes what the venue says we hold. Only for a stuck engine: a live one does it itself, through its gate.
+    fn flatten(&mut self, instrument: InstrumentId) {
+        self.cancel_ours(instrument);
+        let terms = &self.instruments[usize::from(instrument.0)];
+        match close_position(&self.caller, instrument, terms, &self.prefix, self.run) {
+            Ok(0) => tracing::warn!("no position of {} to close", terms.symbol),
+            Ok(orders) => tracing::warn!("closed the position of {} by REST with {orders} market orders", terms.symbol),
+            Err(error) => tracing::error!("closing the position of {}: {error:#}; look at the venue", terms.symbol),
+        }
+    }
+
+    /// The engine's loop turns. While it does not, nobody watches our orders, and the venue must not be kept from cancelling them.
+    fn engine_turns(&self, now: Nanos) -> bool {
+        let beat = self.page.named(Slot::EngineHeartbeat.name()).unwrap_or(0);
+        beat == 0 || now.0 - beat < ENGINE_SILENT.0
+    }
+
     fn recur(&mut self, round: &mut Round, wires: &mut [Wire]) {
         let now = self.clock.now();
+        self.alerts.look(now);
         if self.stop.load(Ordering::Acquire) && !round.stop_told {
             round.stop_told = true;
             self.tell(Control::Operator(Operator::Stop));
         }
-        if let Err(error) = self.segments.housekeep(now) {
-            tracing::error!("journal: {error}");
+        match self.segments.housekeep(now) {
+            Ok(done) => {
+                let counts = [
+                    (Slot::SegmentsMade, done.made),
+                    (Slot::SegmentsSealed, done.sealed),
+                    (Slot::SegmentsRemoved, done.removed),
+                ];
+                for (slot, count) in counts {
+                    self.counters.add(slot, count as i64);
+                }
+            }
+            Err(error) => tracing::error!("journal: {error}"),
         }
         if now >= round.flush {
             round.flush = now + FLUSH_EVERY;
@@ -334,6 +488,9 @@ impl Housekeeper {
             }
             self.counters.set(Slot::JournalBytes, self.segments.bytes().cast_signed());
         }
+        // After a flush, which makes pages read-only.
+        let position = self.page.named(Slot::JournalAt.name()).unwrap_or(0);
+        self.segments.populate_ahead(position.cast_unsigned());
         if now >= round.listen_key {
             round.listen_key = now + LISTEN_KEY_EVERY;
             if let Err(error) = self.json(&rest::listen_key(Method::Put)) {
@@ -342,17 +499,27 @@ impl Housekeeper {
             }
         }
         if now >= round.time {
-            round.time = now + TIME_EVERY;
+            (round.time, round.time_asked) = (now + TIME_EVERY, now);
             self.sync_time();
+            self.calibrate();
         }
         if let Some(countdown) = self.dead_man.filter(|_| now >= round.dead_man && !round.stop_told) {
             round.dead_man = now + Nanos(countdown.0 / 4);
+            if !self.engine_turns(now) {
+                tracing::error!("the engine thread does not turn: the dead-man switch is left to fire");
+                round.dead_man = now + Nanos::from_secs(1);
+                return self.counters.set(Slot::HousekeeperHeartbeat, now.0);
+            }
             for at in 0..self.instruments.len() {
                 let symbol = self.instruments[at].symbol;
-                if let Err(error) = self.json(&rest::dead_man(&symbol, countdown)) {
-                    tracing::error!("dead-man switch: {error}");
-                    // Once armed it fires by itself when this keeps failing; try again soon.
-                    round.dead_man = self.clock.now() + Nanos::from_secs(1);
+                let armed = self.json(&rest::dead_man(&symbol, countdown));
+                match armed {
+                    Ok(_) => self.counters.set(Slot::DeadManAt, (now + countdown).0),
+                    Err(error) => {
+                        tracing::error!("dead-man switch: {error}");
+                        // Once armed it fires by itself when this keeps failing; try again soon.
+                        round.dead_man = self.clock.now() + Nanos::from_secs(1);
+                    }
                 }
             }
         }
@@ -360,7 +527,47 @@ impl Housekeeper {
     }
 }
 
-/// Cancels every open order with our prefix, one by one. Returns how many were cancelled.
+/// Closes the venue's position with reduce-only market orders, one at a time, and asks anew after each. Returns how many it took.
+/// An order whose outcome is not known ends it: it is never sent again.
+///
+/// # Errors
+/// The position cannot be had, an order was refused or its outcome is not known, or it is still not flat.
+fn close_position(
+    caller: &Caller,
+    instrument: InstrumentId,
+    terms: &Instrument,
+    prefix: &Prefix,
+    run: u32,
+) -> anyhow::Result<u32> {
+    for tries in 0..=CLOSE_TRIES {
+        let found = caller.json(&rest::positions(&terms.symbol))?;
+        let found = rest::position_events(&found, instrument, terms).map_err(anyhow::Error::msg)?;
+        let open = found.into_iter().find_map(|event| match event {
+            AccountEvent::Position { side, qty, .. } if !qty.is_zero() => Some((side, qty)),
+            _ => None,
+        });
+        let Some((position_side, held)) = open else { return Ok(tries) };
+        let command = Command {
+            kind: CommandKind::Market,
+            side: if held.0 > 0 { Side::Sell } else { Side::Buy },
+            tif: TimeInForce::Ioc,
+            position_side,
+            reduce_only: true,
+            instrument,
+            generation: 1,
+            // From the end of the run's ids, which the engine counts up from the start.
+            client_id: ClientId { run, seq: u32::MAX - tries },
+            price: Ticks::ZERO,
+            qty: held.abs().min(terms.market_qty_max),
+            decided_at: Nanos::ZERO,
+        };
+        anyhow::ensure!(tries < CLOSE_TRIES, "{} lots are left after {tries} orders", held.0);
+        caller.json(&rest::order(&command, terms, prefix, position_side != PositionSide::Net)?)?;
+    }
+    unreachable!("the last pass returns")
+}
+
+/// Cancels every open order with our prefix by its id, ten in a call. Returns how many were cancelled.
 ///
 /// # Errors
 /// The open orders cannot be had, or a cancel failed for another reason than that the order is gone.
@@ -374,12 +581,17 @@ pub fn cancel_ours(
     let orders = rest::open_order_events(orders.to_string().as_bytes(), instrument, terms, prefix)
         .map_err(anyhow::Error::msg)?;
     let mut count = 0;
-    for order in orders.iter().filter(|order| order.client_id != crate::event::ClientId::default()) {
-        match caller.json(&rest::cancel(&terms.symbol, &prefix.text(order.client_id))) {
-            Ok(_) => count += 1,
-            // Gone meanwhile: filled, or cancelled by somebody else.
-            Err(super::rest::CallError::Venue { error, .. }) if error.code == -2011 => {}
-            Err(error) => return Err(error.into()),
+    let ours: Vec<ClientId> =
+        orders.iter().map(|order| order.client_id).filter(|&id| id != ClientId::default()).collect();
+    for ids in ours.chunks(batch::CANCELS_MAX) {
+        let reply = caller.call(&batch::cancels(&terms.symbol, ids, prefix))?;
+        for outcome in batch::outcomes(reply.status, &reply.body)? {
+            match outcome {
+                Ok(_) => count += 1,
+                // Gone meanwhile: filled, or cancelled by somebody else.
+                Err(refused) if refused["code"] == -2011 => {}
+                Err(refused) => anyhow::bail!("cancelling orders of {}: {refused}", terms.symbol),
+            }
         }
     }
     Ok(count)

@@ -5,7 +5,9 @@
 //! | engine | `turn`, `core` | allocates, waits or sends |
 //! | I/O | `sender` | decides |
 //! | housekeeper | `housekeeper` | is waited for |
+//! | price source | `source` | makes a price up |
 
+pub mod alerts;
 pub mod clock;
 pub mod connection;
 pub mod core;
@@ -15,8 +17,12 @@ pub mod memory;
 pub mod pin;
 pub mod place;
 pub mod rest;
+mod rest_desk;
 pub mod ring;
 pub mod sender;
+pub mod settings;
+pub mod source;
+pub mod takeover;
 pub mod turn;
 pub mod wait;
 pub mod wiring;

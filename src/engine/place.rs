@@ -13,6 +13,9 @@ pub struct Place {
     links: [Option<Box<Connection>>; 2],
     /// Bytes may wait, as far as is known.
     ready: [bool; 2],
+    /// The poll has told that the peer is gone. What it sent before and its end came as one event, so a short read does not mean
+    /// that there is nothing left to read: the end is.
+    ended: [bool; 2],
     retire_at: Nanos,
 }
 
@@ -55,9 +58,10 @@ impl Place {
         self.links[0].is_some()
     }
 
-    /// Notes that the poll reported connection `which`.
-    pub fn mark_ready(&mut self, which: usize) {
+    /// Notes that the poll reported connection `which`, and whether its peer is gone.
+    pub fn mark_ready(&mut self, which: usize, ended: bool) {
         self.ready[which] = true;
+        self.ended[which] |= ended;
     }
 
     /// Puts a connection into use as place number `number`; the one in use before retires.
@@ -83,11 +87,12 @@ impl Place {
             over =
                 if old.register(registry, token(number, 1)).is_ok() { self.links[1].replace(old) } else { Some(old) };
             self.ready[1] = self.links[1].is_some();
+            self.ended[1] = self.ended[0];
             self.retire_at = now + OVERLAP;
         }
         self.links[0] = Some(connection);
         // Bytes may have come behind the handshake; no poll event tells of them.
-        self.ready[0] = true;
+        (self.ready[0], self.ended[0]) = (true, false);
         Ok(over)
     }
 
@@ -109,7 +114,7 @@ impl Place {
     }
 
     /// One read of connection `which` and `handle` for it, which takes the whole messages. After a short read the socket is dry
-    /// until the poll says otherwise.
+    /// until the poll says otherwise, unless the poll has told of its end, which is then still to be read.
     #[inline]
     pub fn pass(
         &mut self,
@@ -121,7 +126,7 @@ impl Place {
             return Pass::Idle;
         }
         let Some(link) = self.links[which].as_deref_mut() else {
-            self.ready[which] = false;
+            (self.ready[which], self.ended[which]) = (false, false);
             return Pass::Idle;
         };
         let result = link.receive().and_then(|read| {
@@ -133,11 +138,11 @@ impl Place {
         });
         match result {
             Ok((bytes, more)) => {
-                self.ready[which] = more;
+                self.ready[which] = more || (self.ended[which] && bytes > 0);
                 if bytes > 0 { Pass::Busy } else { Pass::Idle }
             }
             Err(fault) => {
-                self.ready[which] = false;
+                (self.ready[which], self.ended[which]) = (false, false);
                 let Some(mut connection) = self.links[which].take() else { return Pass::Idle };
                 // What was read before the fault is handled first: it may hold the close's reason or a fill.
                 let _ = handle(&mut connection);
@@ -145,5 +150,71 @@ impl Place {
                 Pass::Dead { connection, fault, in_use: which == 0 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::engine::Wait;
+    use crate::engine::connection::Endpoint;
+    use crate::engine::wait::Poller;
+    use crate::wire::{http, tls, ws};
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::sync::mpsc;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn an_end_that_comes_with_the_last_bytes_is_seen() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("ws://{}/", listener.local_addr().unwrap());
+        let (go, wait) = mpsc::channel::<()>();
+        let peer = std::thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            let (mut bytes, mut chunk) = (Vec::new(), [0; 1024]);
+            let answer = loop {
+                let n = socket.read(&mut chunk).unwrap();
+                bytes.extend_from_slice(&chunk[..n]);
+                if let Some((request, _)) = http::parse_request(&bytes).unwrap() {
+                    break ws::server_accept(&request).unwrap();
+                }
+            };
+            socket.write_all(&answer).unwrap();
+            wait.recv().unwrap();
+            // A text frame and the end, with nobody looking between.
+            socket.write_all(b"\x81\x02hi").unwrap();
+        });
+        let tls = tls::client_config(tls::Roots::WebPki).unwrap();
+        let connection = Connection::open(&Endpoint { url, tls, timeout: Duration::from_secs(20) }).unwrap();
+        let mut poller = Poller::new(Wait::Park).unwrap();
+        let mut place = Place::default();
+        assert!(matches!(place.adopt(Box::new(connection), 0, poller.registry(), Nanos(1)), Ok(None)));
+        let (mut heard, mut dead, mut go) = (Vec::new(), None, Some(go));
+        let begun = Instant::now();
+        while dead.is_none() {
+            assert!(begun.elapsed() < Duration::from_secs(20), "the end was never seen; heard {heard:?}");
+            let pass = place.pass(0, poller.registry(), |link| {
+                while let Some(range) = link.next_message()? {
+                    heard.extend_from_slice(link.inbound.bytes(range));
+                }
+                Ok(())
+            });
+            match pass {
+                Pass::Dead { fault, in_use, .. } => dead = Some((fault, in_use)),
+                // Dry: now the peer sends and leaves, and only then is the poll asked.
+                Pass::Idle if go.is_some() => {
+                    let _ = go.take().unwrap().send(());
+                    while !peer.is_finished() {
+                        std::thread::yield_now();
+                    }
+                }
+                Pass::Idle | Pass::Busy => {}
+            }
+            poller.turn(true, |token, ended| place.mark_ready(at_token(token).1, ended)).unwrap();
+        }
+        assert_eq!(heard, b"hi");
+        assert!(matches!(dead, Some((LinkFault::Eof, true))), "{dead:?}");
+        peer.join().unwrap();
     }
 }

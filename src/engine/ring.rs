@@ -8,8 +8,10 @@
 //! | used | engine | housekeeper | the engine keeps the box and tries again |
 
 use super::connection::Connection;
-use crate::event::{AccountEvent, ClientId, Command, Link, LinkState, Operator, OrderEvent};
+use super::settings::HotSettings;
+use crate::event::{AccountEvent, ClientId, Command, Link, LinkState, MarkPrice, Operator, OrderEvent};
 use crate::instrument::InstrumentId;
+use crate::journal::record::Calibration;
 use crate::unit::Nanos;
 
 /// Orders that may wait for the I/O thread; far above what one step can emit.
@@ -70,12 +72,18 @@ pub enum Control {
     },
     /// A fact about the account or an order from REST.
     Account(AccountEvent),
+    /// Mark price and funding from REST.
+    Mark(MarkPrice),
+    /// The clock beside the system's.
+    Calibration(Calibration),
     /// An order found by REST.
     Order(OrderEvent),
     /// A human's command.
     Operator(Operator),
     /// A polled reference price.
     External(InstrumentId, crate::unit::Price),
+    /// New settings of a strategy, checked.
+    Settings(Box<HotSettings>),
 }
 
 /// Something the engine is done with, to be freed or re-made off the hot path.
@@ -91,6 +99,8 @@ pub enum Used {
     },
     /// A decoded snapshot body.
     Body(Box<[u8]>),
+    /// What new settings have replaced.
+    Settings(Box<HotSettings>),
 }
 
 /// The engine's end of the order ring.

@@ -7,15 +7,18 @@ use super::errand::{Delivery, Errand};
 use super::place::{Pass, Place, at_token};
 use super::rest::Budget;
 use super::ring::{Answer, Outgoing, push_waiting};
+use super::settings::ReloadRequest;
+use super::takeover::{Roster, Takeover};
 use super::wait::{Poller, WakeHandle};
 use crate::event::{
-    ClientId, Command, CommandKind, Link, LinkState, Operator, OrderEvent, OrderEventKind, OrderSource,
+    ClientId, Command, CommandKind, Link, LinkState, Operator, OrderEvent, OrderEventKind, OrderSource, PositionSide,
+    Side, TimeInForce,
 };
 use crate::instrument::{Instrument, InstrumentId};
 use crate::journal::command_page::CommandWatch;
 use crate::journal::counters::{CounterWriter, Slot};
 use crate::journal::histogram::StageWriter;
-use crate::unit::Nanos;
+use crate::unit::{Lots, Nanos, Ticks};
 use crate::venue::binance::usdm::account::{PrivateDecoder, PrivateEvent};
 use crate::venue::binance::usdm::answer::{Hint, bare};
 use crate::venue::binance::usdm::client_id::Prefix;
@@ -32,6 +35,13 @@ const PRIVATE: usize = 1;
 const FLIGHT_MAX: usize = 512;
 /// How often the thread looks at its slow things.
 const SLOW_INTERVAL: Nanos = Nanos::from_millis(5);
+/// An order connection that owes an answer for longer is dead, whatever the socket says.
+const ANSWER_MAX: Nanos = Nanos::from_secs(10);
+
+/// An order that was decided longer ago than this is not sent: the process was stopped meanwhile, and the market is another one.
+const DECIDED_AGE_MAX: Nanos = Nanos::from_secs(1);
+/// The intent of a cancel that the engine did not ask for: no slot has it, so only the order's end counts.
+const NO_INTENT: u32 = u32::MAX;
 
 /// A request whose answer has not come.
 #[derive(Clone, Copy)]
@@ -105,6 +115,8 @@ pub struct Sender {
     pub counters: CounterWriter,
     /// Latency per stage.
     pub measured: Measured,
+    /// An operator's wish to have the settings read again goes to the housekeeper.
+    pub reload: ReloadRequest,
     /// Orders may go by REST only (a setting).
     pub rest_only: bool,
 }
@@ -114,9 +126,13 @@ struct State {
     places: [Place; 2],
     way: Way,
     flights: Vec<Flight>,
+    /// When the order connection in use was taken.
+    entry_since: Nanos,
     kill_seen: bool,
     answered: bool,
     orders: Vec<Outgoing>,
+    roster: Roster,
+    takeover: Takeover,
 }
 
 impl Sender {
@@ -126,9 +142,12 @@ impl Sender {
             places: [Place::default(), Place::default()],
             way: Way::Down,
             flights: Vec::with_capacity(FLIGHT_MAX),
+            entry_since: Nanos::ZERO,
             kill_seen: false,
             answered: false,
             orders: Vec::with_capacity(super::ring::ORDERS_CAPACITY),
+            roster: Roster::default(),
+            takeover: Takeover::default(),
         };
         if self.rest_only {
             state.way = Way::Rest;
@@ -137,10 +156,10 @@ impl Sender {
         let mut idle = false;
         let mut slow_due = Nanos::ZERO;
         while !(self.orders.is_abandoned() && self.orders.is_empty()) {
-            let polled = self.poller.turn(idle, |token| {
+            let polled = self.poller.turn(idle, |token, ended| {
                 let (place, which) = at_token(token);
                 if let Some(place) = state.places.get_mut(place) {
-                    place.mark_ready(which);
+                    place.mark_ready(which, ended);
                 }
             });
             if polled.is_err() {
@@ -172,6 +191,9 @@ impl Sender {
     /// Tells the engine. Waits while the ring is full: a fill is never dropped. Without an engine there is nobody to tell.
     fn say(&mut self, state: &mut State, answer: Answer) {
         state.answered = true;
+        if let Answer::Order(event) = &answer {
+            state.roster.heard(event);
+        }
         if self.answers.slots() == 0 {
             self.engine_wake.wake();
         }
@@ -191,7 +213,8 @@ impl Sender {
     /// Reads both connections of a place.
     fn read(&mut self, state: &mut State, number: usize) -> bool {
         let mut busy = false;
-        for which in 0..2 {
+        // A retiring connection first: what only it has is older than what both have.
+        for which in [1, 0] {
             let mut told = Vec::new();
             let registry = self.poller.registry();
             let decoder = &self.decoder;
@@ -228,13 +251,13 @@ impl Sender {
             Heard::Private(PrivateEvent::Account(event)) => self.say(state, Answer::Account(event)),
             Heard::Private(PrivateEvent::ListenKeyExpired) => {
                 tracing::warn!("the private stream's listen key expired");
-                self.drop_link(state, PRIVATE);
+                self.drop_link(state, PRIVATE, &LinkFault::Closed { code: 1000 });
             }
             Heard::Response(text) => self.response(state, &text),
             Heard::Garbled(error) => {
                 tracing::error!("private stream: {error}");
                 // What it said is unknown: the account must be asked.
-                self.drop_link(state, PRIVATE);
+                self.drop_link(state, PRIVATE, &LinkFault::Closed { code: 1000 });
             }
         }
     }
@@ -343,13 +366,19 @@ impl Sender {
                 self.errand(Errand::Snapshot(command.instrument));
                 return false;
             }
+            CommandKind::SyncTime => {
+                self.errand(Errand::SyncTime);
+                return false;
+            }
             CommandKind::CancelAll => {
                 self.errand(Errand::CancelAll(command.instrument));
                 return false;
             }
             _ => {}
         }
-        let killed = self.watch.killed() && matches!(command.kind, CommandKind::New | CommandKind::Amend);
+        let late = now - command.decided_at > DECIDED_AGE_MAX;
+        let barred = self.watch.killed() || state.takeover.bars() || late;
+        let killed = barred && matches!(command.kind, CommandKind::New | CommandKind::Amend);
         let silent = self.venue_now(now) < self.budget.held_until();
         if killed || silent || self.limits.may_send(command.kind, now).is_err() || state.flights.len() == FLIGHT_MAX {
             self.counters.add(Slot::NotSent, 1);
@@ -387,17 +416,22 @@ impl Sender {
             self.say_order(state, command, OrderEventKind::NotSent);
             return false;
         }
+        state.roster.sent(command);
         self.measured.encode.record((self.clock.now() - now).0);
         self.limits.sent(command.kind, now);
         self.budget.spend(command_weight(command.kind), self.venue_now(now));
-        let slot = match command.kind {
+        self.count_sent(command.kind);
+        true
+    }
+
+    fn count_sent(&self, kind: CommandKind) {
+        let slot = match kind {
             CommandKind::New | CommandKind::Market => Slot::OrdersNew,
             CommandKind::Amend => Slot::OrdersAmend,
             CommandKind::Cancel => Slot::OrdersCancel,
             _ => Slot::Queries,
         };
         self.counters.add(slot, 1);
-        true
     }
 
     fn by_rest(&mut self, state: &mut State, outgoing: &Outgoing) -> bool {
@@ -406,7 +440,9 @@ impl Sender {
             self.say_order(state, &outgoing.command, OrderEventKind::NotSent);
             return false;
         }
+        state.roster.sent(&outgoing.command);
         self.limits.sent(outgoing.command.kind, now);
+        self.count_sent(outgoing.command.kind);
         state.flights.push(Flight { command: outgoing.command, sent_at: now });
         false
     }
@@ -450,16 +486,76 @@ impl Sender {
         }
         // Cancelling does not depend on the engine: it may be what is stuck.
         let killed = self.watch.killed();
-        let asked = matches!(self.watch.poll(), Some(Operator::CancelAll | Operator::Flatten));
-        if (killed && !state.kill_seen) || asked {
-            for at in 0..self.instruments.len() {
-                self.errand(Errand::CancelAll(InstrumentId(at as u16)));
+        if killed && !state.kill_seen {
+            self.cancel_all(state, now);
+        }
+        if let Some(request) = self.watch.poll() {
+            state.takeover.ask(&request, now);
+            if request.verb == Operator::Reload {
+                self.reload.ask();
+            }
+        }
+        if let Some(verb) = state.takeover.due(|seq| self.watch.engine_took(seq), now) {
+            tracing::error!("the engine thread does not take {verb:?}: the I/O thread carries it out");
+            self.counters.add(Slot::Takeovers, 1);
+            self.cancel_all(state, now);
+            if verb == Operator::Flatten {
+                (0..self.instruments.len()).for_each(|at| self.errand(Errand::Flatten(InstrumentId(at as u16))));
             }
         }
         state.kill_seen = killed;
+        busy |= self.overdue(state, now);
         self.counters.set(Slot::WeightUsed, i64::from(self.budget.used(self.venue_now(now))));
         self.counters.set(Slot::SenderHeartbeat, now.0);
         busy
+    }
+
+    /// Cancels every order that this thread knows, in one write, and has the venue asked for others of ours.
+    fn cancel_all(&mut self, state: &mut State, now: Nanos) {
+        let cancel = |(client_id, instrument)| Outgoing {
+            command: Command {
+                kind: CommandKind::Cancel,
+                side: Side::Buy,
+                tif: TimeInForce::PostOnly,
+                position_side: PositionSide::Net,
+                reduce_only: false,
+                instrument,
+                generation: NO_INTENT,
+                client_id,
+                price: Ticks::ZERO,
+                qty: Lots::ZERO,
+                decided_at: now,
+            },
+            received_at: now,
+            pushed_at: now,
+        };
+        let mut cancels: Vec<Outgoing> = state.roster.orders().map(cancel).collect();
+        cancels.retain(|outgoing| self.queue(state, outgoing));
+        if !cancels.is_empty() {
+            self.flush(state, &cancels);
+        }
+        for at in 0..self.instruments.len() {
+            self.errand(Errand::CancelAll(InstrumentId(at as u16)));
+        }
+    }
+
+    /// Answers that do not come any more: the outcomes are unknown, and the connection in use, if it was asked, is dead.
+    fn overdue(&mut self, state: &mut State, now: Nanos) -> bool {
+        let owed = |flight: &Flight| now - flight.sent_at > ANSWER_MAX;
+        if !state.flights.iter().any(owed) {
+            return false;
+        }
+        let since = state.entry_since;
+        if state.way == Way::Socket && state.flights.iter().any(|flight| owed(flight) && flight.sent_at >= since) {
+            self.drop_link(state, ORDER_ENTRY, &LinkFault::Silent);
+            return true;
+        }
+        while let Some(at) = state.flights.iter().position(owed) {
+            let flight = state.flights.swap_remove(at);
+            self.counters.add(Slot::UnknownOutcomes, 1);
+            self.say_order(state, &flight.command, OrderEventKind::Unknown);
+        }
+        true
     }
 
     fn take(&mut self, state: &mut State, delivery: Delivery, now: Nanos) {
@@ -497,6 +593,7 @@ impl Sender {
             }
             return;
         }
+        state.entry_since = now;
         self.encoder.logged_on = false;
         if self.encoder.wants_log_on() {
             let mut text = ArrayString::<REQUEST_MAX>::new();
@@ -521,10 +618,10 @@ impl Sender {
     }
 
     /// Gives up a connection that still stands.
-    fn drop_link(&mut self, state: &mut State, number: usize) {
+    fn drop_link(&mut self, state: &mut State, number: usize, fault: &LinkFault) {
         if let Some(mut connection) = state.places[number].take(self.poller.registry()) {
             connection.close();
-            self.lost(state, number, &LinkFault::Closed { code: 1000 });
+            self.lost(state, number, fault);
         }
     }
 

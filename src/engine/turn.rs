@@ -2,6 +2,7 @@
 //! thread, never sends.
 
 use super::clock::Clock;
+use super::connection::LinkFault;
 use super::core::{Core, EngineFault, Finished};
 use super::housekeeper::PUBLIC_FEED;
 use super::memory;
@@ -12,7 +13,10 @@ use crate::event::{Event, Link, LinkState};
 use crate::instrument::InstrumentId;
 use crate::journal::record::Origin;
 use crate::unit::Nanos;
+use crate::venue::binance::WatchedDecoder;
 use crate::venue::binance::usdm::market::MarketDecoder;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Longest time between two timer events of the core.
 const TIMER_INTERVAL: Nanos = Nanos::from_millis(5);
@@ -39,8 +43,12 @@ pub struct Turn {
     pub poller: Poller,
     /// One per market-data connection.
     pub feeds: Vec<Feed>,
-    /// Frames to events.
+    /// Frames of the traded instruments to events.
     pub decoder: MarketDecoder,
+    /// Frames of the watched ones to events; the number of the first is that of `traded`.
+    pub watched: Vec<WatchedDecoder>,
+    /// How many instruments are traded.
+    pub traded: usize,
     /// Decision, journal and hand-over.
     pub core: Core,
     /// From the I/O thread.
@@ -53,8 +61,12 @@ pub struct Turn {
     pub run: u32,
     /// Sockets are read without asking the poll first; it is asked now and then, for the sockets of the slow feeds.
     pub direct: bool,
+    /// A feed that brings nothing for longer is replaced: its peer may have vanished without a word.
+    pub silence_max: Nanos,
     /// Direct passes since the last poll; starts at 0.
     pub passes: u32,
+    /// While set, the thread loops without returning: what the kill ladder must work against ([`super::wiring::Running::wedge`]).
+    pub wedged: Arc<AtomicBool>,
 }
 
 /// With direct reads, passes between two polls.
@@ -71,13 +83,18 @@ impl Turn {
         self.core.begin(self.run, self.feeds.len(), self.clock.now());
         while self.core.fault().is_none() {
             idle = !self.once(idle);
+            self.core.turned(idle);
             let now = self.clock.now();
             if now >= timer_due {
                 timer_due = now + TIMER_INTERVAL;
+                while self.wedged.load(Ordering::Relaxed) {
+                    std::thread::yield_now();
+                }
                 self.core.commands_from_page(now, &self.clock);
                 self.core.step(&Event::Timer, now, &self.clock);
                 self.retire(now);
-                self.core.publish(now);
+                let feeds_up = self.feeds.iter().filter(|feed| feed.place.is_connected()).count();
+                self.core.publish(now, feeds_up);
                 match baseline {
                     None if self.core.frames() >= WARM_UP_FRAMES => {
                         baseline = Some((memory::allocator_calls(), memory::page_faults()));
@@ -96,7 +113,7 @@ impl Turn {
             }
         }
         let now = self.clock.now();
-        self.core.publish(now);
+        self.core.publish(now, 0);
         self.core.finish(now)
     }
 
@@ -104,14 +121,15 @@ impl Turn {
     fn once(&mut self, idle: bool) -> bool {
         if self.direct && self.passes < DIRECT_PASSES {
             self.passes += 1;
-            self.feeds[PUBLIC_FEED].place.mark_ready(0);
+            self.feeds[PUBLIC_FEED].place.mark_ready(0, false);
         } else {
             self.passes = 0;
             self.poll(idle);
         }
         let mut busy = false;
         for feed in 0..self.feeds.len() {
-            busy |= self.read(feed, 0) | self.read(feed, 1);
+            // A retiring connection first: what only it has comes before what both have, so the sequence is never broken.
+            busy |= self.read(feed, 1) | self.read(feed, 0);
         }
         while let Ok(answer) = self.answers.pop() {
             busy = true;
@@ -126,10 +144,10 @@ impl Turn {
 
     fn poll(&mut self, idle: bool) {
         let feeds = &mut self.feeds;
-        let polled = self.poller.turn(idle, |token| {
+        let polled = self.poller.turn(idle, |token, ended| {
             let (feed, which) = at_token(token);
             if let Some(feed) = feeds.get_mut(feed) {
-                feed.place.mark_ready(which);
+                feed.place.mark_ready(which, ended);
             }
         });
         if let Err(error) = polled {
@@ -139,13 +157,18 @@ impl Turn {
 
     /// Reads one connection of a feed and handles every whole frame.
     fn read(&mut self, number: usize, which: usize) -> bool {
-        let Self { clock, poller, feeds, decoder, core, .. } = self;
+        let Self { clock, poller, feeds, decoder, watched, traded, core, .. } = self;
         let Feed { origin, place, .. } = &mut feeds[number];
         let pass = place.pass(which, poller.registry(), |link| {
             let received_at = clock.now();
             while let Some(range) = link.next_message()? {
                 let len = range.len();
-                core.frame(decoder, *origin, link.inbound.with_spare(range), len, received_at, clock);
+                link.heard_at = received_at;
+                let document = link.inbound.with_spare(range);
+                match usize::from(origin.instrument.0).checked_sub(*traded) {
+                    None => core.frame(decoder, *origin, document, len, received_at, clock),
+                    Some(at) => core.frame(&mut watched[at], *origin, document, len, received_at, clock),
+                }
             }
             Ok(())
         });
@@ -186,6 +209,14 @@ impl Turn {
             if let Some(connection) = self.feeds[feed].place.retired(self.poller.registry(), now) {
                 self.give_back(Used::Connection { feed, connection, reconnect: false });
             }
+            let heard_at = self.feeds[feed].place.current().map_or(now, |link| link.heard_at);
+            if now - heard_at > self.silence_max
+                && let Some(connection) = self.feeds[feed].place.take(self.poller.registry())
+            {
+                self.core.link_lost(&LinkFault::Silent);
+                self.down(feed);
+                self.give_back(Used::Connection { feed, connection, reconnect: true });
+            }
         }
     }
 
@@ -204,14 +235,23 @@ impl Turn {
         match control {
             Control::Market { feed, connection } => self.adopt(feed, connection, now),
             Control::Snapshot { instrument, mut body, len } => {
-                self.core.snapshot(&mut self.decoder, instrument, &mut body, len, &self.clock);
+                match usize::from(instrument.0).checked_sub(self.traded) {
+                    None => self.core.snapshot(&mut self.decoder, instrument, &mut body, len, &self.clock),
+                    Some(at) => self.core.snapshot(&mut self.watched[at], instrument, &mut body, len, &self.clock),
+                }
                 self.give_back(Used::Body(body));
             }
             Control::Account(event) => self.core.step(&Event::Account(event), now, &self.clock),
+            Control::Mark(mark) => self.core.step(&Event::Mark(mark), now, &self.clock),
+            Control::Calibration(calibration) => self.core.calibrated(&calibration, now),
             Control::Order(event) => self.core.step(&Event::Order(event), now, &self.clock),
             Control::Operator(verb) => self.core.operator(verb, now, &self.clock),
             Control::External(instrument, price) => {
                 self.core.step(&Event::External { instrument, price }, now, &self.clock);
+            }
+            Control::Settings(mut hot) => {
+                self.core.reconfigure(&mut hot, now, &self.clock);
+                self.give_back(Used::Settings(hot));
             }
         }
     }

@@ -58,11 +58,12 @@ impl Poller {
         self.poll.registry()
     }
 
-    /// Looks once, waiting as the setting says when `idle` (nothing was found the last time), and calls `ready` per socket.
+    /// Looks once, waiting as the setting says when `idle` (nothing was found the last time), and calls `ready` per socket, `true`
+    /// with it when the peer has ended it: then nothing more will be told of the socket.
     ///
     /// # Errors
     /// The poll itself failed; an interrupted one is not an error.
-    pub fn turn(&mut self, idle: bool, mut ready: impl FnMut(mio::Token)) -> io::Result<()> {
+    pub fn turn(&mut self, idle: bool, mut ready: impl FnMut(mio::Token, bool)) -> io::Result<()> {
         let timeout = match self.wait {
             Wait::Park if idle => PARK_MAX,
             Wait::Yield if idle => {
@@ -78,7 +79,7 @@ impl Poller {
         }
         for event in &self.events {
             if event.token() != WAKE {
-                ready(event.token());
+                ready(event.token(), event.is_read_closed() || event.is_error());
             }
         }
         Ok(())

@@ -1,39 +1,43 @@
 //! Puts a run together: terms from the venue, the run directory, rings, threads; and takes it apart in order. Decides nothing.
 
+use super::alerts::{Alerts, Sinks};
 use super::clock::Clock;
 use super::connection::Endpoint;
 use super::core::{Core, CoreParts, Finished};
-use super::errand::{Delivery, ERRANDS_CAPACITY};
-use super::housekeeper::{Addresses, Housekeeper, MARKET_FEED, PUBLIC_FEED, cancel_ours};
+use super::errand::ERRANDS_CAPACITY;
+use super::housekeeper::{Addresses, CONNECTION_LIFE, Housekeeper, MARKET_FEED, PUBLIC_FEED, SOURCE_FEED, cancel_ours};
 use super::place::Place;
-use super::rest::{Budget, CallError, Caller, Rest, RestError};
-use super::ring::{ANSWERS_CAPACITY, CONTROL_CAPACITY, ORDERS_CAPACITY, OrderSink, Outgoing};
+use super::rest::{Budget, CallError, Caller, Rest};
+use super::rest_desk::RestDesk;
+use super::ring::{ANSWERS_CAPACITY, CONTROL_CAPACITY, ORDERS_CAPACITY, OrderSink};
 use super::sender::{Measured, Sender};
+use super::settings::{ReloadRequest, SettingsFile};
+use super::source::{self, NEWS_CAPACITY, Poller as PricePoller, SourcePlan, WatchedMarket};
 use super::turn::{Feed, Turn};
 use super::wait::Poller;
 use super::{memory, pin};
 use crate::config::engine::{self as settings, EngineSettings};
-use crate::event::{AccountEvent, ClientId, Command, OrderEventKind, OrderSource};
+use crate::event::{AccountEvent, ClientId};
 use crate::instrument::{Instrument, InstrumentId};
 use crate::journal::histogram::{self, Stage};
 use crate::journal::record::Origin;
 use crate::journal::{self, ClockSource, JournalSettings, Retention, RunDir, Segments, command_page, counters};
-use crate::maker::recipe::{InstrumentRecipe, Recipe, StrategyText};
+use crate::maker::recipe::{InstrumentRecipe, Recipe, StrategyText, WatchedRecipe};
 use crate::maker::strategy::Cadence;
-use crate::maker::{Leftovers, MakerConfig, RiskLimits};
+use crate::maker::{Leftovers, MakerConfig, RiskLimits, Source};
 use crate::unit::{Lots, Nanos};
+use crate::venue::binance::WatchedDecoder;
 use crate::venue::binance::usdm::account::PrivateDecoder;
-use crate::venue::binance::usdm::answer::{Hint, bare};
 use crate::venue::binance::usdm::client_id::Prefix;
 use crate::venue::binance::usdm::instrument::{instrument, quotas};
 use crate::venue::binance::usdm::limits::{Limits, Quotas};
 use crate::venue::binance::usdm::market::MarketDecoder;
 use crate::venue::binance::usdm::order::OrderEncoder;
-use crate::venue::binance::usdm::rest::{self, order_event};
+use crate::venue::binance::usdm::rest;
 use crate::venue::binance::usdm::sign::{Credentials, Signer};
 use crate::wire::tls::{self, Roots};
 use anyhow::{Context, Result};
-use crossbeam::channel::{Receiver, bounded};
+use crossbeam::channel::bounded;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -44,6 +48,10 @@ use std::time::Duration;
 const HEARING_MAX: Duration = Duration::from_secs(10);
 /// Bound of one REST call and of each step of connecting.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A feed silent for this long, and for twice `risk.stale_after`, is made anew: the venue pings more seldom, but every market
+/// that can be quoted moves more often.
+const FEED_SILENCE: Nanos = Nanos::from_secs(60);
 
 /// What a run is made from.
 pub struct Launch {
@@ -63,6 +71,8 @@ pub struct Launch {
     pub hedge: bool,
     /// Where the run is remembered; must not exist.
     pub run_dir: PathBuf,
+    /// A connection is replaced when it is this old, its successor first; at most [`CONNECTION_LIFE`].
+    pub connection_life: Nanos,
     /// What meta.json says besides: how the run came about.
     pub description: serde_json::Value,
 }
@@ -83,6 +93,7 @@ pub struct Running {
     housekeeper: JoinHandle<(Caller, Segments)>,
     dead_man: bool,
     live_dir: Option<PathBuf>,
+    wedged: Arc<AtomicBool>,
 }
 
 /// How a run ended.
@@ -126,16 +137,45 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
 
     let instruments = vec![instrument];
     let run = run_number(clock.now());
-    let recipe = recipe(&launch, &instruments, run)?;
+    let settled = launch.strategy.settings(&launch.strategy.text);
+    let source_plan = match &settled {
+        Ok(strategy) => source::plan(strategy, &settings.source, launch.ca_pem.as_deref())?,
+        // Said with its place when the maker is built.
+        Err(_) => None,
+    };
+    let second = SecondSource::open(source_plan, &clock, instruments.len(), &mut progress)?;
+    let mut recipe = recipe(&launch, &instruments, run)?;
+    recipe.instruments[0].source = second.source;
+    recipe.watched.extend(second.watched);
     let maker = recipe.build()?;
+    let mut known = instruments.clone();
+    known.extend(recipe.watched.iter().map(|part| part.instrument.clone()));
 
     progress(&format!("making the run directory {}", launch.run_dir.display()));
-    let symbols: Vec<&str> = instruments.iter().map(|terms| terms.symbol.as_str()).collect();
+    let symbols: Vec<String> = instruments
+        .iter()
+        .map(|terms| terms.symbol.to_string())
+        .chain(recipe.watched.iter().map(|part| format!("{}@{}", part.instrument.symbol, part.product)))
+        .collect();
+    let symbols: Vec<&str> = symbols.iter().map(String::as_str).collect();
     let run_dir = make_run_dir(&launch, &recipe)?;
     let (writer, segments) = journal::start(journal_settings(settings, &run_dir, run), clock.now())?;
     let [engine_counters, sender_counters, housekeeper_counters] = counters::create(&run_dir.counters(), &symbols)?;
+    sender_counters.set(counters::Slot::OrdersLimit, i64::from(quotas.orders_10s.min(settings.risk.orders_per_10s)));
+    sender_counters.set(counters::Slot::WeightLimit, i64::from(quotas.weight_1m));
     let mut stages = histogram::create(&run_dir.histograms())?;
     let [engine_watch, sender_watch] = command_page::create(&run_dir.command())?;
+
+    let run_name = run_dir.path().file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let alerts = Alerts::new(
+        settings,
+        &instruments,
+        quotas.weight_1m,
+        counters::CounterReader::open(&run_dir.counters())?,
+        engine_watch.alerts_seen(),
+        run_dir.path().to_path_buf(),
+        Sinks::open(&run_dir.alerts(), &run_name, &settings.alerts),
+    );
 
     let mut notices = Vec::new();
     if settings.threads.mlock {
@@ -149,17 +189,21 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
     let (errands_in, errands_out) = bounded(ERRANDS_CAPACITY);
     let (deliveries_in, deliveries_out) = bounded(ERRANDS_CAPACITY);
     let (rest_in, rest_out) = bounded(ERRANDS_CAPACITY);
+    let (news_in, news_out) = bounded(NEWS_CAPACITY);
+    let (wishes_in, wishes_out) = bounded(NEWS_CAPACITY);
 
     let engine_poller = Poller::new(settings.threads.wait).context("poll set of the engine")?;
     let sender_poller = Poller::new(settings.threads.wait).context("poll set of the I/O thread")?;
     let (engine_wake, sender_wake) = (engine_poller.wake_handle(), sender_poller.wake_handle());
     let stop = Arc::new(AtomicBool::new(false));
+    let reload = ReloadRequest::default();
     let engine_gone = Arc::new(AtomicBool::new(false));
+    let wedged = Arc::new(AtomicBool::new(false));
     let rest_only = settings.orders.entry == settings::OrderEntry::Rest;
 
     let core = Core::new(CoreParts {
         maker,
-        instruments: instruments.clone(),
+        instruments: known,
         journal: writer,
         orders: OrderSink::new(orders_in),
         io_wake: sender_wake.clone(),
@@ -168,23 +212,30 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         watch: engine_watch,
         stamps: settings.journal.stamps,
     });
-    let feed = |number: usize| Feed {
-        origin: Origin { feed: number as u16, instrument: InstrumentId(0) },
-        carries_book: number == PUBLIC_FEED,
+    let feed = |number: usize, instrument: InstrumentId| Feed {
+        origin: Origin { feed: number as u16, instrument },
+        carries_book: number != MARKET_FEED,
         place: Place::default(),
     };
+    let mut feeds = vec![feed(PUBLIC_FEED, InstrumentId(0)), feed(MARKET_FEED, InstrumentId(0))];
+    let watched: Vec<WatchedDecoder> = second.decoder.into_iter().collect();
+    feeds.extend(watched.iter().map(|decoder| feed(SOURCE_FEED, decoder.id())));
     let turn = Turn {
         clock: clock.clone(),
         poller: engine_poller,
-        feeds: vec![feed(PUBLIC_FEED), feed(MARKET_FEED)],
+        feeds,
         decoder: MarketDecoder::new(&instruments),
+        watched,
+        traded: instruments.len(),
         core,
         answers: answers_out,
         control: control_out,
         used: used_in,
         run,
         direct: settings.market.poll == settings::Poll::Direct,
+        silence_max: Nanos((settings.risk.stale_after * 2).0.max(FEED_SILENCE.0)),
         passes: 0,
+        wedged: Arc::clone(&wedged),
     };
     let sender = Sender {
         clock: clock.clone(),
@@ -220,6 +271,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
             tick_to_wire: stages.take(Stage::TickToWire),
             round_trip: stages.take(Stage::OrderRoundTrip),
         },
+        reload: reload.clone(),
         rest_only,
     };
     let roots = launch.ca_pem.as_deref().map_or(Roots::WebPki, Roots::Pem);
@@ -239,12 +291,20 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         sender_wake: sender_wake.clone(),
         segments,
         counters: housekeeper_counters,
+        page: counters::CounterReader::open(&run_dir.counters())?,
+        alerts,
+        run,
         dead_man: settings.orders.dead_man,
         rest_only,
+        connection_life: launch.connection_life.min(CONNECTION_LIFE),
         stop: Arc::clone(&stop),
         engine_gone: Arc::clone(&engine_gone),
+        settings: SettingsFile::watch(&launch.strategy, InstrumentId(0), reload.clone()),
+        source_news: news_out,
+        source_wishes: wishes_in,
     };
     let rest_desk = RestDesk {
+        clock: clock.clone(),
         caller: caller()?,
         instruments: instruments.clone(),
         prefix,
@@ -260,6 +320,13 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
     let engine_pinned = pinned_in.clone();
     let housekeeper = spawn("housekeeper", move || housekeeper.run())?;
     let rest_orders = spawn("rest-orders", move || rest_desk.run())?;
+    let over = Arc::clone(&engine_gone);
+    // Nobody waits for it at the end: it may hang in a call, and holds nothing that must be finished.
+    match second.work {
+        Some(SourceWork::Market(market)) => drop(spawn("source", move || market.run(&wishes_out, &news_in, &over))?),
+        Some(SourceWork::Polled(poller)) => drop(spawn("source", move || poller.run(&news_in, &over))?),
+        None => {}
+    }
     let sender = spawn("io", move || {
         let _ = pinned_in.send(pin::pin("I/O", io_core.map(|core| core as usize)));
         sender.run();
@@ -284,6 +351,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         housekeeper,
         dead_man,
         live_dir,
+        wedged,
     })
 }
 
@@ -291,6 +359,12 @@ impl Running {
     /// Asks for an orderly end: orders are cancelled first.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Release);
+    }
+
+    /// Makes the engine thread loop without returning, and lets it go again: for tests of what must work then. Nothing outside this
+    /// process can do it.
+    pub fn wedge(&self, wedged: bool) {
+        self.wedged.store(wedged, Ordering::Relaxed);
     }
 
     /// True once the engine thread has ended.
@@ -407,6 +481,49 @@ fn prepare_account(caller: &Caller, terms: &Instrument, leverage: u32, hedge: bo
     Ok(())
 }
 
+/// The second price source as the parts of a run see it.
+#[derive(Default)]
+struct SecondSource {
+    /// For the maker.
+    source: Option<Source>,
+    /// For the recipe.
+    watched: Option<WatchedRecipe>,
+    /// For the engine thread.
+    decoder: Option<WatchedDecoder>,
+    /// For the thread that serves it.
+    work: Option<SourceWork>,
+}
+
+enum SourceWork {
+    Market(WatchedMarket),
+    Polled(PricePoller),
+}
+
+impl SecondSource {
+    /// Asks a watched market for its terms; its number is `first`, behind the traded instruments.
+    fn open(plan: Option<SourcePlan>, clock: &Clock, first: usize, progress: &mut impl FnMut(&str)) -> Result<Self> {
+        match plan {
+            None => Ok(Self::default()),
+            Some(SourcePlan::Polled(plan)) => Ok(Self {
+                source: Some(Source::Polled { stale_after: plan.stale_after() }),
+                work: Some(SourceWork::Polled(plan.open(InstrumentId(0))?)),
+                ..Self::default()
+            }),
+            Some(SourcePlan::Market(plan)) => {
+                let (id, product, stale_after) = (InstrumentId(first as u16), plan.product, plan.stale_after);
+                progress(&format!("asking for the terms of the price source {}", plan.symbol));
+                let (instrument, market) = plan.open(clock, id, SOURCE_FEED)?;
+                Ok(Self {
+                    source: Some(Source::Market { instrument: id, stale_after }),
+                    decoder: Some(WatchedDecoder::new(product, id, &instrument)),
+                    watched: Some(WatchedRecipe { instrument, product: product.name().to_owned() }),
+                    work: Some(SourceWork::Market(market)),
+                })
+            }
+        }
+    }
+}
+
 /// Seconds of the clock: never zero, and a later run on the account has a higher one.
 fn run_number(now: Nanos) -> u32 {
     u32::try_from(now.0 / 1_000_000_000 % i64::from(u32::MAX)).unwrap_or(1).max(1)
@@ -448,7 +565,7 @@ fn recipe(launch: &Launch, instruments: &[Instrument], run: u32) -> Result<Recip
     let cadence = launch.settings.market.tick_interval.map_or(Cadence::EveryEvent, Cadence::Interval);
     let strategy =
         InstrumentRecipe { instrument: terms.clone(), strategy: launch.strategy.clone(), cadence, source: None };
-    Ok(Recipe { config, instruments: vec![strategy] })
+    Ok(Recipe { config, instruments: vec![strategy], watched: Vec::new() })
 }
 
 fn make_run_dir(launch: &Launch, recipe: &Recipe) -> Result<RunDir> {
@@ -530,58 +647,6 @@ fn leftovers(caller: &Caller, id: InstrumentId, terms: &Instrument, prefix: &Pre
         _ => sum,
     });
     Ok((ours, net))
-}
-
-/// Sends orders by REST while there is no order socket: a thread of its own, because each call blocks.
-struct RestDesk {
-    caller: Caller,
-    instruments: Vec<Instrument>,
-    prefix: Prefix,
-    hedge: bool,
-    orders: Receiver<Outgoing>,
-    deliveries: crossbeam::channel::Sender<Delivery>,
-    wake: super::wait::WakeHandle,
-}
-
-impl RestDesk {
-    fn run(self) {
-        while let Ok(outgoing) = self.orders.recv() {
-            let delivery = self.send(&outgoing.command);
-            if self.deliveries.send(delivery).is_err() {
-                return;
-            }
-            self.wake.wake();
-        }
-    }
-
-    fn send(&self, command: &Command) -> Delivery {
-        let terms = &self.instruments[usize::from(command.instrument.0)];
-        let told = |kind| {
-            let (id, generation) = (command.client_id, command.generation);
-            Delivery::Order(bare(kind, OrderSource::Engine, command.instrument, id, generation), Hint::None)
-        };
-        let request = match rest::order(command, terms, &self.prefix, self.hedge) {
-            Ok(request) => request,
-            Err(error) => {
-                tracing::error!("order by REST: {error}");
-                return told(OrderEventKind::NotSent);
-            }
-        };
-        match self.caller.call(&request) {
-            Ok(reply) => {
-                let (event, hint) =
-                    order_event(command, terms, &self.prefix, reply.status, &reply.body, reply.retry_after);
-                Delivery::Order(event, hint)
-            }
-            Err(error) => {
-                tracing::error!("order by REST: {error}");
-                told(match error {
-                    RestError::NotSent { .. } | RestError::Held { .. } => OrderEventKind::NotSent,
-                    RestError::Unknown { .. } => OrderEventKind::Unknown,
-                })
-            }
-        }
-    }
 }
 
 /// A run directory's name: the time, so that the newest is last in a listing.

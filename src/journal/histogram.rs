@@ -208,6 +208,23 @@ pub struct Snapshot {
     counts: Vec<u64>,
 }
 
+impl Snapshot {
+    /// Adds another snapshot's values: both count the same stage.
+    pub fn merge(&mut self, other: &Self) {
+        if other.count == 0 {
+            return;
+        }
+        self.min = if self.count == 0 { other.min } else { self.min.min(other.min) };
+        self.max = self.max.max(other.max);
+        self.count += other.count;
+        self.sum = self.sum.wrapping_add(other.sum);
+        self.clamped += other.clamped;
+        for (mine, theirs) in self.counts.iter_mut().zip(&other.counts) {
+            *mine += theirs;
+        }
+    }
+}
+
 impl HistogramReader {
     /// Opens a file read-only.
     ///
@@ -367,6 +384,27 @@ mod tests {
         let one = reader.stage("write").unwrap();
         assert_eq!((one.count, one.max, one.percentile(1_000_000)), (1, 0, 0));
         assert_eq!((reader.stages().len(), reader.stage("no such stage")), (Stage::ALL.len(), None));
+    }
+
+    #[test]
+    fn merged_snapshots_are_as_if_one_had_counted_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let mut writers = ["a", "b", "both"].map(|name| create(&path(name)).unwrap().take(Stage::Decode));
+        for value in [3, 900, 90_000, 7, 7, 123_456_789] {
+            writers[usize::from(value % 2 == 0)].record(value);
+            writers[2].record(value);
+        }
+        let read = |name: &str| HistogramReader::open(&path(name)).unwrap().stage("decode").unwrap();
+        let (mut sum, empty) = (read("a"), HistogramReader::open(&path("a")).unwrap().stage("decide").unwrap());
+        sum.merge(&read("b"));
+        sum.merge(&empty);
+        let both = read("both");
+        assert_eq!((sum.count, sum.sum, sum.min, sum.max), (both.count, both.sum, both.min, both.max));
+        assert!(sum.buckets().eq(both.buckets()));
+        let mut start = empty;
+        start.merge(&both);
+        assert_eq!((start.min, start.max), (both.min, both.max));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //!       counters.sqc         counters page            (drawn in counters.rs)
 //!       histograms.sqh       latency histograms       (drawn in histogram.rs)
 //!       command.sqm          operator commands        (drawn in command_page.rs)
+//!       alerts.jsonl         alerts, a JSON object a line, in the order they were told
 //!
 //! segment: a header, then records back to back; unwritten bytes are zero
 //!   0        8    12     16   20     24       32         40      48    52   56         64
@@ -272,6 +273,12 @@ impl RunDir {
     #[must_use]
     pub fn histograms(&self) -> PathBuf {
         self.0.join("histograms.sqh")
+    }
+
+    /// Alerts.
+    #[must_use]
+    pub fn alerts(&self) -> PathBuf {
+        self.0.join("alerts.jsonl")
     }
 
     /// Operator commands.

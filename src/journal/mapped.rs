@@ -10,6 +10,28 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+/// Where a mapping lies. It may outlive the mapping: it touches no byte.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ahead {
+    at: usize,
+    len: usize,
+}
+
+impl Ahead {
+    /// Takes the page faults of `bytes` from `from` on: the kernel makes pages read-only when it writes them back, and the next store
+    /// to each would wait for a fault.
+    pub(super) fn populate(self, from: usize, bytes: usize) {
+        let from = from.min(self.len) / 4096 * 4096;
+        let bytes = bytes.min(self.len - from);
+        if bytes > 0 {
+            let start = std::ptr::without_provenance_mut(self.at + from);
+            // SAFETY: the advice changes no byte and no mapping: it makes pages present and writable that already may be. On a range
+            // that is not mapped any more it is an error, which does not matter: then nobody writes there.
+            let _ = unsafe { rustix::mm::madvise(start, bytes, rustix::mm::Advice::LinuxPopulateWrite) };
+        }
+    }
+}
+
 /// A mapped file.
 #[derive(Debug)]
 pub(super) struct Mapped {
@@ -51,6 +73,11 @@ impl Mapped {
         let options = MmapOptions::new();
         let raw = if writable { options.map_raw(&file) } else { options.map_raw_read_only(&file) };
         Ok(Self { raw: raw.map_err(failed)?, writable })
+    }
+
+    /// The pages, for another thread that goes ahead of the writer.
+    pub(super) fn ahead(&self) -> Ahead {
+        Ahead { at: self.raw.as_mut_ptr().addr(), len: self.raw.len() }
     }
 
     /// Keeps the pages in memory.

@@ -6,6 +6,7 @@
 pub mod command_page;
 pub mod counters;
 mod error;
+mod finished;
 pub mod histogram;
 pub mod layout;
 mod mapped;
@@ -15,6 +16,7 @@ mod segments;
 mod writer;
 
 pub use error::{AppendError, JournalError};
+pub use finished::FinishedFile;
 pub use layout::{ClockSource, RunDir, SegmentHeader};
 pub use reader::{Damage, End, Place, ReadError, Reader, Record, Report};
 pub use segments::{Housekept, JournalSettings, Retention, Segments, start};

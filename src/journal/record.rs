@@ -5,11 +5,11 @@
 //! a `bool` is 0 or 1. Market events are not recorded as such: their frames are ([`FRAME`], [`SNAPSHOT`]), and the decoder makes the events again.
 
 use crate::event::{
-    AccountEvent, ClientId, Command, CommandKind, Event, Fill, Link, LinkState, Operator, OrderEvent, OrderEventKind,
-    OrderSource, PositionSide, Side, TimeInForce,
+    AccountEvent, ClientId, Command, CommandKind, Event, Fill, Link, LinkState, MarkPrice, Operator, OrderEvent,
+    OrderEventKind, OrderSource, PositionSide, Side, TimeInForce,
 };
 use crate::instrument::InstrumentId;
-use crate::unit::{Lots, Money, Nanos, Price, Ticks};
+use crate::unit::{Lots, Money, Nanos, Price, Rate, Ticks};
 use arrayvec::ArrayVec;
 
 /// A frame of a feed as it came: [`Origin`], then the bytes.
@@ -30,6 +30,12 @@ pub const OPERATOR: u16 = 7;
 pub const KILL: u16 = 8;
 /// Time passed; no payload.
 pub const TIMER: u16 = 9;
+/// The engine did not run for a while: how long.
+pub const LAPSE: u16 = 10;
+/// New settings of a strategy: [`Origin`] with the instrument, then the file's text.
+pub const SETTINGS: u16 = 11;
+/// Mark price and funding from REST; those of the stream are frames.
+pub const MARK: u16 = 12;
 /// Output: a message to the venue, [`Command`].
 pub const COMMAND: u16 = 16;
 /// Output: what was decided and why, in the maker's own layout (`maker::Decision::to_bytes`).
@@ -46,6 +52,8 @@ pub const LOSS: u16 = 35;
 pub const SENT: u16 = 36;
 /// The feed is known to have lost something: [`FeedGap`].
 pub const GAP: u16 = 37;
+/// Who asked for the operator's command or the kill that follows, and why: [`Asked`], then the two texts.
+pub const ASKED: u16 = 38;
 /// A full segment ends; no payload. The reader passes over it.
 pub const SEAL: u16 = 63;
 
@@ -108,7 +116,7 @@ macro_rules! newtype {
         fn take(from: &mut &[u8]) -> Result<Self, RecordError> { Field::take(from).map(Self) }
     })* };
 }
-newtype!(Ticks, Lots, Nanos, Price, Money, InstrumentId);
+newtype!(Ticks, Lots, Nanos, Price, Money, Rate, InstrumentId);
 
 impl Field for bool {
     fn put(&self, out: &mut Encoded) {
@@ -139,11 +147,25 @@ code! {
     TimeInForce { PostOnly, Gtc, Ioc }
     Link { Market, Private, OrderEntry }
     LinkState { Up, Down, Stale }
-    Operator { Pause, Resume, ReduceOnly, CancelAll, Flatten, Stop }
-    CommandKind { New, Amend, Cancel, Query, CancelAll, Reconcile, Market, Snapshot }
+    CommandKind { New, Amend, Cancel, Query, CancelAll, Reconcile, Market, Snapshot, SyncTime }
     OrderEventKind { Accepted, Amended, Fill, Canceled, Expired, Rejected, AmendRejected, CancelRejected, Unknown, NotFound, Open,
         Closed, NotSent }
     OrderSource { Response, Stream, Query, Engine }
+}
+
+impl Field for Operator {
+    fn put(&self, out: &mut Encoded) {
+        self.code().put(out);
+        if let Self::Widen { percent } = self {
+            percent.put(out);
+        }
+    }
+    fn take(from: &mut &[u8]) -> Result<Self, RecordError> {
+        let code = u8::take(from)?;
+        let widen = Self::Widen { percent: Self::WIDEN_MIN }.code();
+        let argument = if code == widen { u16::take(from)? } else { 0 };
+        Self::of(code, argument).ok_or(RecordError::Code { what: "Operator", code })
+    }
 }
 
 /// The fields of a struct in the order of its layout.
@@ -155,6 +177,7 @@ macro_rules! fields {
 }
 fields! {
     ClientId { run, seq }
+    MarkPrice { instrument, mark, index, funding_rate, next_funding, venue_time }
     Fill { trade_id, price, qty, fee, fee_known, maker }
     OrderEvent { kind, source, side, position_side, tif, reduce_only, instrument, generation, code, client_id, venue_id, price, qty,
         filled, fill, venue_time }
@@ -233,6 +256,17 @@ payload! {
         /// The one that came.
         got: u64,
     }
+    /// What stands before the texts of who asked and why.
+    Asked[12] {
+        /// The command's number on the operators' page, 0 for the kill flag.
+        seq: u64,
+        /// Bytes of the first text; the second one takes the rest.
+        by_len: u16,
+        /// [`Operator::code`], 0 for the kill flag.
+        verb: u8,
+        /// Reserved, zero.
+        reserved: u8,
+    }
     /// A command's bytes were handed to the kernel.
     Sent[20] {
         /// Which order.
@@ -264,6 +298,20 @@ fn decoded<T: Field>(mut payload: &[u8]) -> Result<T, RecordError> {
     if payload.is_empty() { Ok(value) } else { Err(RecordError::Long(payload.len())) }
 }
 
+impl Asked {
+    /// Reads an [`ASKED`] payload with its texts: who, and why.
+    ///
+    /// # Errors
+    /// The bytes are not one.
+    pub fn split(payload: &[u8]) -> Result<(Self, &str, &str), RecordError> {
+        let (head, texts) = payload.split_at_checked(Self::SIZE).ok_or(RecordError::Short)?;
+        let head = Self::decode(head)?;
+        let (by, why) = texts.split_at_checked(usize::from(head.by_len)).ok_or(RecordError::Short)?;
+        let text = |bytes| std::str::from_utf8(bytes).map_err(|_| RecordError::Code { what: "text", code: 0 });
+        Ok((head, text(by)?, text(why)?))
+    }
+}
+
 /// The payload of a [`COMMAND`].
 #[must_use]
 pub fn encode_command(command: &Command) -> Encoded {
@@ -292,6 +340,7 @@ impl Field for AccountEvent {
             Self::Leverage { instrument, leverage } => put!(out: 6_u8, instrument, leverage),
             Self::PositionMode { hedge } => put!(out: 7_u8, hedge),
             Self::MarginCall => put!(out: 8_u8),
+            Self::VenueClock { offset } => put!(out: 9_u8, offset),
         }
     }
 
@@ -313,16 +362,18 @@ impl Field for AccountEvent {
             6 => Self::Leverage { instrument: Field::take(from)?, leverage: Field::take(from)? },
             7 => Self::PositionMode { hedge: Field::take(from)? },
             8 => Self::MarginCall,
+            9 => Self::VenueClock { offset: Field::take(from)? },
             code => return Err(RecordError::Code { what: "AccountEvent", code }),
         })
     }
 }
 
-/// Kind and payload of an event that does not come from a frame; `None` for the market events, which do.
+/// Kind and payload of an event that does not come from a frame; `None` for the market events that always do.
 #[must_use]
 pub fn encode_event(event: &Event<'_>) -> Option<(u16, Encoded)> {
     Some(match event {
-        Event::Depth(_) | Event::Snapshot(_) | Event::Quote(_) | Event::Trade(_) | Event::Mark(_) => return None,
+        Event::Depth(_) | Event::Snapshot(_) | Event::Quote(_) | Event::Trade(_) => return None,
+        Event::Mark(mark) => (MARK, encoded(mark)),
         Event::Order(order) => (ORDER, encoded(order)),
         Event::Account(account) => (ACCOUNT, encoded(account)),
         Event::Link { instrument, link, state } => {
@@ -338,6 +389,7 @@ pub fn encode_event(event: &Event<'_>) -> Option<(u16, Encoded)> {
         }
         Event::Operator(operator) => (OPERATOR, encoded(operator)),
         Event::Kill => (KILL, Encoded::new()),
+        Event::Lapse { lost } => (LAPSE, encoded(lost)),
         Event::Timer => (TIMER, Encoded::new()),
     })
 }
@@ -357,8 +409,10 @@ pub fn decode_event(kind: u16, payload: &[u8]) -> Result<Event<'static>, RecordE
             state: Field::take(&mut from)?,
         },
         EXTERNAL => Event::External { instrument: Field::take(&mut from)?, price: Field::take(&mut from)? },
+        MARK => Event::Mark(Field::take(&mut from)?),
         OPERATOR => Event::Operator(Field::take(&mut from)?),
         KILL => Event::Kill,
+        LAPSE => Event::Lapse { lost: Field::take(&mut from)? },
         TIMER => Event::Timer,
         other => return Err(RecordError::Kind(other)),
     };
@@ -385,6 +439,26 @@ mod tests {
     }
 
     #[test]
+    fn every_operators_command_round_trips_and_narrowing_is_none() {
+        for code in 0..=u8::MAX {
+            let Some(verb) = Operator::of(code, 150) else { continue };
+            assert_eq!(verb.code(), code);
+            let (kind, payload) = encode_event(&Event::Operator(verb)).unwrap();
+            assert!(matches!(decode_event(kind, &payload), Ok(Event::Operator(again)) if again == verb));
+        }
+        assert_eq!((Operator::of(7, 99), Operator::of(7, 10_001), Operator::of(9, 0)), (None, None, None));
+        assert_eq!(decode_event(OPERATOR, &[7, 99, 0]).err(), Some(RecordError::Code { what: "Operator", code: 7 }));
+    }
+
+    #[test]
+    fn who_asked_and_why_is_read_back() {
+        let head = Asked { seq: 3, by_len: 5, verb: 4, reserved: 0 };
+        let payload = [head.encode().as_slice(), b"alice", b"too quiet"].concat();
+        assert_eq!(Asked::split(&payload), Ok((head, "alice", "too quiet")));
+        assert_eq!(Asked::split(&payload[..14]), Err(RecordError::Short));
+    }
+
+    #[test]
     fn a_payload_of_another_length_or_code_is_refused() {
         let (kind, payload) = encode_event(&Event::Operator(Operator::Stop)).unwrap();
         assert_eq!(decode_event(kind, &[]).err(), Some(RecordError::Short));
@@ -394,7 +468,7 @@ mod tests {
         assert_eq!(decode_event(LINK, &[0, 0, 9, 0]).err(), Some(RecordError::Code { what: "Link", code: 9 }));
     }
 
-    const EVENTS: [u16; 7] = [ORDER, ACCOUNT, LINK, EXTERNAL, OPERATOR, KILL, TIMER];
+    const EVENTS: [u16; 9] = [ORDER, ACCOUNT, LINK, EXTERNAL, OPERATOR, KILL, TIMER, LAPSE, MARK];
 
     proptest! {
         /// Small bytes make valid codes likely; what decodes must encode to the very bytes it came from, and so be equal.
@@ -430,6 +504,7 @@ mod tests {
                 AccountEvent::Leverage { instrument, leverage },
                 AccountEvent::PositionMode { hedge: flag },
                 AccountEvent::MarginCall,
+                AccountEvent::VenueClock { offset: Nanos(time) },
             ] {
                 let (kind, payload) = encode_event(&Event::Account(event)).unwrap();
                 match decode_event(kind, &payload) {
@@ -441,7 +516,7 @@ mod tests {
 
         #[test]
         fn a_command_round_trips(price: i64, qty: i64, run: u32, seq: u32, instrument: u16, generation: u32, decided: i64, flag: bool) {
-            for kind in [CommandKind::New, CommandKind::Amend, CommandKind::Snapshot] {
+            for kind in [CommandKind::New, CommandKind::Amend, CommandKind::Snapshot, CommandKind::SyncTime] {
                 let command = Command {
                     kind, side: Side::Sell, tif: TimeInForce::Ioc, position_side: PositionSide::Long, reduce_only: flag,
                     instrument: InstrumentId(instrument), generation, client_id: ClientId { run, seq },

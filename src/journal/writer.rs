@@ -65,6 +65,12 @@ impl Writer {
         self.next_seq - 1
     }
 
+    /// Where the next record goes, counted from the start of the first segment.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.segment.index * self.segment.mapped.len() as u64 + self.segment.used as u64
+    }
+
     /// Records lost so far for want of a segment.
     #[must_use]
     pub fn lost_total(&self) -> u64 {

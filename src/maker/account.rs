@@ -6,9 +6,9 @@ use super::order::ClientIds;
 use super::output::{Blocks, Decision, DecisionKind, Output};
 use super::risk::{Gate, Ladder};
 use super::strategy::Cause;
-use crate::event::{ClientId, Command, CommandKind, LinkState, PositionSide, Side, TimeInForce};
+use crate::event::{ClientId, Command, CommandKind, LinkState, Operator, PositionSide, Side, TimeInForce};
 use crate::instrument::InstrumentId;
-use crate::unit::{Lots, Money, Nanos, Ticks};
+use crate::unit::{Lots, Money, Nanos, Rate, Ticks};
 
 /// Where the question "what is true at the venue?" stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,11 +44,20 @@ pub struct Account {
     pub wallet: Money,
     /// Free balance.
     pub available: Money,
+    /// What an operator multiplies every spread with, in percent; never less than 100.
+    pub widened: u16,
     /// The margin warning that stands.
     pub margin: MarginWatch,
     /// The run ends.
     pub stopping: bool,
+    /// The venue's clock minus ours, as last told.
+    pub clock_offset: Nanos,
+    /// When the venue's time was last asked for.
+    clock_asked: Option<Nanos>,
 }
+
+/// The venue's time is asked for at most this often.
+const CLOCK_RETRY: Nanos = Nanos::from_secs(1);
 
 impl Account {
     /// Nothing known, links down, a reconciliation due.
@@ -69,8 +78,11 @@ impl Account {
             },
             wallet: Money::ZERO,
             available: Money::ZERO,
+            widened: Operator::WIDEN_MIN,
             margin: MarginWatch::default(),
             stopping: false,
+            clock_offset: Nanos::ZERO,
+            clock_asked: None,
         }
     }
 
@@ -85,6 +97,12 @@ impl Account {
             .with(Blocks::MISMATCH, reconciliation.mismatch)
             .with(Blocks::LADDER, !self.gate.ladder.may_quote())
             .with(Blocks::STOP, self.stopping)
+    }
+
+    /// What an operator multiplies every spread with.
+    #[must_use]
+    pub const fn widen(&self) -> Rate {
+        Rate::from_bps(self.widened as i64 * 100)
     }
 
     /// A private link is in this state now. Anything but up makes what we know doubtful.
@@ -131,6 +149,16 @@ impl Account {
         reconciliation.due = false;
         reconciliation.begun = false;
         reconciliation.asked = Some(now);
+    }
+
+    /// Asks for the venue's time; an answer that does not settle the doubt, or none, is followed by the next question.
+    pub fn ask_time(&mut self, now: Nanos, out: &mut Output) {
+        let asked = self.clock_asked.is_some_and(|asked| now - asked < CLOCK_RETRY);
+        if asked || out.commands.is_full() || self.gate.check_plain(now).is_err() {
+            return;
+        }
+        out.commands.push(plain(CommandKind::SyncTime, InstrumentId(0), now));
+        self.clock_asked = Some(now);
     }
 
     /// Is killed.

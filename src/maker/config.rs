@@ -77,6 +77,24 @@ pub struct InstrumentSetup {
     pub strategy: Box<dyn Strategy>,
     /// When it decides.
     pub cadence: Cadence,
-    /// Another instrument of the list whose market is the strategy's external price source.
-    pub source: Option<InstrumentId>,
+    /// Where the strategy's reference price comes from besides its own market.
+    pub source: Option<Source>,
+}
+
+/// A second source of the reference price. While it fails (silent for too long, out of sync, no price yet) entries are withdrawn;
+/// exits rest on the entry price and the own book, so they are managed on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Source {
+    /// Another instrument's book and prints: one that is watched, or another one that is traded.
+    Market {
+        /// Which one.
+        instrument: InstrumentId,
+        /// Its book's data may be this old by arrival.
+        stale_after: Nanos,
+    },
+    /// A price polled outside ([`Event::External`](crate::event::Event::External)).
+    Polled {
+        /// It may be this old by arrival.
+        stale_after: Nanos,
+    },
 }

@@ -5,11 +5,11 @@ mod answer;
 mod send;
 
 use super::account::{Account, plain};
-use super::config::InstrumentSetup;
+use super::config::{InstrumentSetup, Source};
 use super::margin::liquidation_price;
 use super::order::diff::{INTENTS_MAX, diff};
 use super::order::{FillLog, Input, Intent, Table, Wish};
-use super::output::{Blocks, Counters, Decision, DecisionKind, Held, OrderStatus, Output, Status};
+use super::output::{Blocks, Counters, Decision, DecisionKind, Gap, Held, OrderStatus, Output, Status};
 use super::position::Holdings;
 use super::risk::Refusal;
 use super::strategy::{
@@ -17,11 +17,12 @@ use super::strategy::{
     PositionView, Purpose, Quote, Strategy, View,
 };
 use crate::book::{Book, DepthOutcome, QuoteOutcome};
+use crate::config::load::Strategy as Settings;
 use crate::event::{
     BestQuote, CommandKind, DepthSnapshot, DepthUpdate, Level, LinkState, MarkPrice, PositionSide, Side, Trade,
 };
 use crate::instrument::{Instrument, InstrumentId};
-use crate::unit::{Lots, Money, Nanos, Price, Rate, Ticks};
+use crate::unit::{Lots, Money, Nanos, Price, Ticks};
 use arrayvec::ArrayVec;
 
 /// A quote level that waits after a refusal by the venue.
@@ -56,6 +57,16 @@ pub(super) struct Flatten {
     pub(super) not_before: Nanos,
 }
 
+/// What may execute of the live orders, summed once and then followed order by order: an amend of ten orders would sum them
+/// ten times.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Worst {
+    /// The table's revision at which the sums are true.
+    at: u64,
+    /// By position side; orders that only shrink it apart; by side.
+    sums: [[[Lots; 2]; 2]; 3],
+}
+
 /// What woke the desk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Wake {
@@ -73,7 +84,9 @@ const LEVELS: usize = u8::MAX as usize + 1;
 pub(super) struct Desk {
     pub(super) id: InstrumentId,
     pub(super) instrument: Instrument,
-    pub(super) source: Option<InstrumentId>,
+    pub(super) source: Option<Source>,
+    /// Only looked at: its market is another desk's price source.
+    watched: bool,
     pub(super) book: Book,
     pub(super) table: Table,
     pub(super) log: FillLog,
@@ -94,11 +107,14 @@ pub(super) struct Desk {
     market: LinkState,
     last_market: Nanos,
     data_time: Nanos,
+    /// Venue time of the newest book data minus our time when they came.
+    lead: Option<Nanos>,
     snapshot_asked: Option<Nanos>,
     last_trade: Option<Price>,
     mark: Option<Price>,
     funding: Option<FundingView>,
-    custom: Option<Price>,
+    /// The polled price and when it came.
+    custom: Option<(Price, Nanos)>,
     /// 0 while not known.
     leverage: u32,
     blocks: Blocks,
@@ -106,8 +122,23 @@ pub(super) struct Desk {
     plan: Plan,
     orders: ArrayVec<OwnOrder, ORDERS_MAX>,
     positions: ArrayVec<PositionView, 3>,
-    intents: ArrayVec<Intent, INTENTS_MAX>,
+    intents: Vec<Intent>,
+    /// Revisions of orders and holdings that `orders` and `positions` show.
+    shown: (u64, u64),
+    worst: Worst,
     refused: [[Option<(Refusal, Nanos)>; LEVELS]; 2],
+}
+
+/// Of a market that is only looked at; never asked.
+struct Watching;
+
+impl Strategy for Watching {
+    fn start(&mut self, _now: Nanos, _plan: &mut Plan) {}
+    fn on_own(&mut self, _now: Nanos, _event: &OwnEvent) {}
+    fn decide(&mut self, _view: &View<'_>, _plan: &mut Plan) {}
+    fn next_timer(&self) -> Nanos {
+        Nanos::MAX
+    }
 }
 
 impl BookView for Book {
@@ -124,6 +155,7 @@ impl Desk {
         Self {
             id,
             source: setup.source,
+            watched: false,
             book: Book::new(&setup.instrument),
             table: Table::new(account.config.slot_quiet),
             log: FillLog::new(),
@@ -142,6 +174,7 @@ impl Desk {
             market: LinkState::Down,
             last_market: Nanos::ZERO,
             data_time: Nanos::ZERO,
+            lead: None,
             snapshot_asked: None,
             last_trade: None,
             mark: None,
@@ -153,9 +186,28 @@ impl Desk {
             plan: Plan::default(),
             orders: ArrayVec::new(),
             positions: ArrayVec::new(),
-            intents: ArrayVec::new(),
+            intents: Vec::with_capacity(INTENTS_MAX),
+            shown: (0, 0),
+            worst: Worst::default(),
             refused: [[None; LEVELS]; 2],
         }
+    }
+
+    /// A market that is only looked at.
+    pub(super) fn watching(id: InstrumentId, instrument: Instrument, account: &Account) -> Self {
+        let setup =
+            InstrumentSetup { instrument, strategy: Box::new(Watching), cadence: Cadence::EveryEvent, source: None };
+        Self { watched: true, ..Self::new(id, setup, account) }
+    }
+
+    /// New settings of the strategy; what they replace goes into `new`.
+    pub(super) fn reconfigure(&mut self, new: &mut Settings) {
+        self.strategy.reconfigure(new);
+    }
+
+    /// The desk's reference price comes from that market.
+    pub(super) fn reads(&self, id: InstrumentId) -> bool {
+        matches!(self.source, Some(Source::Market { instrument, .. }) if instrument == id)
     }
 
     // ---- the market ----
@@ -163,6 +215,9 @@ impl Desk {
     pub(super) fn on_depth(&mut self, now: Nanos, update: &DepthUpdate<'_>, out: &mut Output) {
         self.heard(now, update.venue_time);
         let outcome = self.book.on_depth(update);
+        if let DepthOutcome::Gap { expected, got } = outcome {
+            out.gap = Some(Gap { instrument: self.id, expected, got });
+        }
         self.after_book(matches!(outcome, DepthOutcome::Gap { .. } | DepthOutcome::Mismatch { .. }), out);
     }
 
@@ -183,7 +238,7 @@ impl Desk {
     pub(super) fn on_trade(&mut self, trade: &Trade) {
         self.last_trade = Some(self.instrument.price(trade.price));
         for at in 0..self.table.live_count() {
-            let slot = self.table.at_mut(self.table.live_place(at));
+            let slot = self.table.queue_mut(self.table.live_place(at));
             if slot.side != trade.taker {
                 slot.see_print(trade.price, trade.qty);
             }
@@ -199,8 +254,26 @@ impl Desk {
         });
     }
 
-    pub(super) fn on_external(&mut self, price: Price) {
-        self.custom = Some(price);
+    pub(super) fn on_external(&mut self, now: Nanos, price: Price) {
+        self.custom = Some((price, now));
+    }
+
+    /// The polled price, while it is not too old.
+    fn polled(&self, now: Nanos) -> Option<Price> {
+        let stale = match self.source {
+            Some(Source::Polled { stale_after }) => stale_after,
+            _ => Nanos::MAX,
+        };
+        self.custom.filter(|(_, at)| now - *at <= stale).map(|(price, _)| price)
+    }
+
+    /// The reference price cannot be had from where it should come.
+    fn source_fails(&self, source: &External) -> bool {
+        match self.source {
+            None => false,
+            Some(Source::Market { .. }) => source.bid.is_none(),
+            Some(Source::Polled { .. }) => source.custom.is_none_or(|price| price <= Price::ZERO),
+        }
     }
 
     pub(super) fn on_market_link(&mut self, now: Nanos, state: LinkState) {
@@ -208,6 +281,7 @@ impl Desk {
         if state != LinkState::Stale {
             self.book.reset();
             self.snapshot_asked = None;
+            self.lead = None;
         }
         if state == LinkState::Up {
             self.last_market = now;
@@ -220,6 +294,23 @@ impl Desk {
         self.last_market = now;
         // Not the largest: one frame from a venue whose clock jumped ahead must not stand in the way until time has caught up.
         self.data_time = venue_time;
+        self.lead = (!venue_time.is_zero()).then_some(venue_time - now);
+    }
+
+    /// The newest venue time lies farther from ours than may be, before or behind, the known difference of the clocks taken off:
+    /// either clock may have jumped, or the feed lags.
+    fn is_off_clock(&self, account: &Account) -> bool {
+        let limits = account.gate.limits();
+        // A watched market's clock is another venue's: its data are judged by their arrival alone.
+        let Some(lead) = self.lead.filter(|_| !self.watched) else { return false };
+        let ahead = lead - account.clock_offset;
+        (!limits.skew_max.is_zero() && ahead > limits.skew_max)
+            || (!limits.data_age_max.is_zero() && -ahead > limits.data_age_max)
+    }
+
+    /// [`Blocks::CLOCK`] stands: the venue's time must be asked for.
+    pub(super) fn doubts_clock(&self) -> bool {
+        self.blocks.any(Blocks::CLOCK)
     }
 
     fn after_book(&mut self, lost: bool, out: &mut Output) {
@@ -261,10 +352,12 @@ impl Desk {
         source: External,
         out: &mut Output,
     ) {
-        let due = self.tick(now, wake);
-        self.review_blocks(account, now, out);
+        let source = External { custom: self.polled(now), ..source };
+        let due = self.tick(now, wake) && !self.watched;
+        self.review_blocks(account, now, &source, out);
         // A strategy's requests of one decision must find room.
-        if self.blocks.is_empty() && due && out.account.remaining_capacity() >= self.plan.account.capacity() {
+        if !self.blocks.any(!Blocks::SOURCE) && due && out.account.remaining_capacity() >= self.plan.account.capacity()
+        {
             self.decide(account, now, source, out);
         }
         if self.work {
@@ -309,19 +402,22 @@ impl Desk {
         }
     }
 
-    fn review_blocks(&mut self, account: &Account, now: Nanos, out: &mut Output) {
+    fn review_blocks(&mut self, account: &Account, now: Nanos, source: &External, out: &mut Output) {
         let market_up = self.market == LinkState::Up;
-        let blocks = account
-            .blocks()
+        let shared = if self.watched { Blocks::default() } else { account.blocks() };
+        let blocks = shared
             .with(Blocks::BOOK, self.touch().is_none())
             .with(Blocks::MARKET, !market_up)
             .with(Blocks::STALE, market_up && now - self.last_market > account.config.market_stale)
-            .with(Blocks::FLATTEN, self.flatten.is_some());
+            .with(Blocks::FLATTEN, self.flatten.is_some())
+            .with(Blocks::CLOCK, self.is_off_clock(account))
+            .with(Blocks::SOURCE, self.source_fails(source));
         let before = std::mem::replace(&mut self.blocks, blocks);
         // Until the first readiness only what concerns the account or a human takes adopted orders away.
-        let mut withdrawing = !Blocks::RECONCILE;
+        let mut withdrawing = !(Blocks::RECONCILE | Blocks::SOURCE);
         if !self.was_ready {
-            withdrawing &= !(Blocks::BOOK | Blocks::MARKET | Blocks::STALE | Blocks::PRIVATE | Blocks::ENTRY);
+            withdrawing &=
+                !(Blocks::BOOK | Blocks::MARKET | Blocks::STALE | Blocks::PRIVATE | Blocks::ENTRY | Blocks::CLOCK);
         }
         if blocks.any(withdrawing) {
             let human = Blocks::LADDER | Blocks::STOP | Blocks::FLATTEN;
@@ -330,6 +426,13 @@ impl Desk {
                 self.counters.withdrawn += 1;
                 let detail = i64::from(blocks.0);
                 out.note(Decision { detail, ..Decision::of(DecisionKind::Withdrawn, self.id, cause) });
+            }
+        } else if blocks.any(Blocks::SOURCE) && self.was_ready {
+            let is_exit = |purpose| matches!(purpose, Purpose::TakeProfit | Purpose::StopLoss);
+            if self.withdraw_where(now, Cause::Withdraw, |purpose| !is_exit(purpose)) || before.is_empty() {
+                self.counters.withdrawn += 1;
+                let detail = i64::from(blocks.0);
+                out.note(Decision { detail, ..Decision::of(DecisionKind::Withdrawn, self.id, Cause::Withdraw) });
             }
         }
         if blocks.is_empty() && !before.is_empty() {
@@ -340,12 +443,17 @@ impl Desk {
 
     /// Wishes every live order away. True if that is news for any.
     pub(super) fn withdraw(&mut self, now: Nanos, cause: Cause) -> bool {
+        self.withdraw_where(now, cause, |_| true)
+    }
+
+    /// The same for the live orders of some purposes.
+    fn withdraw_where(&mut self, now: Nanos, cause: Cause, which: impl Fn(Purpose) -> bool) -> bool {
         let clock = self.clock(now);
         let mut news = false;
         for at in 0..self.table.live_count() {
             let place = self.table.live_place(at);
             let slot = self.table.at_mut(place);
-            if !slot.market {
+            if !slot.market && which(slot.purpose) {
                 news |= slot.wish_cancel(clock, cause);
             }
         }
@@ -367,8 +475,13 @@ impl Desk {
             self.started = true;
             self.strategy.start(clock, &mut self.plan);
         }
-        self.table.view(&mut self.orders);
-        self.holdings.view(&mut self.positions);
+        let current = (self.table.revision(), self.holdings.revision());
+        let again = self.shown == current;
+        if !again {
+            self.table.view(&mut self.orders);
+            self.holdings.view(&mut self.positions);
+            self.shown = current;
+        }
         let view = View {
             now: clock,
             instrument: &self.instrument,
@@ -376,16 +489,20 @@ impl Desk {
             last_trade: self.last_trade,
             mark: self.mark,
             funding: self.funding,
-            external: External { custom: self.custom, ..source },
+            external: source,
             orders: &self.orders,
             positions: &self.positions,
             available: account.available,
             available_base: crate::unit::Amount::ZERO,
             wallet: account.wallet,
             unrealized: self.valuation().map_or(Money::ZERO, |price| self.holdings.unrealized(&self.instrument, price)),
-            widen: Rate::ONE,
+            widen: account.widen(),
         };
-        self.strategy.decide(&view, &mut self.plan);
+        if again {
+            self.strategy.decide_again(&view, &mut self.plan);
+        } else {
+            self.strategy.decide(&view, &mut self.plan);
+        }
         for &request in &self.plan.account {
             if let AccountRequest::Leverage(leverage) = request {
                 self.leverage = leverage;
@@ -479,7 +596,7 @@ impl Desk {
             return;
         }
         for at in 0..self.table.live_count() {
-            let slot = self.table.at_mut(self.table.live_place(at));
+            let slot = self.table.queue_mut(self.table.live_place(at));
             if !slot.market {
                 slot.see_queue(self.book.ladder().qty(slot.side, slot.price));
             }
@@ -570,7 +687,7 @@ impl Desk {
     fn worst(&self) -> Lots {
         let sides = [PositionSide::Net, PositionSide::Long, PositionSide::Short];
         let ends = sides.into_iter().flat_map(|side| {
-            let exposure = self.exposure(side, None);
+            let exposure = self.exposure_summed(side, None);
             [Side::Buy, Side::Sell].map(|way| exposure.worst(way))
         });
         ends.max_by_key(|end| end.abs()).unwrap_or(Lots::ZERO)
@@ -592,7 +709,9 @@ impl Desk {
             mid: touch.map_or(Price::ZERO, |[bid, ask]| self.instrument.mid(bid.price, ask.price)),
             own,
             live_orders: self.table.live_count() as u32,
+            pending_orders: self.table.live().filter(|slot| slot.state.awaits_answer()).count() as u32,
             position: self.holdings.net(),
+            market_time: self.last_market,
             legs: [self.holdings.qty(PositionSide::Long), self.holdings.qty(PositionSide::Short)],
             entry: self.holdings.entry(PositionSide::Net),
             worst: self.worst(),
@@ -607,6 +726,8 @@ impl Desk {
             blocks: self.blocks,
             counters: Counters {
                 gaps: market.gaps + market.mismatches,
+                mismatches: market.mismatches,
+                dropped: self.book.ladder().dropped() + self.book.ladder().refused(),
                 resyncs: market.resyncs,
                 crossed: market.crossed,
                 ..self.counters

@@ -15,7 +15,7 @@ pub mod recipe;
 pub mod risk;
 pub mod strategy;
 
-pub use config::{InstrumentSetup, Leftovers, MakerConfig};
+pub use config::{InstrumentSetup, Leftovers, MakerConfig, Source};
 pub use margin::{MarginLevel, MarginStatus};
 pub use output::{Blocks, Counters, Decision, DecisionKind, Held, OrderStatus, Output, Status};
 pub use position::Pnl;
@@ -25,8 +25,9 @@ pub use risk::{KillReason, Ladder, Refusal, RiskLimits};
 #[cfg(test)]
 mod tests;
 
+use crate::config::load::Strategy as Settings;
 use crate::event::{AccountEvent, Event, Link, LinkState, Operator};
-use crate::instrument::InstrumentId;
+use crate::instrument::{Instrument, InstrumentId};
 use crate::unit::{Money, Nanos, Rate};
 use account::Account;
 use desk::{Desk, Flatten, Wake};
@@ -41,9 +42,13 @@ enum Touched {
 /// The maker of one account's instruments.
 pub struct Maker {
     account: Account,
+    /// Traded ones first, then those that are only watched.
     desks: Vec<Desk>,
+    traded: usize,
     /// Step time never runs backwards inside.
     now: Nanos,
+    /// The holdings' revisions (their sum) at which the loss was last found within its limit.
+    solvent_at: u64,
 }
 
 impl Maker {
@@ -53,19 +58,31 @@ impl Maker {
     /// For an empty list of instruments, a source outside it, or settings that no run can have (run 0, an empty interval).
     #[must_use]
     pub fn new(config: MakerConfig, instruments: Vec<InstrumentSetup>) -> Self {
+        Self::watching(config, instruments, Vec::new())
+    }
+
+    /// [`Maker::new`] with markets that are only looked at, as price sources of the others. Their ids follow those of the instruments.
+    ///
+    /// # Panics
+    /// As [`Maker::new`].
+    #[must_use]
+    pub fn watching(config: MakerConfig, instruments: Vec<InstrumentSetup>, watched: Vec<Instrument>) -> Self {
         assert!(!instruments.is_empty(), "a maker without an instrument");
-        let count = instruments.len();
+        let traded = instruments.len();
+        let count = traded + watched.len();
         assert!(u16::try_from(count).is_ok(), "{count} instruments");
         let account = Account::new(config);
-        let desks = instruments
-            .into_iter()
-            .enumerate()
-            .map(|(at, setup)| {
-                assert!(setup.source.is_none_or(|source| usize::from(source.0) < count), "a source outside the list");
-                Desk::new(InstrumentId(at as u16), setup, &account)
-            })
-            .collect();
-        Self { account, desks, now: Nanos::ZERO }
+        let inside = |source: &Source| match source {
+            Source::Market { instrument, .. } => usize::from(instrument.0) < count,
+            Source::Polled { .. } => true,
+        };
+        let desks = instruments.into_iter().enumerate().map(|(at, setup)| {
+            assert!(setup.source.as_ref().is_none_or(inside), "a source outside the list");
+            Desk::new(InstrumentId(at as u16), setup, &account)
+        });
+        let watched = (traded..).zip(watched).map(|(at, one)| Desk::watching(InstrumentId(at as u16), one, &account));
+        let desks = desks.chain(watched).collect();
+        Self { account, desks, traded, now: Nanos::ZERO, solvent_at: 0 }
     }
 
     /// One event at one time. `out` is cleared first. An event of an instrument outside the list panics: a bug of the caller.
@@ -75,14 +92,21 @@ impl Maker {
         let now = self.now;
         let mut touched = self.take_in(now, event, out);
         let wake = match event {
-            Event::Timer | Event::Kill | Event::Operator(_) | Event::Account(_) => Wake::Timer,
+            Event::Timer | Event::Kill | Event::Lapse { .. } | Event::Operator(_) | Event::Account(_) => Wake::Timer,
             _ => Wake::Event,
         };
         if self.check_loss(out) {
             touched = Touched::All;
         }
         match touched {
-            Touched::One(id) => self.advance(usize::from(id.0), now, wake, out),
+            Touched::One(id) => {
+                self.advance(usize::from(id.0), now, wake, out);
+                for at in 0..self.traded {
+                    if self.desks[at].reads(id) {
+                        self.advance(at, now, wake, out);
+                    }
+                }
+            }
             Touched::All => (0..self.desks.len()).for_each(|at| self.advance(at, now, wake, out)),
         }
         if matches!(event, Event::Timer | Event::Mark(_) | Event::Order(_) | Event::Account(_)) {
@@ -90,13 +114,29 @@ impl Maker {
         }
         // Quotes go first, recovery second.
         self.account.pump(now, out);
+        if self.desks.iter().any(Desk::doubts_clock) {
+            self.account.ask_time(now, out);
+        }
+    }
+
+    /// New settings of an instrument's strategy, at one time. Those that cannot change at run time stay; what is replaced goes into
+    /// `new`, so that nothing is freed here. `out` is cleared first.
+    pub fn reconfigure(&mut self, now: Nanos, instrument: InstrumentId, new: &mut Settings, out: &mut Output) {
+        out.clear();
+        self.now = self.now.max(now);
+        let now = self.now;
+        self.desk(instrument).reconfigure(new);
+        self.advance(usize::from(instrument.0), now, Wake::Timer, out);
+        self.account.pump(now, out);
     }
 
     fn advance(&mut self, at: usize, now: Nanos, wake: Wake, out: &mut Output) {
-        let stale = self.account.config.market_stale;
-        let source = self.desks[at]
-            .source
-            .map_or(External::default(), |source| self.desks[usize::from(source.0)].as_source(now, stale));
+        let source = match self.desks[at].source {
+            Some(Source::Market { instrument, stale_after }) => {
+                self.desks[usize::from(instrument.0)].as_source(now, stale_after)
+            }
+            _ => External::default(),
+        };
         self.desks[at].advance(&mut self.account, now, wake, source, out);
     }
 
@@ -123,7 +163,7 @@ impl Maker {
                 Touched::One(mark.instrument)
             }
             Event::External { instrument, price } => {
-                self.desk(instrument).on_external(price);
+                self.desk(instrument).on_external(now, price);
                 Touched::One(instrument)
             }
             Event::Link { instrument, link: Link::Market, state } => {
@@ -146,6 +186,14 @@ impl Maker {
             }
             Event::Kill => {
                 self.kill(KillReason::Flag, out);
+                Touched::All
+            }
+            Event::Lapse { .. } => {
+                // What an answer under way says is older than the gap.
+                self.account.reconciliation.asked = None;
+                self.account.reconciliation.begun = false;
+                self.account.reconciliation.not_before = Nanos(i64::MIN);
+                self.account.mismatch();
                 Touched::All
             }
             Event::Timer => {
@@ -220,6 +268,7 @@ impl Maker {
                 self.desk(instrument).on_leverage(leverage);
                 return Touched::One(instrument);
             }
+            AccountEvent::VenueClock { offset } => self.account.clock_offset = offset,
         }
         Touched::All
     }
@@ -230,7 +279,7 @@ impl Maker {
             Operator::Resume => self.desks.iter_mut().for_each(|desk| desk.flatten = None),
             Operator::Stop => self.account.stopping = true,
             Operator::Flatten => {
-                for desk in &mut self.desks {
+                for desk in &mut self.desks[..self.traded] {
                     desk.flatten = Some(Flatten { tries: 0, not_before: now });
                 }
             }
@@ -240,10 +289,17 @@ impl Maker {
                     desk.withdraw(now, Cause::Operator);
                 }
             }
-            Operator::Pause | Operator::CancelAll => {}
+            // What rests is too near now, or farther than need be.
+            Operator::Widen { percent } => {
+                self.account.widened = percent.max(Operator::WIDEN_MIN);
+                for desk in &mut self.desks {
+                    desk.withdraw(now, Cause::Operator);
+                }
+            }
+            Operator::Pause | Operator::CancelAll | Operator::Reload => {}
         }
         out.note(Decision {
-            detail: word as i64,
+            detail: i64::from(word.code()),
             ..Decision::of(DecisionKind::Operator, InstrumentId(0), Cause::Operator)
         });
     }
@@ -261,11 +317,26 @@ impl Maker {
     /// True if the loss limit killed just now.
     fn check_loss(&mut self, out: &mut Output) -> bool {
         let limit = self.account.config.limits.loss_max;
-        if limit.is_zero() || self.account.is_killed() || self.pnl_total() > -limit {
+        if limit.is_zero() || self.account.is_killed() {
+            return false;
+        }
+        // Revisions only count up, so an equal sum means that no P&L has changed.
+        let revision = self.desks.iter().map(|desk| desk.holdings.revision()).sum();
+        if self.solvent_at == revision {
+            return false;
+        }
+        if self.pnl_total() > -limit {
+            self.solvent_at = revision;
             return false;
         }
         self.kill(KillReason::Loss, out);
         true
+    }
+
+    /// How many instruments are traded; the ids behind them are of watched markets.
+    #[must_use]
+    pub const fn traded(&self) -> usize {
+        self.traded
     }
 
     /// Tells a margin ratio that crossed a threshold. Only a warning: the venue's margin call is what takes orders away.
@@ -315,10 +386,22 @@ impl Maker {
         self.desks.iter().all(Desk::is_quiet)
     }
 
+    /// What an operator multiplies every spread with, in percent.
+    #[must_use]
+    pub fn widened_percent(&self) -> u16 {
+        self.account.widened
+    }
+
     /// Refusals of the gate so far, by `Refusal as usize`.
     #[must_use]
     pub fn refusals(&self) -> &[u64; Refusal::COUNT] {
         self.account.gate.refusals()
+    }
+
+    /// Private stream and order entry, if they are up.
+    #[must_use]
+    pub fn links_up(&self) -> usize {
+        [self.account.private, self.account.entry].iter().filter(|&&link| link == LinkState::Up).count()
     }
 
     /// One instrument as it is now.

@@ -106,6 +106,8 @@ pub struct Holdings {
     included: [Nanos; 3],
     /// What the stream last said, where it differs from ours, and since when.
     differs: [Option<(Lots, Nanos)>; 3],
+    /// Counts up with everything that may have changed a position or the P&L.
+    revision: u64,
 }
 
 impl Holdings {
@@ -131,6 +133,7 @@ impl Holdings {
             recent: ArrayVec::new(),
             included: [Nanos::ZERO; 3],
             differs: [None; 3],
+            revision: 1,
         }
     }
 
@@ -138,7 +141,11 @@ impl Holdings {
     pub fn mark(&mut self, bid: Ticks, ask: Ticks) {
         let mid2 = bid.0 + ask.0;
         if let Some(before) = self.mid2.replace(mid2) {
-            self.inventory_units += i128::from(mid2 - before) * i128::from(self.net().0);
+            let held = self.net().0;
+            if held != 0 && mid2 != before {
+                self.inventory_units += i128::from(mid2 - before) * i128::from(held);
+                self.revision += 1;
+            }
         }
     }
 
@@ -157,6 +164,7 @@ impl Holdings {
         if !venue_time.is_zero() && venue_time <= self.included[at] {
             return false;
         }
+        self.revision += 1;
         let signed = Lots(qty.0 * side.sign());
         let mid2 = *self.mid2.get_or_insert(2 * price.0);
         self.spread_units += i128::from(mid2 - 2 * price.0) * i128::from(signed.0);
@@ -173,11 +181,13 @@ impl Holdings {
     /// A fee paid (negative: a rebate).
     pub fn fee(&mut self, fee: Money) {
         self.fees += fee;
+        self.revision += 1;
     }
 
     /// Funding received (negative: paid).
     pub fn funding(&mut self, amount: Money) {
         self.funding += amount;
+        self.revision += 1;
     }
 
     /// The private stream's position. It may lag our executions or run ahead of them, so it only starts a clock.
@@ -221,6 +231,7 @@ impl Holdings {
         if correction.is_zero() {
             return None;
         }
+        self.revision += 1;
         let entry = if entry.0 > 0 { entry } else { Price(i128::from(self.mid2.unwrap_or(0)) * self.tick / 2) };
         self.holdings[at] = Holding { qty: expected, cost: entry.0 * i128::from(expected.0.abs()) };
         self.included[at] = self.included[at].max(venue_time);
@@ -232,6 +243,12 @@ impl Holdings {
         if !self.appeared.contains(&side) {
             self.appeared.push(side);
         }
+    }
+
+    /// The same number twice means that neither a position nor the P&L changed between; never 0.
+    #[must_use]
+    pub const fn revision(&self) -> u64 {
+        self.revision
     }
 
     /// Signed quantity of one position.

@@ -4,7 +4,7 @@
 mod fields;
 
 use super::Maker;
-use super::config::{InstrumentSetup, Leftovers, MakerConfig};
+use super::config::{InstrumentSetup, Leftovers, MakerConfig, Source};
 use super::risk::RiskLimits;
 use super::strategy::funding_aware::FundingAware;
 use super::strategy::perpetual::Perpetual;
@@ -18,7 +18,7 @@ use fields::{Fields, invalid, wrong};
 use serde_json::{Value, json};
 
 /// Version of the JSON form. Another one is refused: a setting that is not understood could change a decision.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// What a maker is built from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,17 @@ pub struct Recipe {
     pub config: MakerConfig,
     /// The instruments, by [`InstrumentId`].
     pub instruments: Vec<InstrumentRecipe>,
+    /// Markets that are only looked at; their ids follow those of the instruments.
+    pub watched: Vec<WatchedRecipe>,
+}
+
+/// A market that is only looked at: what its frames are decoded with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchedRecipe {
+    /// Its terms; only the grid matters.
+    pub instrument: Instrument,
+    /// Whose frames, in the word of the decoder that is to read them.
+    pub product: String,
 }
 
 /// What one instrument's part of a maker is built from.
@@ -38,8 +49,8 @@ pub struct InstrumentRecipe {
     pub strategy: StrategyText,
     /// When it decides.
     pub cadence: Cadence,
-    /// Another instrument whose market is the strategy's external price source.
-    pub source: Option<InstrumentId>,
+    /// Where the strategy's reference price comes from besides its own market.
+    pub source: Option<Source>,
 }
 
 /// A strategy as its user wrote it.
@@ -126,6 +137,7 @@ impl Recipe {
             "version": VERSION,
             "maker": config_to_json(&self.config),
             "instruments": self.instruments.iter().map(InstrumentRecipe::to_json).collect::<Vec<_>>(),
+            "watched": self.watched.iter().map(WatchedRecipe::to_json).collect::<Vec<_>>(),
         })
     }
 
@@ -140,15 +152,10 @@ impl Recipe {
             return Err(RecipeError::Version(version));
         }
         let config = config_from_json(fields.inner("maker")?)?;
-        let list = fields.value("instruments")?;
-        let list = list.as_array().ok_or_else(|| wrong(fields.path("instruments"), "a list", list))?;
-        let instruments = list
-            .iter()
-            .enumerate()
-            .map(|(at, value)| InstrumentRecipe::from_json(Fields::of(value, format!("instruments[{at}]"))?))
-            .collect::<Result<_, _>>()?;
+        let instruments = list(&mut fields, "instruments", InstrumentRecipe::from_json)?;
+        let watched = list(&mut fields, "watched", WatchedRecipe::from_json)?;
         fields.finish()?;
-        Ok(Self { config, instruments })
+        Ok(Self { config, instruments, watched })
     }
 
     /// The contracts, in the order of their ids: what a decoder is built from.
@@ -175,20 +182,21 @@ impl Recipe {
                 source: part.source,
             })
         });
-        Ok(Maker::new(self.config, setups.collect::<Result<_, _>>()?))
+        let watched = self.watched.iter().map(|part| part.instrument.clone()).collect();
+        Ok(Maker::watching(self.config, setups.collect::<Result<_, _>>()?, watched))
     }
 
     /// The conditions under which a maker can be made without a panic.
     fn check(&self) -> Result<(), RecipeError> {
-        let count = self.instruments.len();
+        let (traded, count) = (self.instruments.len(), self.instruments.len() + self.watched.len());
         if self.config.run == 0 {
             return Err(invalid("maker.run", "must not be 0"));
         }
         if self.config.limits.interval < Nanos(16) {
             return Err(invalid("maker.limits.interval_ns", "must be at least 16"));
         }
-        if count == 0 || u16::try_from(count).is_err() {
-            return Err(invalid("instruments", format!("{count} of them; must be 1 to {}", u16::MAX)));
+        if traded == 0 || u16::try_from(count).is_err() {
+            return Err(invalid("instruments", format!("{traded} of them; must be 1 to {}, watched ones included", u16::MAX)));
         }
         for (at, part) in self.instruments.iter().enumerate() {
             let path = |field: &str| format!("instruments[{at}].{field}");
@@ -200,8 +208,11 @@ impl Recipe {
             if matches!(part.cadence, Cadence::Interval(time) if time <= Nanos::ZERO) {
                 return Err(invalid(path("cadence"), "must be longer than nothing"));
             }
-            if part.source.is_some_and(|source| usize::from(source.0) >= count) {
-                return Err(invalid(path("source"), format!("must be the number of an instrument, below {count}")));
+            if matches!(part.source, Some(Source::Market { instrument, .. }) if usize::from(instrument.0) >= count) {
+                return Err(invalid(
+                    path("source.instrument"),
+                    format!("must be the number of an instrument, below {count}"),
+                ));
             }
         }
         Ok(())
@@ -209,12 +220,21 @@ impl Recipe {
 }
 
 impl StrategyText {
+    /// What `text` sets, which is this file's text or what it became while the run went on. Where the run trades was decided when it
+    /// started: the file's connector no longer matters.
+    ///
+    /// # Errors
+    /// Every fault of the text.
+    pub fn settings(&self, text: &str) -> Result<load::Strategy, Vec<Problem>> {
+        load::strategy_text(&self.file, text, Target::Demo).map(|loaded| loaded.settings)
+    }
+
     /// The strategy as it was before its first decision.
     fn build(&self, instrument: &Instrument, cadence: Cadence, field: &str) -> Result<Box<dyn Strategy>, RecipeError> {
-        // Where the run traded was decided when it started: the file's connector no longer matters.
-        let loaded = load::strategy_text(&self.file, &self.text, Target::Demo)
+        let settings = self
+            .settings(&self.text)
             .map_err(|problems| RecipeError::Strategy { field: field.to_owned(), problems })?;
-        Ok(match (self.kind, loaded.settings) {
+        Ok(match (self.kind, settings) {
             (StrategyKind::PerpetualMarketMaking, load::Strategy::Perpetual(settings)) => {
                 Box::new(Perpetual::new(settings, cadence))
             }
@@ -239,12 +259,17 @@ impl InstrumentRecipe {
                 Cadence::EveryEvent => json!("every_event"),
                 Cadence::Interval(time) => json!({ "interval_ns": time.0 }),
             },
-            "source": self.source.map(|source| source.0),
+            "source": self.source.map(|source| match source {
+                Source::Market { instrument, stale_after } => {
+                    json!({ "kind": "market", "instrument": instrument.0, "stale_after_ns": stale_after.0 })
+                }
+                Source::Polled { stale_after } => json!({ "kind": "polled", "stale_after_ns": stale_after.0 }),
+            }),
         })
     }
 
     fn from_json(mut fields: Fields<'_>) -> Result<Self, RecipeError> {
-        let instrument = instrument_from_json(fields.inner("instrument")?)?;
+        let instrument = instrument_from(fields.inner("instrument")?)?;
         let mut strategy = fields.inner("strategy")?;
         let kinds = StrategyKind::ALL;
         let kind = strategy.one_of("kind", &kinds.map(|kind| (kind.name(), kind)))?;
@@ -260,11 +285,47 @@ impl InstrumentRecipe {
         };
         let source = match fields.value("source")? {
             Value::Null => None,
-            _ => Some(InstrumentId(fields.integer("source")?)),
+            _ => Some(source_from_json(fields.inner("source")?)?),
         };
         fields.finish()?;
         Ok(Self { instrument, strategy: StrategyText { kind, file, text }, cadence, source })
     }
+}
+
+fn source_from_json(mut fields: Fields<'_>) -> Result<Source, RecipeError> {
+    let polled = fields.one_of("kind", &[("market", false), ("polled", true)])?;
+    let stale_after = Nanos(fields.integer("stale_after_ns")?);
+    let source = if polled {
+        Source::Polled { stale_after }
+    } else {
+        Source::Market { instrument: InstrumentId(fields.integer("instrument")?), stale_after }
+    };
+    fields.finish()?;
+    Ok(source)
+}
+
+impl WatchedRecipe {
+    fn to_json(&self) -> Value {
+        json!({ "instrument": instrument_to_json(&self.instrument), "product": self.product })
+    }
+
+    fn from_json(mut fields: Fields<'_>) -> Result<Self, RecipeError> {
+        let instrument = instrument_from(fields.inner("instrument")?)?;
+        let product = fields.text("product")?.to_owned();
+        fields.finish()?;
+        Ok(Self { instrument, product })
+    }
+}
+
+/// The objects of a list, each named by its place in it.
+fn list<T>(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    read: impl Fn(Fields<'_>) -> Result<T, RecipeError>,
+) -> Result<Vec<T>, RecipeError> {
+    let value = fields.value(key)?;
+    let list = value.as_array().ok_or_else(|| wrong(fields.path(key), "a list", value))?;
+    list.iter().enumerate().map(|(at, value)| read(Fields::of(value, format!("{key}[{at}]"))?)).collect()
 }
 
 // Each pair below names every field twice. The patterns and literals have no `..`: a new field does not compile until it is in both.
@@ -371,7 +432,9 @@ fn limits_from_json(mut fields: Fields<'_>) -> Result<RiskLimits, RecipeError> {
     Ok(limits)
 }
 
-fn instrument_to_json(instrument: &Instrument) -> Value {
+/// A contract's terms as JSON, exactly; [`instrument_from_json`] reads them.
+#[must_use]
+pub fn instrument_to_json(instrument: &Instrument) -> Value {
     let Instrument {
         symbol,
         base,
@@ -418,7 +481,15 @@ fn instrument_to_json(instrument: &Instrument) -> Value {
     })
 }
 
-fn instrument_from_json(mut fields: Fields<'_>) -> Result<Instrument, RecipeError> {
+/// The terms that [`instrument_to_json`] wrote; faults are named by `path`.
+///
+/// # Errors
+/// A field is missing, unknown or no valid value.
+pub fn instrument_from_json(value: &Value, path: &str) -> Result<Instrument, RecipeError> {
+    instrument_from(Fields::of(value, path.to_owned())?)
+}
+
+fn instrument_from(mut fields: Fields<'_>) -> Result<Instrument, RecipeError> {
     let (tick, lot) = (fields.decimal("tick", Step::parse)?, fields.decimal("lot", Step::parse)?);
     let instrument = Instrument {
         symbol: fields.symbol("symbol")?,

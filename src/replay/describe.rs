@@ -12,6 +12,7 @@ pub(super) fn line(kind: u16, payload: &[u8]) -> String {
             let name = if kind == record::FRAME { "frame" } else { "snapshot" };
             format!("{name}, {} bytes", payload.len().saturating_sub(record::Origin::SIZE))
         }
+        record::SETTINGS => format!("settings, {} bytes", payload.len().saturating_sub(record::Origin::SIZE)),
         record::COMMAND => {
             record::decode_command(payload).map_or_else(|_| bytes(kind, payload), |command| format!("{command:?}"))
         }

@@ -6,10 +6,13 @@ use crate::event::{AccountEvent, Event};
 use crate::instrument::InstrumentId;
 use crate::journal::record::{self, Encoded, Origin, RecordError};
 use crate::journal::{End, ReadError, Reader, Record, RunDir};
+use crate::config::problem::Problem;
+use crate::maker::recipe::{StrategyText, WatchedRecipe};
 use crate::maker::{Maker, Output, Recipe, RecipeError};
 use crate::unit::Nanos;
 use crate::venue::binance::usdm::market::MarketDecoder;
-use crate::venue::codec::MarketMessage;
+use crate::venue::binance::{Product, WatchedDecoder};
+use crate::venue::codec::{MarketCodec, MarketMessage};
 use crate::wire::simd::SPARE;
 use serde_json::{Value, json};
 use std::io;
@@ -140,6 +143,14 @@ pub enum ReplayError {
         /// Why.
         source: RecordError,
     },
+    /// Settings that were taken over while the run went on cannot be read.
+    #[error("record {seq}: {}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Settings {
+        /// Its sequence number.
+        seq: u64,
+        /// Every fault.
+        problems: Vec<Problem>,
+    },
     /// An input for an instrument that the recipe does not have.
     #[error("record {seq}: for instrument {}, the recipe has {count}", instrument.0)]
     NoInstrument {
@@ -189,7 +200,7 @@ pub fn replay(run_dir: &Path, mut progress: impl FnMut(Progress)) -> Result<Outc
     Ok(Outcome { identical: first_difference.is_none(), records, inputs, commands, decisions, first_difference, end })
 }
 
-fn read_recipe(path: &Path) -> Result<Recipe, ReplayError> {
+pub(super) fn read_recipe(path: &Path) -> Result<Recipe, ReplayError> {
     let text = std::fs::read(path).map_err(|source| ReplayError::Meta { path: path.to_path_buf(), source })?;
     let meta: Value =
         serde_json::from_slice(&text).map_err(|source| ReplayError::MetaJson { path: path.to_path_buf(), source })?;
@@ -202,6 +213,9 @@ struct Player {
     maker: Maker,
     instruments: usize,
     decoder: MarketDecoder,
+    watched: Vec<WatchedDecoder>,
+    /// By instrument: whose texts new settings are.
+    strategies: Vec<StrategyText>,
     document: Vec<u8>,
     out: Output,
     /// Time of the last input.
@@ -218,8 +232,10 @@ impl Player {
     fn new(recipe: &Recipe) -> Result<Self, RecipeError> {
         Ok(Self {
             maker: recipe.build()?,
-            instruments: recipe.instruments.len(),
+            instruments: recipe.instruments.len() + recipe.watched.len(),
             decoder: MarketDecoder::new(&recipe.contracts()),
+            watched: watched_decoders(recipe)?,
+            strategies: recipe.instruments.iter().map(|part| part.strategy.clone()).collect(),
             document: Vec::new(),
             out: Output::default(),
             time: Nanos::ZERO,
@@ -237,7 +253,7 @@ impl Player {
             // After a loss nothing can be said: an input or an output is missing.
             record::LOSS => self.differs(record),
             record::RUN_END if self.next_output().is_some() => self.differs(record),
-            record::CLOCK | record::RUN_START | record::RUN_END | record::SENT | record::GAP => {}
+            record::CLOCK | record::RUN_START | record::RUN_END | record::SENT | record::GAP | record::ASKED => {}
             _ if self.next_output().is_some() => self.differs(record),
             _ => {
                 self.inputs += 1;
@@ -254,18 +270,33 @@ impl Player {
         let faulty = |source| ReplayError::Record { seq: record.seq, source };
         match record.kind {
             record::FRAME => {
-                let (_, len) = self.document(record.payload).map_err(faulty)?;
+                let (origin, len) = self.document(record.payload).map_err(faulty)?;
+                self.known(record.seq, origin.instrument)?;
+                let (decoder, document) = (codec(&mut self.decoder, &mut self.watched, self.instruments, origin), &mut self.document);
                 // What is no event was no step in the run either.
-                if let Ok(MarketMessage::Event(event)) = self.decoder.decode(&mut self.document, len) {
+                if let Ok(MarketMessage::Event(event)) = decoder.decode(document, len) {
                     self.maker.step(record.time, &event, &mut self.out);
                 }
             }
             record::SNAPSHOT => {
                 let (origin, len) = self.document(record.payload).map_err(faulty)?;
                 self.known(record.seq, origin.instrument)?;
-                if let Ok(snapshot) = self.decoder.decode_snapshot(origin.instrument, &mut self.document, len) {
+                let (decoder, document) = (codec(&mut self.decoder, &mut self.watched, self.instruments, origin), &mut self.document);
+                if let Ok(snapshot) = decoder.decode_snapshot(origin.instrument, document, len) {
                     self.maker.step(record.time, &Event::Snapshot(snapshot), &mut self.out);
                 }
+            }
+            record::SETTINGS => {
+                let (origin, text) = record.payload.split_at_checked(Origin::SIZE).ok_or(RecordError::Short).map_err(faulty)?;
+                let instrument = Origin::decode(origin).map_err(faulty)?.instrument;
+                let Some(strategy) = self.strategies.get(usize::from(instrument.0)) else {
+                    return Err(ReplayError::NoInstrument { seq: record.seq, instrument, count: self.strategies.len() });
+                };
+                let text = String::from_utf8_lossy(text);
+                let mut settings = strategy
+                    .settings(&text)
+                    .map_err(|problems| ReplayError::Settings { seq: record.seq, problems })?;
+                self.maker.reconfigure(record.time, instrument, &mut settings, &mut self.out);
             }
             kind => {
                 let event = record::decode_event(kind, record.payload).map_err(faulty)?;
@@ -336,6 +367,32 @@ impl Player {
     }
 }
 
+/// The decoder of the instrument that a frame is of. `instruments` counts the watched ones too.
+fn codec<'a>(
+    traded: &'a mut MarketDecoder,
+    watched: &'a mut [WatchedDecoder],
+    instruments: usize,
+    origin: Origin,
+) -> &'a mut dyn MarketCodec {
+    let first = instruments - watched.len();
+    match usize::from(origin.instrument.0).checked_sub(first) {
+        Some(at) => &mut watched[at],
+        None => traded,
+    }
+}
+
+fn watched_decoders(recipe: &Recipe) -> Result<Vec<WatchedDecoder>, RecipeError> {
+    let first = recipe.instruments.len();
+    let decoder = |(at, part): (usize, &WatchedRecipe)| {
+        let product = Product::named(&part.product).ok_or_else(|| RecipeError::Value {
+            field: format!("watched[{at}].product"),
+            what: format!("found {:?}, which no decoder reads", part.product),
+        })?;
+        Ok(WatchedDecoder::new(product, InstrumentId((first + at) as u16), &part.instrument))
+    };
+    recipe.watched.iter().enumerate().map(decoder).collect()
+}
+
 fn instrument_of(event: &Event<'_>) -> Option<InstrumentId> {
     match *event {
         Event::Depth(ref update) => Some(update.instrument),
@@ -354,8 +411,9 @@ fn instrument_of(event: &Event<'_>) -> Option<InstrumentId> {
             | AccountEvent::ReconcileEnd
             | AccountEvent::ReconcileFailed
             | AccountEvent::PositionMode { .. }
-            | AccountEvent::MarginCall => None,
+            | AccountEvent::MarginCall
+            | AccountEvent::VenueClock { .. } => None,
         },
-        Event::Operator(_) | Event::Kill | Event::Timer => None,
+        Event::Operator(_) | Event::Lapse { .. } | Event::Kill | Event::Timer => None,
     }
 }

@@ -11,7 +11,7 @@ mod survey;
 mod writer;
 
 pub use market::CaptureMarket;
-pub use reader::{CaptureReader, Line};
+pub use reader::{CaptureReader, Line, TextLines};
 pub use writer::CaptureWriter;
 
 use std::io;
@@ -93,6 +93,12 @@ pub enum CaptureError {
         path: PathBuf,
         /// The symbols in the file.
         found: String,
+    },
+    /// A spot session, where a session of contracts is due.
+    #[error("{path}: a recorded spot session; it can be a second price source (--spot-capture), not the market that is traded")]
+    Spot {
+        /// The file.
+        path: PathBuf,
     },
     /// There is nothing to rebuild a book from.
     #[error("{path}: has no {missing} frame of {symbol}; a market needs depth and bookTicker frames")]

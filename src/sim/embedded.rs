@@ -8,7 +8,7 @@ use crate::event::{
 use crate::instrument::InstrumentId;
 use crate::sim::account::POSITION_SIDES;
 use crate::sim::exchange::Exchange;
-use crate::sim::latency::{Dice, Latency};
+use crate::sim::latency::{Delays, Dice};
 use crate::sim::order::{
     AccountId, AccountReason, Execution, NewOrder, Notice, Order, OrderRef, OrderType, PrivateEvent, Reject, Request,
     Response, Status, Tif,
@@ -43,27 +43,18 @@ pub struct Embedded {
     exchange: Exchange,
     account: AccountId,
     prefix: Prefix,
-    there: Latency,
-    back: Latency,
+    delays: Delays,
     dice: Dice,
     commands: VecDeque<(Nanos, Command)>,
     answers: VecDeque<(Nanos, Answer)>,
 }
 
 impl Embedded {
-    /// Trades for `account` of `exchange`: a command takes `there` to arrive, an answer `back`. Orders carry `prefix`.
+    /// Trades for `account` of `exchange`; messages take their time under way. Orders carry `prefix`.
     #[must_use]
-    pub fn new(
-        exchange: Exchange,
-        account: AccountId,
-        prefix: Prefix,
-        there: Latency,
-        back: Latency,
-        seed: u64,
-    ) -> Self {
-        let queue = || VecDeque::with_capacity(256);
-        let (dice, commands, answers) = (Dice::new(seed), queue(), VecDeque::with_capacity(1024));
-        Self { exchange, account, prefix, there, back, dice, commands, answers }
+    pub fn new(exchange: Exchange, account: AccountId, prefix: Prefix, delays: Delays, seed: u64) -> Self {
+        let (commands, answers) = (VecDeque::with_capacity(256), VecDeque::with_capacity(1024));
+        Self { exchange, account, prefix, delays, dice: Dice::new(seed), commands, answers }
     }
 
     /// The exchange.
@@ -81,7 +72,7 @@ impl Embedded {
 
     /// Sends a command. [`CommandKind::Snapshot`] is not for the exchange: who plays the market has the book.
     pub fn submit(&mut self, now: Nanos, command: &Command) {
-        let arrival = now + self.there.draw(&mut self.dice);
+        let arrival = now + self.delays.there(command.kind, now, &mut self.dice);
         let arrival = self.commands.back().map_or(arrival, |(last, _)| arrival.max(*last));
         self.commands.push_back((arrival, *command));
     }
@@ -89,13 +80,36 @@ impl Embedded {
     /// When the next command arrives, answer comes back or rule of the exchange is due; `Nanos::MAX` if nothing is under way.
     #[must_use]
     pub fn next_due(&self) -> Nanos {
-        let command = self.commands.front().map_or(Nanos::MAX, |(at, _)| *at);
-        let answer = self.answers.front().map_or(Nanos::MAX, |(at, _)| *at);
-        command.min(answer).min(self.exchange.next_due())
+        self.next_arrival().min(self.next_answer())
+    }
+
+    /// When the next command arrives or rule of the exchange is due; `Nanos::MAX` if nothing is.
+    #[must_use]
+    pub fn next_arrival(&self) -> Nanos {
+        self.commands.front().map_or(Nanos::MAX, |(at, _)| *at).min(self.exchange.next_due())
+    }
+
+    /// When the next answer comes back; `Nanos::MAX` if none is under way.
+    #[must_use]
+    pub fn next_answer(&self) -> Nanos {
+        self.answers.front().map_or(Nanos::MAX, |(at, _)| *at)
     }
 
     /// Lets time pass up to `now`: carries out what has arrived and hands over what has come back, with its time.
     pub fn advance(&mut self, now: Nanos, mut hand_over: impl FnMut(Nanos, &Answer)) {
+        self.arrive(now);
+        while let Some((at, answer)) = self.take_answer(now) {
+            hand_over(at, &answer);
+        }
+    }
+
+    /// The oldest answer that has come back by `now`, with its time.
+    pub fn take_answer(&mut self, now: Nanos) -> Option<(Nanos, Answer)> {
+        self.answers.pop_front_if(|(at, _)| *at <= now)
+    }
+
+    /// Carries out what has arrived at the exchange by `now`, and its rules.
+    pub fn arrive(&mut self, now: Nanos) {
         loop {
             let command = self.commands.front().map_or(Nanos::MAX, |(at, _)| *at);
             let rule = self.exchange.next_due();
@@ -111,13 +125,10 @@ impl Embedded {
                 self.carry_out(at, &command);
             }
         }
-        while let Some((at, answer)) = self.answers.pop_front_if(|(at, _)| *at <= now) {
-            hand_over(at, &answer);
-        }
     }
 
     fn answer(&mut self, now: Nanos, answer: Answer) {
-        let arrival = now + self.back.draw(&mut self.dice);
+        let arrival = now + self.delays.back(now, &mut self.dice);
         let arrival = self.answers.back().map_or(arrival, |(last, _)| arrival.max(*last));
         self.answers.push_back((arrival, answer));
     }
@@ -165,7 +176,7 @@ impl Embedded {
             CommandKind::Cancel => Request::Cancel { instrument, order },
             CommandKind::Query => Request::Query { instrument, order },
             CommandKind::CancelAll => Request::CancelAll { instrument },
-            CommandKind::Reconcile | CommandKind::Snapshot => return None,
+            CommandKind::Reconcile | CommandKind::Snapshot | CommandKind::SyncTime => return None,
         })
     }
 
@@ -323,6 +334,7 @@ mod tests {
     use super::*;
     use crate::event::{DepthUpdate, Level, Side, Trade};
     use crate::instrument::Instrument;
+    use crate::sim::latency::Latency;
     use crate::sim::queue::QueueModel;
     use crate::unit::{Money, Seq, Ticks};
 
@@ -337,7 +349,7 @@ mod tests {
         let mut exchange = Exchange::new(vec![btc], 1, QueueModel::RiskAverse);
         let account = exchange.open_account(at(0), Money::parse(b"10000").unwrap());
         let latency = Latency::Constant(Nanos::from_micros(100));
-        let mut embedded = Embedded::new(exchange, account, Prefix::new("sq").unwrap(), latency, latency, 1);
+        let mut embedded = Embedded::new(exchange, account, Prefix::new("sq").unwrap(), Delays::both(latency, latency), 1);
         let level = |p| [Level { price: Ticks(p), qty: Lots(5) }];
         let update = DepthUpdate {
             instrument: BTC,

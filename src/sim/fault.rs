@@ -43,16 +43,22 @@ pub enum FaultKind {
     ClockSkew(Nanos),
     /// The connection that carries market data is closed in an orderly way.
     Close,
+    /// No frame of the spot market is sent.
+    SpotSilence,
+    /// A depth frame of the spot market is left out.
+    SpotGap,
 }
 
 /// Names in the script, in the order of the documentation.
-const NAMES: [(&str, FaultKind); 16] = [
+const NAMES: [(&str, FaultKind); 18] = [
     ("gap", FaultKind::Gap),
     ("silence", FaultKind::Silence),
     ("private-loss", FaultKind::PrivateLoss),
     ("disconnect-pending", FaultKind::DisconnectPending),
     ("disconnect", FaultKind::Disconnect),
     ("close", FaultKind::Close),
+    ("spot-silence", FaultKind::SpotSilence),
+    ("spot-gap", FaultKind::SpotGap),
     ("duplicate-fills", FaultKind::DuplicateFills),
     ("reorder", FaultKind::Reorder),
     ("post-only-reject", FaultKind::PostOnlyReject),
@@ -208,7 +214,7 @@ fn parse_one(text: &str) -> Result<Fault, FaultProblem> {
     }
     fault.kind = kind.ok_or(FaultProblem::NoKind)?;
     fault.count = fault.count.max(1);
-    if fault.kind == FaultKind::Silence && fault.lasts.is_zero() {
+    if matches!(fault.kind, FaultKind::Silence | FaultKind::SpotSilence) && fault.lasts.is_zero() {
         return Err(FaultProblem::NeedsLength("silence"));
     }
     if !fault.every.is_zero() && fault.every <= fault.lasts {
@@ -241,6 +247,11 @@ struct Pending {
     left: u32,
 }
 
+fn pending(script: &FaultScript, start: Nanos) -> Vec<Pending> {
+    let one = |&fault: &Fault| Pending { fault, start: start + fault.at, left: fault.count };
+    script.faults.iter().map(one).collect()
+}
+
 /// Says when a fault strikes, in one run.
 #[derive(Clone, Debug)]
 pub struct Faults {
@@ -253,8 +264,12 @@ impl Faults {
     /// A run of the script that starts at `start`.
     #[must_use]
     pub fn new(script: &FaultScript, seed: u64, start: Nanos) -> Self {
-        let pending = script.faults.iter().map(|&fault| Pending { fault, start: start + fault.at, left: fault.count });
-        Self { pending: pending.collect(), dice: Dice::new(seed ^ 0xfa17), struck: 0 }
+        Self { pending: pending(script, start), dice: Dice::new(seed ^ 0xfa17), struck: 0 }
+    }
+
+    /// From `start` on goes wrong what `script` says and nothing of before; what has struck stays counted.
+    pub fn replace(&mut self, script: &FaultScript, start: Nanos) {
+        self.pending = pending(script, start);
     }
 
     /// Something happens that `kind` could strike: does it? Uses up one of its counts. The time inside `kind` is ignored.

@@ -5,23 +5,18 @@
 //! its quantity, a visible level at most its quantity until the market tells that level again. The visible market does not
 //! react to our orders and does not contain them.
 
+use crate::book::{Ladder, LadderLimits};
 use crate::event::{BestQuote, DepthSnapshot, DepthUpdate, Level, Side, Trade};
 use crate::sim::order::{AccountId, SelfTrade};
-use crate::sim::queue::{QueueModel, QueuePlace};
+use crate::sim::queue::{Flow, QueueModel, QueuePlace};
 use crate::unit::{Lots, Seq, Ticks};
-use std::collections::BTreeMap;
 
-/// A visible level of others: what was told, and what our takers have used of it since.
-#[derive(Clone, Copy, Debug, Default)]
-struct Visible {
+/// What our takers used of a visible level since it was last told.
+#[derive(Clone, Copy, Debug)]
+struct Used {
+    side: Side,
+    price: Ticks,
     qty: Lots,
-    used: Lots,
-}
-
-impl Visible {
-    fn available(self) -> Lots {
-        self.qty - self.used
-    }
 }
 
 /// A resting order of a user.
@@ -83,9 +78,12 @@ fn reaches(side: Side, price: Ticks, limit: Ticks) -> bool {
 #[derive(Debug)]
 pub struct Matching {
     model: QueueModel,
-    visible: [BTreeMap<Ticks, Visible>; 2],
+    visible: Ladder,
+    /// Few and short-lived: one per level that a taker of ours met and that was not told again.
+    used: Vec<Used>,
     /// Resting orders per side, best price first and oldest first at a price.
     own: [Vec<Resting>; 2],
+    flow: Flow,
     depth_seq: Seq,
     quote: Option<BestQuote>,
     single_prints: bool,
@@ -98,7 +96,9 @@ impl Matching {
     pub fn new(model: QueueModel) -> Self {
         Self {
             model,
-            visible: [BTreeMap::new(), BTreeMap::new()],
+            visible: Ladder::new(LadderLimits::default()),
+            used: Vec::with_capacity(64),
+            flow: Flow::default(),
             own: [Vec::with_capacity(64), Vec::with_capacity(64)],
             depth_seq: Seq::ZERO,
             quote: None,
@@ -110,18 +110,12 @@ impl Matching {
     /// Best visible level of others, whatever our takers used of it.
     #[must_use]
     pub fn best(&self, side: Side) -> Option<Level> {
-        self.levels(side).next()
+        self.visible.best(side)
     }
 
     /// Visible levels of others, best first.
     pub fn levels(&self, side: Side) -> impl Iterator<Item = Level> + '_ {
-        let map = &self.visible[side.index()];
-        let (up, down) = match side {
-            Side::Buy => (None, Some(map.iter().rev())),
-            Side::Sell => (Some(map.iter()), None),
-        };
-        let level = |(&price, v): (&Ticks, &Visible)| Level { price, qty: v.qty };
-        up.into_iter().flatten().map(level).chain(down.into_iter().flatten().map(level))
+        self.visible.levels(side)
     }
 
     /// Price of the last print.
@@ -145,12 +139,8 @@ impl Matching {
     /// The market told level changes.
     pub fn on_depth(&mut self, update: &DepthUpdate<'_>, out: &mut Vec<Outcome>) {
         self.depth_seq = update.last;
-        for &level in update.bids {
-            self.set(Side::Buy, level);
-        }
-        for &level in update.asks {
-            self.set(Side::Sell, level);
-        }
+        self.set_all(Side::Buy, update.bids);
+        self.set_all(Side::Sell, update.asks);
         // Depth frames are gathered over an interval: a quote with a higher number knows the touch better.
         if let Some(quote) = self.quote.filter(|q| q.seq > update.last) {
             self.apply_quote(&quote);
@@ -161,15 +151,23 @@ impl Matching {
     /// The market told the whole book.
     pub fn on_snapshot(&mut self, snapshot: &DepthSnapshot<'_>, out: &mut Vec<Outcome>) {
         self.depth_seq = snapshot.last;
-        for (side, levels) in [(Side::Buy, snapshot.bids), (Side::Sell, snapshot.asks)] {
-            let before = std::mem::take(&mut self.visible[side.index()]);
-            self.visible[side.index()] =
-                levels.iter().map(|l| (l.price, Visible { qty: l.qty, used: Lots::ZERO })).collect();
-            for order in &mut self.own[side.index()] {
-                let was = before.get(&order.price).map_or(Lots::ZERO, |v| v.qty);
-                let is = self.visible[side.index()].get(&order.price).map_or(Lots::ZERO, |v| v.qty);
-                order.place.level(self.model, was, is);
+        let Self { visible, own, .. } = self;
+        let quantities = |visible: &Ladder, own: &[Vec<Resting>; 2], was: &mut Vec<Lots>| {
+            was.clear();
+            for side in [Side::Buy, Side::Sell] {
+                was.extend(own[side.index()].iter().map(|order| visible.qty(side, order.price)));
             }
+        };
+        // A snapshot is rare: the one place here that may allocate.
+        let (mut was, mut is) = (Vec::new(), Vec::new());
+        quantities(visible, own, &mut was);
+        visible.clear();
+        visible.apply(Side::Buy, snapshot.bids);
+        visible.apply(Side::Sell, snapshot.asks);
+        quantities(visible, own, &mut is);
+        self.used.clear();
+        for (order, (was, is)) in own.iter_mut().flatten().zip(was.into_iter().zip(is)) {
+            order.place.level(self.model, was, is, self.flow.share());
         }
         self.quote = self.quote.filter(|q| q.seq > snapshot.last);
         if let Some(quote) = self.quote {
@@ -196,6 +194,9 @@ impl Matching {
         self.single_prints |= !trade.aggregate;
         self.last_price = Some(trade.price);
         let side = trade.taker.opposite();
+        if self.model == QueueModel::Calibrated {
+            self.flow.print(side, trade.price, trade.qty);
+        }
         let mut left = trade.qty;
         let mut others = Lots::ZERO;
         let mut gone = false;
@@ -247,7 +248,7 @@ impl Matching {
             if sum >= wanted {
                 break;
             }
-            sum += self.visible[other.index()][&level.price].available();
+            sum += self.unused(other, level);
         }
         sum.min(wanted)
     }
@@ -314,7 +315,7 @@ impl Matching {
     /// Puts an order into the book, behind everything visible at its price.
     pub fn rest(&mut self, slot: u32, account: AccountId, side: Side, price: Ticks, left: Lots) {
         assert!(left > Lots::ZERO, "an order without quantity cannot rest");
-        let visible = self.visible[side.index()].get(&price).map_or(Lots::ZERO, |v| v.available());
+        let visible = self.unused(side, Level { price, qty: self.visible.qty(side, price) });
         let orders = &mut self.own[side.index()];
         let at = orders.partition_point(|o| reaches(side, o.price, price));
         orders.insert(at, Resting { slot, account, price, left, place: QueuePlace::back_of(visible) });
@@ -334,21 +335,36 @@ impl Matching {
         }
     }
 
-    fn set(&mut self, side: Side, level: Level) {
-        let map = &mut self.visible[side.index()];
-        let before = if level.qty.is_zero() {
-            map.remove(&level.price)
-        } else {
-            map.insert(level.price, Visible { qty: level.qty, used: Lots::ZERO })
-        };
-        let orders = &mut self.own[side.index()];
-        let (Some(first), Some(last)) = (orders.first(), orders.last()) else { return };
-        if !reaches(side, first.price, level.price) || !reaches(side, level.price, last.price) {
-            return;
+    fn set_all(&mut self, side: Side, levels: &[Level]) {
+        // Most frames touch no price of ours: then the ladder alone has work.
+        let own = &self.own[side.index()];
+        let range = own.first().zip(own.last()).map(|(first, last)| (first.price.min(last.price), first.price.max(last.price)));
+        let watches = self.used.is_empty() && self.model != QueueModel::Calibrated;
+        match (watches, range) {
+            (true, None) => self.visible.apply(side, levels),
+            (true, Some((low, high))) => {
+                for &level in levels {
+                    if level.price < low || level.price > high {
+                        self.visible.set(side, level.price, level.qty);
+                    } else {
+                        self.set(side, level);
+                    }
+                }
+            }
+            (false, _) => levels.iter().for_each(|&level| self.set(side, level)),
         }
-        let before = before.map_or(Lots::ZERO, |v| v.qty);
-        for order in orders.iter_mut().filter(|o| o.price == level.price) {
-            order.place.level(self.model, before, level.qty);
+    }
+
+    fn set(&mut self, side: Side, level: Level) {
+        let before = self.visible.qty(side, level.price);
+        if self.model == QueueModel::Calibrated && self.best(side).is_some_and(|best| best.price == level.price) {
+            self.flow.level(side, level.price, before, level.qty);
+        }
+        self.visible.set(side, level.price, level.qty);
+        self.used.retain(|used| used.side != side || used.price != level.price);
+        let share = self.flow.share();
+        for order in self.own[side.index()].iter_mut().filter(|o| o.price == level.price) {
+            order.place.level(self.model, before, level.qty, share);
         }
     }
 
@@ -364,28 +380,36 @@ impl Matching {
                 self.set(side, Level { price: best.price, qty: Lots::ZERO });
             }
             // The same quantity again is no news: what our takers used of it stays used.
-            let told = self.visible[side.index()].get(&level.price).map(|v| v.qty);
-            if told != Some(level.qty) {
+            if self.visible.qty(side, level.price) != level.qty {
                 self.set(side, level);
             }
         }
     }
 
+    fn unused(&self, side: Side, level: Level) -> Lots {
+        let used = self.used.iter().find(|used| used.side == side && used.price == level.price);
+        level.qty - used.map_or(Lots::ZERO, |used| used.qty)
+    }
+
     fn best_available(&self, side: Side) -> Option<Level> {
-        let map = &self.visible[side.index()];
-        let level = |(&price, v): (&Ticks, &Visible)| {
-            (v.available() > Lots::ZERO).then_some(Level { price, qty: v.available() })
-        };
-        match side {
-            Side::Buy => map.iter().rev().find_map(level),
-            Side::Sell => map.iter().find_map(level),
+        let best = self.visible.best(side)?;
+        if self.used.is_empty() {
+            return Some(best);
         }
+        let mut levels = self.levels(side).map(|level| Level { qty: self.unused(side, level), ..level });
+        levels.find(|level| level.qty > Lots::ZERO)
     }
 
     fn use_up(&mut self, side: Side, price: Ticks, qty: Lots) {
-        let level = self.visible[side.index()].get_mut(&price).expect("a level that was just seen");
-        level.used += qty;
-        assert!(level.used <= level.qty, "a level gives what it has");
+        let shown = self.visible.qty(side, price);
+        let found = self.used.iter().position(|used| used.side == side && used.price == price);
+        let at = found.unwrap_or_else(|| {
+            self.used.push(Used { side, price, qty: Lots::ZERO });
+            self.used.len() - 1
+        });
+        let used = &mut self.used[at];
+        used.qty += qty;
+        assert!(used.qty <= shown, "a level gives what it has");
     }
 
     /// The visible other side stands at or beyond our price: it would have met us, so it fills us at our price.

@@ -24,6 +24,7 @@ use crate::sim::market::{MarketError, MarketSource};
 use crate::sim::order::{AccountId, Order};
 use crate::sim::protocol::{KeyError, LimitTerms};
 use crate::sim::queue::QueueModel;
+use crate::sim::spot::SpotConfig;
 use crate::unit::{Lots, Money, Nanos};
 use crate::wire::tls::{self, TlsError};
 use run::{Ask, Runner};
@@ -62,6 +63,8 @@ pub struct ServerConfig {
     pub tls: bool,
     /// The markets, one per instrument.
     pub markets: Vec<Box<dyn MarketSource + Send>>,
+    /// A spot market beside them, to be looked at: streams below `/spot`, requests below `/api/v3`.
+    pub spot: Option<SpotConfig>,
     /// The accounts, one per key.
     pub accounts: Vec<AccountConfig>,
     /// Of the order ids and of the faults' coins.
@@ -95,6 +98,7 @@ impl ServerConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             tls: true,
             markets,
+            spot: None,
             accounts,
             seed: 1,
             queue: QueueModel::default(),
@@ -176,6 +180,7 @@ pub struct Server {
     ask: mpsc::Sender<Ask>,
     waker: Arc<mio::Waker>,
     stop: Arc<AtomicBool>,
+    failed: Arc<AtomicBool>,
     thread: Mutex<Running>,
 }
 
@@ -217,8 +222,8 @@ impl Server {
             let (exchange, counts) = runner.into_parts();
             Ended { exchange, counts, error }
         })?;
-        let Parts { address, cert_pem, tls, ask, waker, stop } = parts;
-        Ok(Self { address, cert_pem, tls, ask, waker, stop, thread: Mutex::new(Running::Thread(thread)) })
+        let Parts { address, cert_pem, tls, ask, waker, stop, failed } = parts;
+        Ok(Self { address, cert_pem, tls, ask, waker, stop, failed, thread: Mutex::new(Running::Thread(thread)) })
     }
 
     /// Serves in this thread until `stop` is set (looked at ten times a second); `ready` is called with the address and the
@@ -280,11 +285,11 @@ impl Server {
         let f = Arc::new(Mutex::new(Some(f)));
         let (answer, receive) = mpsc::channel();
         let inside = Arc::clone(&f);
-        let ask: Ask = Box::new(move |exchange, now, counts| {
+        let ask = Ask::Look(Box::new(move |exchange, now, counts| {
             if let Some(f) = inside.lock().ok().and_then(|mut f| f.take()) {
                 let _ = answer.send(f(exchange, now, counts));
             }
-        });
+        }));
         if self.ask.send(ask).is_ok() {
             let _ = self.waker.wake();
             if let Ok(value) = receive.recv() {
@@ -296,6 +301,14 @@ impl Server {
         let Running::Ended(end) = &mut *ended else { unreachable!("the thread was joined") };
         let f = f.lock().ok().and_then(|mut f| f.take()).expect("nobody took the question");
         f(&mut end.exchange, run::clock(), end.counts)
+    }
+
+    /// From now on goes wrong what `faults` says, counted from now, and nothing of before.
+    pub fn strike(&self, faults: FaultScript) {
+        // A server that has ended commits no faults.
+        if self.ask.send(Ask::Faults(faults)).is_ok() {
+            let _ = self.waker.wake();
+        }
     }
 
     /// Makes the server look at its markets now; for the feeder of a live one.
@@ -326,6 +339,17 @@ impl Server {
     #[must_use]
     pub fn position(&self, account: AccountId, instrument: InstrumentId, side: PositionSide) -> Lots {
         self.with(move |exchange, _| exchange.account(account).position(instrument, side).qty)
+    }
+
+    /// A market cannot be played on, or the event loop failed; [`Server::error`] says why. Requests are still answered if only a market failed.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire) || self.has_ended()
+    }
+
+    fn has_ended(&self) -> bool {
+        let running = self.thread.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        !matches!(&*running, Running::Thread(thread) if !thread.is_finished())
     }
 
     /// What ended it, if it was not [`Server::stop`]. Waits for the end.
@@ -366,6 +390,7 @@ struct Parts {
     ask: mpsc::Sender<Ask>,
     waker: Arc<mio::Waker>,
     stop: Arc<AtomicBool>,
+    failed: Arc<AtomicBool>,
 }
 
 fn prepare(config: ServerConfig) -> Result<(Runner, Parts), ServerError> {
@@ -386,7 +411,7 @@ fn prepare(config: ServerConfig) -> Result<(Runner, Parts), ServerError> {
     };
     let tls = config.tls;
     let (ask, questions) = mpsc::channel();
-    let stop = Arc::new(AtomicBool::new(false));
-    let (runner, address, waker) = Runner::new(config, tls_config, questions, Arc::clone(&stop))?;
-    Ok((runner, Parts { address, cert_pem, tls, ask, waker, stop }))
+    let (stop, failed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (runner, address, waker) = Runner::new(config, tls_config, questions, Arc::clone(&stop), Arc::clone(&failed))?;
+    Ok((runner, Parts { address, cert_pem, tls, ask, waker, stop, failed }))
 }

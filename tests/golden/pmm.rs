@@ -178,7 +178,7 @@ fn update_config(case: &Value) -> Outcome {
         return judged((rejected != Some("config")).then(|| "the running configuration is refused".to_owned()));
     };
     match settings(&case["new_config"]) {
-        Ok(new) if rejected.is_none() => running.reload(&new),
+        Ok(mut new) if rejected.is_none() => running.take_over(&mut new),
         Err(_) if rejected == Some("new_config") => {}
         Ok(_) => return Outcome::Different("the new configuration is accepted".into()),
         Err(fields) => return Outcome::Different(format!("the new configuration is refused for {fields:?}")),

@@ -2,121 +2,187 @@
 //! and want the run's name typed back.
 
 use crate::account::ticks_text;
-use crate::page::Page;
-use crate::run::{Life, Run, RunArgs, now, page_fault};
+use crate::alerts;
+use crate::ledger::Ledger;
+use crate::page::{Page, money};
+use crate::run::{Life, Run, RunArgs, command_page, now};
 use crate::text;
 use anyhow::{Context, Result, bail};
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand};
 use spinquote::event::Operator;
 use spinquote::instrument::InstrumentId;
-use spinquote::journal::command_page::{CommandPage, Watcher};
-use spinquote::unit::{Lots, Nanos};
-use std::io::{self, BufRead, Write};
+use spinquote::journal::command_page::{CommandPage, Signature, Watcher};
+use spinquote::unit::{Lots, Nanos, Ticks};
+use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// What is asked for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+#[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Withdraw quotes; orders and position stay known.
-    Pause,
+    Pause(RunArgs),
     /// Quote again; after a kill, clears the flag first.
-    Resume,
+    Resume(RunArgs),
+    /// Multiply every spread: 150 is half as wide again, 100 the strategy's own; never narrower.
+    Widen {
+        /// Percent of the strategy's own spreads.
+        #[arg(value_name = "PERCENT", value_parser = clap::value_parser!(u16).range(100..=10_000))]
+        percent: u16,
+        #[command(flatten)]
+        run: RunArgs,
+    },
     /// Quote only what shrinks the position.
-    ReduceOnly,
+    ReduceOnly(RunArgs),
     /// Cancel our orders and pause.
-    CancelAll,
+    CancelAll(RunArgs),
     /// Cancel our orders, close the position with reduce-only market orders, pause.
-    Flatten,
+    Flatten(RunArgs),
     /// Cancel our orders and end the run.
-    Stop,
+    Stop(RunArgs),
+    /// Read the settings files again.
+    Reload(RunArgs),
     /// Set the kill flag: needs no live engine loop, waits for nothing.
-    Kill,
+    Kill(RunArgs),
+    /// Acknowledge every alert raised so far: none of them escalates any more.
+    Ack(RunArgs),
 }
 
-/// Command a live run: pause, resume, reduce-only, cancel-all, flatten, stop, kill.
+/// Command a live run: pause, resume, widen, reduce-only, cancel-all, flatten, stop, reload, kill, ack.
 #[derive(Debug, Args)]
 #[command(
+    override_usage = "sq ctl [OPTIONS] VERB [RUN]\n       sq ctl [OPTIONS] widen PERCENT [RUN]",
+    subcommand_value_name = "VERB",
+    subcommand_help_heading = "Verbs",
     after_help = "cancel-all, flatten, stop, kill, and resume after a kill show what will happen and want the run's name typed back;\n\
-                  scripts give it with --yes RUN-NAME.\nExit code 0: both threads took the command. 1: not sent, or not taken in time.\n\n\
-                  Examples:\n  sq ctl pause\n  sq ctl reduce-only runs/20261121-101500\n  \
-                  sq ctl cancel-all --yes 20261121-101500\n  sq ctl kill --yes 20261121-101500 --by \"night desk\""
+                  scripts give it with --yes RUN-NAME. Who asked and why is journalled with the command.\n\
+                  cancel-all, flatten and stop work while the engine thread is stuck: the I/O thread cancels, and closes the position.\n\
+                  Exit code 0: both threads took the command. 1: not sent, or not taken in time.\n\n\
+                  Examples:\n  sq ctl pause\n  sq ctl widen 150 --why \"CPI in five minutes\"\n  sq ctl reduce-only runs/20261121-101500\n  \
+                  sq ctl cancel-all --yes 20261121-101500\n  sq ctl kill --yes 20261121-101500 --by \"night desk\" --why \"odd fills\"\n  sq ctl ack"
 )]
 pub struct CtlArgs {
-    /// What to do.
-    #[arg(value_enum)]
+    #[command(subcommand)]
     verb: Verb,
     /// The run's name, instead of typing it.
-    #[arg(long, value_name = "RUN-NAME")]
+    #[arg(long, value_name = "RUN-NAME", global = true)]
     yes: Option<String>,
-    /// Who asks and why, for the page; otherwise the user's name.
-    #[arg(long, value_name = "TEXT")]
+    /// Who asks; otherwise the user's name. Process and terminal are added.
+    #[arg(long, value_name = "TEXT", global = true)]
     by: Option<String>,
+    /// Why, for the journal.
+    #[arg(long, value_name = "TEXT", global = true, default_value = "")]
+    why: String,
     /// How long to wait for both threads.
-    #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = spinquote::config::value::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "3s", global = true, value_parser = spinquote::config::value::duration)]
     timeout: Nanos,
-    #[command(flatten)]
-    run: RunArgs,
 }
 
 impl Verb {
-    const fn operator(self) -> Option<Operator> {
+    const fn run(&self) -> &RunArgs {
+        match self {
+            Self::Pause(run)
+            | Self::Resume(run)
+            | Self::Widen { run, .. }
+            | Self::ReduceOnly(run)
+            | Self::CancelAll(run)
+            | Self::Flatten(run)
+            | Self::Stop(run)
+            | Self::Reload(run)
+            | Self::Kill(run)
+            | Self::Ack(run) => run,
+        }
+    }
+
+    /// The command; `None` for what is none: a flag, or a word about alerts.
+    const fn operator(&self) -> Option<Operator> {
         Some(match self {
-            Self::Pause => Operator::Pause,
-            Self::Resume => Operator::Resume,
-            Self::ReduceOnly => Operator::ReduceOnly,
-            Self::CancelAll => Operator::CancelAll,
-            Self::Flatten => Operator::Flatten,
-            Self::Stop => Operator::Stop,
-            Self::Kill => return None,
+            Self::Pause(_) => Operator::Pause,
+            Self::Resume(_) => Operator::Resume,
+            Self::Widen { percent, .. } => Operator::Widen { percent: *percent },
+            Self::ReduceOnly(_) => Operator::ReduceOnly,
+            Self::CancelAll(_) => Operator::CancelAll,
+            Self::Flatten(_) => Operator::Flatten,
+            Self::Stop(_) => Operator::Stop,
+            Self::Reload(_) => Operator::Reload,
+            Self::Kill(_) | Self::Ack(_) => return None,
         })
     }
 
-    const fn effect(self) -> &'static str {
+    const fn effect(&self) -> &'static str {
         match self {
-            Self::Pause => "withdraws the quotes",
-            Self::Resume => "quotes again",
-            Self::ReduceOnly => "quotes only what shrinks the position",
-            Self::CancelAll => "cancels all our orders and pauses",
-            Self::Flatten => "cancels all our orders, closes the position AT MARKET, and pauses",
-            Self::Stop => "cancels all our orders and ends the run; the position stays",
-            Self::Kill => "sets the kill flag: both threads stop trading and cancel; only `sq ctl resume` ends it",
+            Self::Pause(_) => "withdraws the quotes",
+            Self::Resume(_) => "quotes again",
+            Self::Widen { .. } => "multiplies every spread of the strategy and quotes anew",
+            Self::ReduceOnly(_) => "quotes only what shrinks the position",
+            Self::CancelAll(_) => "cancels all our orders and pauses",
+            Self::Flatten(_) => "cancels all our orders, closes the position AT MARKET, and pauses",
+            Self::Stop(_) => "cancels all our orders and ends the run; the position stays",
+            Self::Reload(_) => "reads the settings files again",
+            Self::Kill(_) => "sets the kill flag: both threads stop trading and cancel; only `sq ctl resume` ends it",
+            Self::Ack(_) => "acknowledges every alert raised so far",
+        }
+    }
+
+    const fn is_destructive(&self) -> bool {
+        matches!(self, Self::CancelAll(_) | Self::Flatten(_) | Self::Stop(_) | Self::Kill(_))
+    }
+
+    const fn cancels(&self) -> bool {
+        self.is_destructive()
+    }
+
+    /// As it is typed.
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Pause(_) => "pause",
+            Self::Resume(_) => "resume",
+            Self::Widen { .. } => "widen",
+            Self::ReduceOnly(_) => "reduce-only",
+            Self::CancelAll(_) => "cancel-all",
+            Self::Flatten(_) => "flatten",
+            Self::Stop(_) => "stop",
+            Self::Reload(_) => "reload",
+            Self::Kill(_) => "kill",
+            Self::Ack(_) => "ack",
         }
     }
 }
 
 /// Carries it out.
 pub fn run(args: &CtlArgs, out: &mut dyn Write) -> Result<ExitCode> {
-    let run = Run::find(&args.run)?;
+    let run = Run::find(args.verb.run())?;
     let life = run.life();
     if let Life::Ended { .. } = life {
         bail!("run {} has {}; there is nothing to command", run.name, life.sentence());
     }
-    let path = run.dir.command();
-    let mut page = CommandPage::open(&path).map_err(|error| page_fault(&path, "command page", error))?;
+    let mut page = command_page(&run)?;
+    if let Verb::Ack(_) = args.verb {
+        return acknowledge(&run, &page, out);
+    }
     let killed = page.killed_at();
-    let rearms = args.verb == Verb::Resume
+    let rearms = matches!(args.verb, Verb::Resume(_))
         && (killed.is_some() || Page::open(&run).is_ok_and(|page| page.count("engine.killed") != 0));
-    let destructive = rearms || matches!(args.verb, Verb::CancelAll | Verb::Flatten | Verb::Stop | Verb::Kill);
-    let verb = text::name(args.verb);
-    preview(args.verb, &run, life, killed, out)?;
+    let verb = args.verb.name();
+    preview(&args.verb, &run, life, &page, out)?;
     out.flush()?;
-    if destructive || args.yes.is_some() {
+    if rearms || args.verb.is_destructive() || args.yes.is_some() {
         confirm(&run.name, args.yes.as_deref(), out)?;
     }
-    let by = args.by.clone().unwrap_or_else(|| std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned()));
+    let signature = Signature::new(&who(args.by.as_deref()), &args.why);
     let Some(operator) = args.verb.operator() else {
-        page.kill(now());
-        writeln!(out, "kill: the flag is set")?;
+        page.kill(now(), &signature);
+        writeln!(out, "kill: the flag is set by {}", signature.by)?;
         return seen_killed(args.timeout, &run, life, out);
     };
     if rearms {
         page.clear_kill();
         writeln!(out, "the kill flag is cleared")?;
     }
-    let seq = page.request(operator, &by).map_err(|error| anyhow::anyhow!(error))?;
-    writeln!(out, "{verb}: asked as command {seq} by {by}")?;
+    let taken_over = taken_over(&run);
+    let seq = page.request(operator, &signature).map_err(|error| anyhow::anyhow!(error))?;
+    writeln!(out, "{verb}: asked as command {seq} by {}", signature.by)?;
     out.flush()?;
     let until = Instant::now() + wait(args.timeout);
     while !page.taken(seq) && Instant::now() < until {
@@ -129,7 +195,7 @@ pub fn run(args: &CtlArgs, out: &mut dyn Write) -> Result<ExitCode> {
         writeln!(out, "{verb}: taken by the engine and the I/O thread")?;
         return Ok(ExitCode::SUCCESS);
     }
-    for name in late {
+    for name in &late {
         writeln!(
             out,
             "{verb}: NOT taken by the {} within {}; {}",
@@ -138,11 +204,40 @@ pub fn run(args: &CtlArgs, out: &mut dyn Write) -> Result<ExitCode> {
             beat(&run, name)
         )?;
     }
-    writeln!(
-        out,
-        "It stays on the page and counts as soon as the thread looks. `sq ctl kill` works past a stuck engine."
-    )?;
+    if taken_over.is_some_and(|before| self::taken_over(&run) > Some(before)) {
+        writeln!(out, "{verb}: the I/O thread carries it out in the engine's place; look at the venue")?;
+    } else {
+        writeln!(
+            out,
+            "It stays on the page and counts as soon as the thread looks. `sq ctl kill` works past a stuck engine."
+        )?;
+    }
     Ok(ExitCode::FAILURE)
+}
+
+/// User, process and terminal, or what was given for the user.
+fn who(given: Option<&str>) -> String {
+    let user = given.map_or_else(|| std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned()), str::to_owned);
+    let terminal = if io::stdin().is_terminal() { std::fs::read_link("/proc/self/fd/0").ok() } else { None };
+    let terminal = terminal.map_or_else(|| "no terminal".to_owned(), |path| path.display().to_string());
+    format!("{user}, pid {}, {terminal}", std::process::id())
+}
+
+fn acknowledge(run: &Run, page: &CommandPage, out: &mut dyn Write) -> Result<ExitCode> {
+    let active: Vec<_> = alerts::active(run).into_iter().filter(|alert| !alert.acknowledged).collect();
+    page.see_alerts(now());
+    if active.is_empty() {
+        writeln!(out, "ack: no alert waits for it")?;
+    }
+    for alert in active {
+        writeln!(out, "ack: {} {}: {}", alert.severity, alert.name, alert.text)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Commands that the I/O thread carried out for a stuck engine; `None` where the page does not say.
+fn taken_over(run: &Run) -> Option<i64> {
+    Page::open(run).ok()?.value("sender.takeovers")
 }
 
 fn wait(timeout: Nanos) -> Duration {
@@ -165,25 +260,86 @@ fn beat(run: &Run, name: &str) -> String {
 }
 
 /// Says what stands now and what the verb does.
-fn preview(verb: Verb, run: &Run, life: Life, killed: Option<Nanos>, out: &mut dyn Write) -> Result<()> {
+fn preview(verb: &Verb, run: &Run, life: Life, command: &CommandPage, out: &mut dyn Write) -> Result<()> {
     writeln!(out, "run {}: {}", run.name, life.sentence())?;
-    if let Some(at) = killed {
+    if let Some(at) = command.killed_at() {
         writeln!(out, "the kill flag is set since {}", text::time(at))?;
     }
     // A page that cannot be read must not keep anybody from stopping a run.
-    match Page::open(run) {
-        Ok(page) => {
-            for (at, symbol) in page.symbols.iter().enumerate() {
-                let on = InstrumentId(at as u16);
-                let qty = run.meta.qty_text(on, Lots(page.of(at, "position").unwrap_or(0)));
-                let live = page.of(at, "orders_live").unwrap_or(0);
-                let (bid, ask) = (ticks_text(run, at, page.of(at, "bid")), ticks_text(run, at, page.of(at, "ask")));
-                writeln!(out, "{symbol}: position {qty}, {live} live orders, market {bid} / {ask}")?;
-            }
+    let page = match Page::open(run) {
+        Ok(page) => page,
+        Err(error) => {
+            writeln!(out, "what stands now is not known: {error:#}")?;
+            writeln!(out, "{}: {}", verb.name(), verb.effect())?;
+            return Ok(());
         }
-        Err(error) => writeln!(out, "what stands now is not known: {error:#}")?,
+    };
+    for (at, symbol) in page.symbols.iter().enumerate() {
+        let on = InstrumentId(at as u16);
+        let qty = run.meta.qty_text(on, Lots(page.of(at, "position").unwrap_or(0)));
+        let live = page.of(at, "orders_live").unwrap_or(0);
+        let (bid, ask) = (ticks_text(run, at, page.of(at, "bid")), ticks_text(run, at, page.of(at, "ask")));
+        writeln!(out, "{symbol}: position {qty}, {live} live orders, market {bid} / {ask}")?;
     }
-    writeln!(out, "{}: {}", text::name(verb), verb.effect())?;
+    match verb {
+        Verb::Widen { percent, .. } => {
+            let before = page.value("engine.widened").unwrap_or(100);
+            writeln!(out, "widen: {}, {before}% -> {percent}%", verb.effect())?;
+        }
+        _ => writeln!(out, "{}: {}", verb.name(), verb.effect())?,
+    }
+    if verb.cancels() {
+        will_cancel(run, out)?;
+    }
+    if let Verb::Flatten(_) = verb {
+        (0..page.symbols.len()).try_for_each(|at| will_close(run, &page, at, out))?;
+    }
+    Ok(())
+}
+
+/// The orders that would go, as the journal tells them; a few of many.
+fn will_cancel(run: &Run, out: &mut dyn Write) -> Result<()> {
+    const SHOWN: usize = 8;
+    let Ok((ledger, _)) = Ledger::of(run) else {
+        writeln!(out, "  which orders that are is not known: the journal cannot be read")?;
+        return Ok(());
+    };
+    for order in ledger.open().take(SHOWN) {
+        let on = order.instrument;
+        let (qty, price) = (run.meta.qty_text(on, order.qty - order.filled), run.meta.price_text(on, order.price));
+        writeln!(out, "  cancels {} {} {qty} @ {price}", text::order_id(order.id), text::name(order.side))?;
+    }
+    let more = ledger.open().count().saturating_sub(SHOWN);
+    if more > 0 {
+        writeln!(out, "  and {more} more")?;
+    }
+    Ok(())
+}
+
+/// What closing the position means at the best price there is now.
+fn will_close(run: &Run, page: &Page, at: usize, out: &mut dyn Write) -> Result<()> {
+    let on = InstrumentId(at as u16);
+    let held = Lots(page.of(at, "position").unwrap_or(0));
+    if held.is_zero() {
+        writeln!(out, "  {}: no position to close", page.symbols[at])?;
+        return Ok(());
+    }
+    let (side, best) = if held.0 > 0 { ("sells", "bid") } else { ("buys", "ask") };
+    let best = Ticks(page.of(at, best).unwrap_or(0));
+    let worth = run.meta.contracts.get(at).and_then(|contract| {
+        let atto = contract.tick?.atto().checked_mul(i128::from(best.0))?;
+        let value = (atto / 10_i128.pow(9)).checked_mul(contract.lot?.atto() / 10_i128.pow(9))?;
+        let eight = value.checked_mul(i128::from(held.0.abs()))? / 10_i128.pow(10);
+        Some(format!(", about {}", money(i64::try_from(eight).ok()?)))
+    });
+    writeln!(
+        out,
+        "  {}: {side} {} at {} or worse{}",
+        page.symbols[at],
+        run.meta.qty_text(on, held.abs()),
+        run.meta.price_text(on, best),
+        worth.unwrap_or_default()
+    )?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! A decision record: its bytes and the names of its codes. The layout is that of `maker::Decision::to_bytes`; a code of a later version
 //! stays a number.
 
-use crate::text::coded;
+use crate::text::{coded, name};
 use spinquote::event::{ClientId, Operator};
 use spinquote::instrument::InstrumentId;
 use spinquote::journal::record::RecordError;
@@ -51,13 +51,22 @@ codes! {
     WHY_NOTS = WhyNot {
         Phase, Ceiling, Floor, TooSmall, Balance, WouldTake, ThinBook, NearCap, Cap, BelowBase, AboveBase, NoPrice,
     }
-    VERBS = Operator {
-        Pause, Resume, ReduceOnly, CancelAll, Flatten, Stop,
-    }
 }
 /// The bits of a `Withdrawn` decision, lowest first.
-const BLOCKS: [&str; 10] =
-    ["book", "market", "stale", "private", "entry", "reconcile", "mismatch", "ladder", "stop", "flatten"];
+const BLOCKS: [&str; 12] = [
+    "book",
+    "market",
+    "stale",
+    "private",
+    "entry",
+    "reconcile",
+    "mismatch",
+    "ladder",
+    "stop",
+    "flatten",
+    "clock",
+    "source",
+];
 /// The maker's code for "no refusal".
 const NO_REFUSAL: u8 = 255;
 
@@ -139,7 +148,7 @@ impl Decided {
         let code = u8::try_from(self.detail).unwrap_or(0);
         match self.kind {
             _ if self.is(DecisionKind::Killed) => Some(coded(KILLS, |reason| reason as u8, code)),
-            _ if self.is(DecisionKind::Operator) => Some(coded(VERBS, |verb| verb as u8, code)),
+            _ if self.is(DecisionKind::Operator) => Some(verb_name(code)),
             _ if self.is(DecisionKind::Margin) => {
                 let level = coded(MARGINS, |level| level as u8, self.level);
                 let sign = if self.detail < 0 { "-" } else { "" };
@@ -174,6 +183,12 @@ pub fn purpose_name(code: i64) -> String {
     named(PURPOSES, |purpose| purpose as u8, code)
 }
 
+/// The name of an operator's command by its number.
+pub fn verb_name(code: u8) -> String {
+    let word = |verb: Operator| name(verb).split(' ').next().unwrap_or_default().to_owned();
+    Operator::of(code, Operator::WIDEN_MIN).map_or_else(|| format!("code-{code}"), word)
+}
+
 /// The names of a set of blocks.
 fn blocks(bits: i64) -> String {
     let set: Vec<&str> =
@@ -201,7 +216,13 @@ mod tests {
         );
         assert_eq!(coded(REFUSALS, |refusal| refusal as u8, 200), "code-200");
         assert_eq!(blocks(0b101), "book+stale");
-        let named = [(Blocks::PRIVATE, "private"), (Blocks::RECONCILE, "reconcile"), (Blocks::FLATTEN, "flatten")];
+        assert_eq!([1, 3, 7, 8, 99].map(verb_name), ["pause", "reduce-only", "widen", "reload", "code-99"]);
+        let named = [
+            (Blocks::PRIVATE, "private"),
+            (Blocks::RECONCILE, "reconcile"),
+            (Blocks::CLOCK, "clock"),
+            (Blocks::SOURCE, "source"),
+        ];
         assert!(named.iter().all(|&(bit, name)| blocks(i64::from(bit)) == name));
     }
 

@@ -3,15 +3,15 @@
 use crate::decided::Decided;
 use crate::filter::FilterArgs;
 use crate::meta::Meta;
+use crate::progress::{bar, place};
 use crate::row::{KINDS, Row, kind_name};
 use crate::run::{Run, RunArgs};
 use crate::text::{self, Table};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 use spinquote::journal::record::{self, FIXED_MAX};
-use spinquote::journal::{Reader, Record};
+use spinquote::journal::Record;
 use spinquote::unit::Nanos;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -104,21 +104,6 @@ pub fn run(args: &ExportArgs, out: &mut dyn Write) -> Result<ExitCode> {
     }
 }
 
-/// A bar on stderr, over the bytes of all segments; hidden where that is no terminal.
-fn bar(run: &Run) -> ProgressBar {
-    let sizes =
-        run.segments().into_iter().map(|(index, _)| fs::metadata(run.dir.segment(index)).map_or(0, |file| file.len()));
-    let style = ProgressStyle::with_template("{bar:40} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left");
-    ProgressBar::new(sizes.sum()).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-}
-
-/// Bytes of the journal before the reader's place; segments are of one size.
-fn place(reader: &Reader, run: &Run) -> u64 {
-    let first = run.segments().first().map_or(0, |&(index, _)| index);
-    let place = reader.place();
-    place.segment.saturating_sub(first) * reader.segment().size + place.offset
-}
-
 struct Files<'a> {
     dir: &'a Path,
     format: Format,
@@ -202,7 +187,7 @@ fn cell(file: &mut impl Write, text: &str) -> io::Result<()> {
 fn columns(kind: u16) -> Vec<String> {
     let zeros = [0_u8; FIXED_MAX];
     let payload: &[u8] = match kind {
-        record::FRAME | record::SNAPSHOT => &zeros[..record::Origin::SIZE],
+        record::FRAME | record::SNAPSHOT | record::SETTINGS => &zeros[..record::Origin::SIZE],
         record::ORDER => &zeros[..record::ORDER_SIZE],
         // A reconciliation begins; a human pauses.
         record::ACCOUNT => &[3],

@@ -10,7 +10,7 @@ use spinquote::journal::{Reader, Record};
 use spinquote::unit::Nanos;
 
 /// The filter's arguments.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct FilterArgs {
     /// Only these kinds, such as command,decision,order (see `sq journal stat` for all).
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
@@ -139,7 +139,7 @@ pub fn parse_order(text: &str, run: &Run) -> Result<ClientId> {
 }
 
 /// A time: a whole one, one of the run's first day, or one after its start.
-fn parse_time(text: &str, run: &Run) -> Result<Nanos> {
+pub fn parse_time(text: &str, run: &Run) -> Result<Nanos> {
     let nanos = |stamp: jiff::Timestamp| i64::try_from(stamp.as_nanosecond()).map(Nanos).ok();
     let start = || -> Result<Nanos> {
         let mut reader = run.journal()?;

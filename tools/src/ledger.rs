@@ -178,7 +178,7 @@ impl Ledger {
                     (order.asked, order.updated) = (Some(kind), time);
                 }
             }
-            CommandKind::CancelAll | CommandKind::Reconcile | CommandKind::Snapshot => {}
+            CommandKind::CancelAll | CommandKind::Reconcile | CommandKind::Snapshot | CommandKind::SyncTime => {}
         }
     }
 

@@ -1,23 +1,29 @@
 //! `sq`: reads run directories from the mapped files alone; never talks to the engine, and only `sq ctl` writes (the command page).
 
 mod account;
+mod alerts;
 mod ctl;
 mod decided;
 mod detail;
+mod doctor;
 mod export;
 mod filter;
 mod hist;
+mod incident;
 mod journal;
 mod ledger;
 mod meta;
 mod orders;
 mod page;
+mod progress;
 mod prom;
+mod report;
 mod row;
 mod run;
 mod status;
 mod text;
 mod top;
+mod unit;
 mod why;
 
 use clap::{Parser, Subcommand};
@@ -51,8 +57,12 @@ enum Command {
     Journal(journal::JournalCommand),
     Hist(hist::HistArgs),
     Ctl(ctl::CtlArgs),
+    Report(report::ReportArgs),
     Export(export::ExportArgs),
     Prom(prom::PromArgs),
+    Incident(incident::IncidentArgs),
+    Doctor(doctor::DoctorArgs),
+    Unit(unit::UnitArgs),
 }
 
 fn main() -> ExitCode {
@@ -84,8 +94,12 @@ fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         Command::Ctl(args) => ctl::run(args, out),
         Command::Why(args) => why::run(args, out),
         Command::Top(args) => top::run(args, out),
+        Command::Report(args) => report::run(args, out),
         Command::Export(args) => export::run(args, out),
         Command::Prom(args) => prom::run(args, out),
+        Command::Incident(args) => incident::run(args, out),
+        Command::Doctor(args) => doctor::run(args, out),
+        Command::Unit(args) => unit::run(args, out),
     }
 }
 

@@ -52,7 +52,9 @@ impl Meta {
             let word = |name: &str| of(name).unwrap_or_default().to_owned();
             Contract { symbol: word("symbol"), quote: word("quote"), tick: step("tick"), lot: step("lot") }
         };
-        Self { contracts: list.iter().map(contract).collect(), host, fault: None }
+        // Watched markets have the numbers behind the traded ones.
+        let watched = value.pointer("/recipe/watched").and_then(Value::as_array).into_iter().flatten();
+        Self { contracts: list.iter().chain(watched).map(contract).collect(), host, fault: None }
     }
 
     /// The symbols of the counters page, for a run whose meta.json says none.

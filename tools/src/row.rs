@@ -1,7 +1,7 @@
 //! A journal record as named fields: the one description behind text, JSON and CSV. Every record of a kind has the same fields in the
 //! same order; what is not known or does not apply is null. Never fails: a payload that is not of its kind shows as an error and its bytes.
 
-use crate::decided::Decided;
+use crate::decided::{Decided, verb_name};
 use crate::meta::Meta;
 use crate::text::{self, name};
 use serde_json::{Map, Value};
@@ -12,7 +12,7 @@ use spinquote::journal::record::{self, RecordError};
 use spinquote::unit::{Lots, Nanos, Ticks};
 
 /// Every kind with its name.
-pub const KINDS: [(u16, &str); 18] = [
+pub const KINDS: [(u16, &str); 21] = [
     (record::FRAME, "frame"),
     (record::SNAPSHOT, "snapshot"),
     (record::ORDER, "order"),
@@ -22,6 +22,9 @@ pub const KINDS: [(u16, &str); 18] = [
     (record::OPERATOR, "operator"),
     (record::KILL, "kill"),
     (record::TIMER, "timer"),
+    (record::LAPSE, "lapse"),
+    (record::SETTINGS, "settings"),
+    (record::ASKED, "asked"),
     (record::COMMAND, "command"),
     (record::DECISION, "decision"),
     (record::CLOCK, "clock"),
@@ -184,7 +187,7 @@ impl Fields<'_> {
 
     fn fill(&mut self, kind: u16, payload: &[u8]) -> Result<(), RecordError> {
         match kind {
-            record::FRAME | record::SNAPSHOT => {
+            record::FRAME | record::SNAPSHOT | record::SETTINGS => {
                 let (head, data) = payload.split_at_checked(record::Origin::SIZE).ok_or(RecordError::Short)?;
                 let origin = record::Origin::decode(head)?;
                 self.instrument(origin.instrument);
@@ -226,6 +229,13 @@ impl Fields<'_> {
                 self.put("generation", found.generation);
                 self.put("sent_time_ns", found.at.0);
             }
+            record::ASKED => {
+                let (head, by, why) = record::Asked::split(payload)?;
+                self.put("command", (head.seq != 0).then_some(head.seq));
+                self.text("verb", if head.verb == 0 { "kill".to_owned() } else { verb_name(head.verb) });
+                self.text("by", by);
+                self.put("why", (!why.is_empty()).then_some(why));
+            }
             record::SEAL => {}
             _ => self.event(&record::decode_event(kind, payload)?),
         }
@@ -245,7 +255,11 @@ impl Fields<'_> {
                 self.instrument(*instrument);
                 self.text("price", price.to_string());
             }
-            Event::Operator(verb) => self.text("verb", name(verb)),
+            Event::Operator(verb) => {
+                self.text("verb", verb_name(verb.code()));
+                self.put("percent", (verb.argument() != 0).then_some(verb.argument()));
+            }
+            Event::Lapse { lost } => self.put("lost_ns", lost.0),
             // Market events are not recorded as such; the other two carry nothing.
             _ => {}
         }

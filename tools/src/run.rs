@@ -4,6 +4,7 @@ use crate::meta::Meta;
 use crate::text;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
+use spinquote::journal::command_page::{self, CommandPage};
 use spinquote::journal::counters::CounterReader;
 use spinquote::journal::histogram::HistogramReader;
 use spinquote::journal::layout::segment_index;
@@ -116,13 +117,13 @@ impl Run {
     /// The counters page.
     pub fn counters(&self) -> Result<CounterReader> {
         let path = self.dir.counters();
-        CounterReader::open(&path).map_err(|error| page_fault(&path, "counters page", error))
+        CounterReader::open(&path).map_err(|error| page_fault(&path, "counters page", 1, error))
     }
 
     /// The latency histograms.
     pub fn histograms(&self) -> Result<HistogramReader> {
         let path = self.dir.histograms();
-        HistogramReader::open(&path).map_err(|error| page_fault(&path, "histogram file", error))
+        HistogramReader::open(&path).map_err(|error| page_fault(&path, "histogram file", 1, error))
     }
 
     /// The journal from its first segment.
@@ -250,8 +251,14 @@ pub fn read_fault(error: ReadError) -> anyhow::Error {
     }
 }
 
-/// Why a page cannot be used, told from its first bytes.
-pub fn page_fault(path: &Path, what: &str, error: JournalError) -> anyhow::Error {
+/// The operators' page of a run.
+pub fn command_page(run: &Run) -> Result<CommandPage> {
+    let path = run.dir.command();
+    CommandPage::open(&path).map_err(|error| page_fault(&path, "command page", command_page::VERSION, error))
+}
+
+/// Why a page cannot be used, told from its first bytes. `known` is the layout version that this program reads.
+fn page_fault(path: &Path, what: &str, known: u32, error: JournalError) -> anyhow::Error {
     let JournalError::Foreign { .. } = &error else {
         let missing =
             matches!(&error, JournalError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound);
@@ -268,9 +275,9 @@ pub fn page_fault(path: &Path, what: &str, error: JournalError) -> anyhow::Error
             anyhow!("{path}: the {what} is only being set up; try again in a moment")
         }
         Ok(Ok([b'S', b'Q', .., a, b, c, d])) => match u32::from_le_bytes([a, b, c, d]) {
-            1 => anyhow!("{path}: the {what} is cut short or damaged"),
+            version if version == known => anyhow!("{path}: the {what} is cut short or damaged"),
             version => anyhow!(
-                "{path}: the {what} has layout version {version}, this sq reads 1; use the sq that came with the spinquote that wrote it"
+                "{path}: the {what} has layout version {version}, this sq reads {known}; use the sq that came with the spinquote that wrote it"
             ),
         },
         Ok(Err(_)) => anyhow!("{path}: the {what} is cut short: it has less than its first 12 bytes"),

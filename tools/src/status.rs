@@ -1,6 +1,7 @@
 //! `sq status`: one screenful of where a run stands, from the counters page; with `--watch` again and again.
 
 use crate::account::ticks_text;
+use crate::alerts;
 use crate::detail;
 use crate::page::{Page, money};
 use crate::run::{Life, Run, RunArgs, now};
@@ -133,7 +134,7 @@ fn print(run: &Run, page: &Page, life: Life, out: &mut dyn Write) -> Result<()> 
         count("engine.journal_lost")
     )?;
     // What a page does not fill is left out: 0 would say that nothing is armed or used.
-    let dead_man = match (page.count("sender.dead_man_at"), life) {
+    let dead_man = match (page.count("housekeeper.dead_man_at"), life) {
         (0, _) => String::new(),
         (at, Life::Live(_)) => format!(", dead-man switch cancels all in {}", text::span(at - now().0)),
         (at, _) => format!(", dead-man switch cancels all at {}", text::time(Nanos(at))),
@@ -143,6 +144,15 @@ fn print(run: &Run, page: &Page, life: Life, out: &mut dyn Write) -> Result<()> 
         used => format!(", weight {} this minute", text::count(used)),
     };
     writeln!(out, "venue   {} orders in 10 s{weight}{dead_man}", count("sender.orders_used"))?;
+    let widened = page.value("engine.widened").unwrap_or(100);
+    if widened > 100 {
+        writeln!(out, "spreads {widened}% of the strategy's own (sq ctl widen)")?;
+    }
+    for alert in alerts::active(run) {
+        let seen = if alert.acknowledged { ", acknowledged" } else { "" };
+        let since = text::clock(alert.since);
+        writeln!(out, "ALERT   {} {} since {since}{seen}: {}", alert.severity, alert.name, alert.text)?;
+    }
     Ok(())
 }
 
@@ -178,6 +188,13 @@ fn to_json(run: &Run, page: &Page, life: Life) -> Value {
         "life": life.word(),
         "state": state(page, life),
         "heartbeat_age_ns": age,
+        "alerts": alerts::active(run).iter().map(|alert| serde_json::json!({
+            "alert": alert.name,
+            "severity": alert.severity,
+            "since_time_ns": alert.since.0,
+            "acknowledged": alert.acknowledged,
+            "text": alert.text,
+        })).collect::<Vec<_>>(),
         "words": words,
         "instruments": instruments,
     })

@@ -30,8 +30,8 @@ fn watched<T>(watches: Vec<CommandWatch>, work: impl FnOnce() -> T) -> (T, Vec<O
                 let stop = &stop;
                 scope.spawn(move || {
                     while !stop.load(Ordering::Relaxed) {
-                        if let Some(verb) = watch.poll() {
-                            return Some(verb);
+                        if let Some(request) = watch.poll() {
+                            return Some(request.verb);
                         }
                         std::thread::sleep(Duration::from_millis(1));
                     }

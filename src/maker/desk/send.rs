@@ -1,6 +1,6 @@
 //! From quotes and wishes to commands: each through the gate, each with its decision; what may not go out now stays wished.
 
-use super::{Desk, Flatten, REFUSAL_REPEAT};
+use super::{Desk, Flatten, REFUSAL_REPEAT, Worst};
 use crate::event::{ClientId, Command, CommandKind, LinkState, PositionSide, Side, TimeInForce};
 use crate::maker::account::Account;
 use crate::maker::order::table::SLOTS;
@@ -40,7 +40,8 @@ impl Desk {
         } else if !self.table.has_room() {
             self.found(account, Refusal::NoSlot)
         } else {
-            let facts = self.facts(now, quote.position_side, quote.qty, quote.purpose, None);
+            let exposure = self.exposure(quote.position_side, None);
+            let facts = self.facts(account, now, exposure, quote.qty, quote.purpose, None);
             account.gate.check(&command, &facts)
         };
         let id = match verdict {
@@ -58,6 +59,7 @@ impl Desk {
         let slot = self.table.at_mut(place);
         slot.generation = command.generation;
         (slot.placed_at, slot.sent_at) = (now, now);
+        self.follow(place, Lots::ZERO, 2);
         command.client_id = id;
         out.commands.push(command);
         self.counters.new += 1;
@@ -140,10 +142,12 @@ impl Desk {
         if out.commands.is_full() || account.gate.check_plain(now).is_err() {
             return;
         }
+        let before = self.table.at(place).exposure();
         let slot = self.table.at_mut(place);
         slot.on(Input::SendCancel, now);
         slot.wish = Wish::None;
         out.commands.push(slot.command(CommandKind::Cancel, self.id, now));
+        self.follow(place, before, 1);
         self.counters.cancel += 1;
         let decision = self.decision(DecisionKind::Canceled, place, cause);
         out.note(decision);
@@ -158,8 +162,8 @@ impl Desk {
         now: Nanos,
         out: &mut Output,
     ) {
-        let slot = *self.table.at(place);
-        let (price, qty) = (quote.price, slot.base + quote.qty);
+        let slot = self.table.at(place);
+        let (price, qty, filled) = (quote.price, slot.base + quote.qty, slot.filled);
         if price == slot.price && qty == slot.qty {
             self.table.at_mut(place).wish = Wish::None;
             return;
@@ -168,14 +172,16 @@ impl Desk {
             return;
         }
         let mut command = Command { price, qty, ..slot.peek(CommandKind::Amend, self.id, now) };
-        let verdict = if qty <= slot.filled {
+        let before = slot.exposure();
+        let verdict = if qty <= filled {
             // Executed meanwhile beyond what is wanted: the rest goes.
             Err(Refusal::QtyRange)
         } else if now < self.back_off(quote.side, quote.level).until {
             self.found(account, Refusal::BackOff)
         } else {
-            let open = qty - slot.filled;
-            let facts = self.facts(now, quote.position_side, open, quote.purpose, Some(place));
+            let open = qty - filled;
+            let exposure = self.exposure(quote.position_side, Some(place));
+            let facts = self.facts(account, now, exposure, open, quote.purpose, Some(place));
             account.gate.check(&command, &facts)
         };
         let clock = self.clock(now);
@@ -190,6 +196,7 @@ impl Desk {
         slot.leg = Some(Leg { generation: command.generation, price, qty });
         slot.wish = Wish::None;
         slot.on(Input::SendAmend, now);
+        self.follow(place, before, 1);
         out.commands.push(command);
         self.counters.amend += 1;
         let decision = self.decision(DecisionKind::Amended, place, cause);
@@ -232,7 +239,8 @@ impl Desk {
         let Some(id) = account.ids.next(SLOTS, |id| table.is_free(id, now)) else { return };
         let place = self.table.open(id, &quote, true, now);
         let command = self.table.at_mut(place).command(CommandKind::Market, self.id, now);
-        let facts = self.facts(now, position_side, Lots::ZERO, Purpose::Flatten, Some(place));
+        let exposure = self.exposure(position_side, Some(place));
+        let facts = self.facts(account, now, exposure, Lots::ZERO, Purpose::Flatten, Some(place));
         if account.gate.check(&command, &facts).is_err() {
             let slot = self.table.at_mut(place);
             slot.told = true;
@@ -247,11 +255,12 @@ impl Desk {
         out.note(decision);
     }
 
-    /// What the gate must know of a command about `open` more quantity; `amended` is left out of the worst case.
+    /// What the gate must know of a command about `open` more quantity. `exposure` leaves out the order at `amended`.
     fn facts(
         &self,
+        account: &Account,
         now: Nanos,
-        position_side: PositionSide,
+        exposure: Exposure,
         open: Lots,
         purpose: Purpose,
         amended: Option<usize>,
@@ -263,8 +272,8 @@ impl Desk {
             instrument: &self.instrument,
             best: [touch.map(|[bid, _]| bid.price), touch.map(|[_, ask]| ask.price)],
             mark: self.mark,
-            data_time: self.data_time,
-            exposure: self.exposure(position_side, amended),
+            data_time: if self.data_time.is_zero() { Nanos::ZERO } else { self.data_time - account.clock_offset },
+            exposure,
             open_qty: open.max(before),
             open_before: before,
             live: self.table.live_count(),
@@ -273,7 +282,43 @@ impl Desk {
     }
 
     /// The worst case of a position side, the order at `without` left out.
-    pub(super) fn exposure(&self, position_side: PositionSide, without: Option<usize>) -> Exposure {
+    pub(super) fn exposure(&mut self, position_side: PositionSide, without: Option<usize>) -> Exposure {
+        if self.behind {
+            return self.exposure_summed(position_side, without);
+        }
+        if self.worst.at != self.table.revision() {
+            let mut sums = [[[Lots::ZERO; 2]; 2]; 3];
+            for slot in self.table.live() {
+                sums[slot.position_side as usize][usize::from(slot.is_reducing())][slot.side.index()] +=
+                    slot.exposure();
+            }
+            self.worst = Worst { at: self.table.revision(), sums };
+        }
+        let [mut adding, mut reducing] = self.worst.sums[position_side as usize];
+        if let Some(slot) = without.map(|place| self.table.at(place)).filter(|slot| slot.state.is_live())
+            && slot.position_side == position_side
+        {
+            let sums = if slot.is_reducing() { &mut reducing } else { &mut adding };
+            sums[slot.side.index()] -= slot.exposure();
+        }
+        let exposure = Exposure { position: self.holdings.qty(position_side), adding, reducing };
+        debug_assert_eq!(exposure, self.exposure_summed(position_side, without));
+        exposure
+    }
+
+    /// Keeps the sums true after the order at `place`, and nothing else, was changed in the last `changes` accesses: it had `before`
+    /// that could execute.
+    fn follow(&mut self, place: usize, before: Lots, changes: u64) {
+        if self.worst.at + changes == self.table.revision() {
+            let slot = self.table.at(place);
+            let reducing = usize::from(slot.is_reducing());
+            self.worst.sums[slot.position_side as usize][reducing][slot.side.index()] += slot.exposure() - before;
+            self.worst.at = self.table.revision();
+        }
+    }
+
+    /// The twin of [`Desk::exposure`]: sums every order anew.
+    pub(super) fn exposure_summed(&self, position_side: PositionSide, without: Option<usize>) -> Exposure {
         let mut exposure = Exposure { position: self.holdings.qty(position_side), ..Exposure::default() };
         let without = without.map(|place| self.table.at(place).id);
         let mut count = |slot: &Slot| {

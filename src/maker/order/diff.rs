@@ -4,8 +4,10 @@
 //! quantity keep the order and its queue place, otherwise the nearest such order is amended. An order that is already
 //! leaving cannot be kept or amended.
 
-use super::table::{Slot, Table};
-use crate::maker::strategy::{Cause, ORDERS_MAX, Plan, Quote};
+use super::table::Table;
+use crate::event::{PositionSide, Side, TimeInForce};
+use crate::maker::strategy::{Cause, ORDERS_MAX, Plan, Purpose, Quote};
+use crate::unit::{Lots, Ticks};
 use arrayvec::ArrayVec;
 
 /// What should become of one order or quote.
@@ -24,57 +26,82 @@ pub enum Intent {
 /// Most intents of one plan.
 pub const INTENTS_MAX: usize = 2 * ORDERS_MAX;
 
+/// What a cancelled order and a placement are matched by: side, position, purpose, time in force, reduce-only in one word.
+/// An amend changes price and quantity, nothing else.
+type Kin = u32;
+
+fn kin(side: Side, position_side: PositionSide, purpose: Purpose, tif: TimeInForce, reduce_only: bool) -> Kin {
+    side as u32
+        | (position_side as u32) << 4
+        | (purpose as u32) << 8
+        | (tif as u32) << 16
+        | u32::from(reduce_only) << 24
+}
+
+/// An order that the plan cancels, until a quote takes it.
+struct Leaving {
+    place: usize,
+    cause: Cause,
+    /// `None`: a market order, which nothing can take.
+    kin: Option<Kin>,
+    price: Ticks,
+    rest: Lots,
+}
+
 /// Works out the intents of `plan`: cancels first in the plan's order, then the rest in the order of its placements.
-/// Without `amend` nothing is amended, but equal quotes are still kept.
-pub fn diff(plan: &Plan, table: &Table, amend: bool, out: &mut ArrayVec<Intent, INTENTS_MAX>) {
+/// Without `amend` nothing is amended, but equal quotes are still kept. `out` never holds more than [`INTENTS_MAX`].
+pub fn diff(plan: &Plan, table: &Table, amend: bool, out: &mut Vec<Intent>) {
     out.clear();
-    let mut leaving: ArrayVec<(usize, Cause), ORDERS_MAX> = ArrayVec::new();
+    let mut leaving: ArrayVec<Leaving, ORDERS_MAX> = ArrayVec::new();
     for &(id, cause) in &plan.cancel {
         let Some(place) = table.find(id) else { continue };
         let slot = table.at(place);
-        if slot.state.is_live() && !slot.is_leaving() && !leaving.iter().any(|&(other, _)| other == place) {
-            leaving.push((place, cause));
+        if slot.state.is_live() && !slot.is_leaving() && !leaving.iter().any(|other| other.place == place) {
+            let own = slot.own();
+            let kin = kin(slot.side, slot.position_side, slot.purpose, slot.tif, slot.reduce_only);
+            let kin = (!slot.market).then_some(kin);
+            leaving.push(Leaving { place, cause, kin, price: own.price, rest: own.qty - own.filled });
         }
     }
-    let mut fate: ArrayVec<Intent, ORDERS_MAX> =
-        plan.place.iter().map(|&(quote, cause)| Intent::Place(quote, cause)).collect();
     // Equal quotes first, so that an amend never takes an order that another quote could have kept.
-    for intent in &mut fate {
-        let Intent::Place(quote, cause) = *intent else { continue };
-        let same = |slot: &Slot| is_kin(slot, &quote) && slot.own().price == quote.price && slot.rest() == quote.qty;
-        if let Some(at) = leaving.iter().position(|&(place, _)| same(table.at(place))) {
-            *intent = Intent::Keep(leaving.remove(at).0, quote, cause);
-        }
+    for &(quote, cause) in &plan.place {
+        let wanted = Some(quote.kin());
+        let same = |order: &Leaving| order.price == quote.price && order.rest == quote.qty && order.kin == wanted;
+        out.push(match leaving.iter().position(same) {
+            Some(at) => Intent::Keep(leaving.remove(at).place, quote, cause),
+            None => Intent::Place(quote, cause),
+        });
     }
-    for intent in fate.iter_mut().filter(|_| amend) {
+    for intent in out.iter_mut().filter(|_| amend) {
         let Intent::Place(quote, cause) = *intent else { continue };
+        let wanted = Some(quote.kin());
         let nearest = leaving
             .iter()
             .enumerate()
-            .filter(|&(_, &(place, _))| is_kin(table.at(place), &quote))
-            .min_by_key(|&(at, &(place, _))| ((table.at(place).own().price - quote.price).abs(), at));
+            .filter(|(_, order)| order.kin == wanted)
+            .min_by_key(|&(at, order)| ((order.price - quote.price).abs(), at));
         if let Some((at, _)) = nearest {
-            *intent = Intent::Amend(leaving.remove(at).0, quote, cause);
+            *intent = Intent::Amend(leaving.remove(at).place, quote, cause);
         }
     }
-    out.extend(leaving.into_iter().map(|(place, cause)| Intent::Cancel(place, cause)));
-    out.extend(fate);
+    let quotes = out.len();
+    out.extend(leaving.iter().map(|order| Intent::Cancel(order.place, order.cause)));
+    out.rotate_left(quotes);
 }
 
-/// An amend can turn the order into the quote: it changes price and quantity, nothing else.
-fn is_kin(slot: &Slot, quote: &Quote) -> bool {
-    !slot.market
-        && (slot.side, slot.position_side, slot.purpose, slot.tif, slot.reduce_only)
-            == (quote.side, quote.position_side, quote.purpose, quote.tif, quote.reduce_only)
+impl Quote {
+    fn kin(&self) -> Kin {
+        kin(self.side, self.position_side, self.purpose, self.tif, self.reduce_only)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{ClientId, PositionSide, Side, TimeInForce};
-    use crate::maker::order::Input;
-    use crate::maker::strategy::Purpose;
-    use crate::unit::{Lots, Nanos, Ticks};
+    use crate::event::ClientId;
+    use crate::maker::order::{Input, Slot};
+    use crate::unit::Nanos;
+    use proptest::prelude::*;
 
     fn quote(side: Side, price: i64, qty: i64) -> Quote {
         Quote {
@@ -104,7 +131,7 @@ mod tests {
         let mut plan = Plan::default();
         plan.cancel.extend(cancel.iter().map(|&seq| (ClientId { run: 1, seq }, Cause::Refresh)));
         plan.place.extend(place.iter().map(|&quote| (quote, Cause::Refresh)));
-        let mut out = ArrayVec::new();
+        let mut out = Vec::new();
         diff(&plan, table, amend, &mut out);
         let seq = |place: usize| table.at(place).id.seq;
         out.iter()
@@ -147,5 +174,85 @@ mod tests {
         let place = t.find(ClientId { run: 1, seq: 2 }).unwrap();
         t.at_mut(place).wish_cancel(Nanos(1), Cause::Refresh);
         assert_eq!(run(&t, &[2], &[quote(Side::Buy, 98, 5)], true), ["place 98"]);
+    }
+
+    /// The plain form: every pair is compared on the slots themselves.
+    fn naive(plan: &Plan, table: &Table, amend: bool) -> Vec<Intent> {
+        let is_kin = |slot: &Slot, quote: &Quote| {
+            !slot.market
+                && (slot.side, slot.position_side, slot.purpose, slot.tif, slot.reduce_only)
+                    == (quote.side, quote.position_side, quote.purpose, quote.tif, quote.reduce_only)
+        };
+        let mut leaving: Vec<(usize, Cause)> = Vec::new();
+        for &(id, cause) in &plan.cancel {
+            let Some(place) = table.find(id) else { continue };
+            let slot = table.at(place);
+            if slot.state.is_live() && !slot.is_leaving() && !leaving.iter().any(|&(other, _)| other == place) {
+                leaving.push((place, cause));
+            }
+        }
+        let mut fate: Vec<Intent> = plan.place.iter().map(|&(quote, cause)| Intent::Place(quote, cause)).collect();
+        for intent in &mut fate {
+            let Intent::Place(quote, cause) = *intent else { continue };
+            let same = |slot: &Slot| is_kin(slot, &quote) && slot.own().price == quote.price && slot.rest() == quote.qty;
+            if let Some(at) = leaving.iter().position(|&(place, _)| same(table.at(place))) {
+                *intent = Intent::Keep(leaving.remove(at).0, quote, cause);
+            }
+        }
+        for intent in fate.iter_mut().filter(|_| amend) {
+            let Intent::Place(quote, cause) = *intent else { continue };
+            let nearest = leaving
+                .iter()
+                .enumerate()
+                .filter(|&(_, &(place, _))| is_kin(table.at(place), &quote))
+                .min_by_key(|&(at, &(place, _))| ((table.at(place).own().price - quote.price).abs(), at));
+            if let Some((at, _)) = nearest {
+                *intent = Intent::Amend(leaving.remove(at).0, quote, cause);
+            }
+        }
+        let cancels = leaving.into_iter().map(|(place, cause)| Intent::Cancel(place, cause));
+        cancels.chain(fate).collect()
+    }
+
+    fn some_quote() -> impl Strategy<Value = Quote> {
+        let purposes = prop::sample::select(vec![Purpose::Entry, Purpose::TakeProfit]);
+        let legs = prop::sample::select(vec![PositionSide::Net, PositionSide::Long]);
+        (any::<bool>(), 95_i64..105, 1_i64..3, purposes, legs, any::<[bool; 2]>()).prop_map(
+            |(buy, price, qty, purpose, position_side, [gtc, reduce_only])| Quote {
+                purpose,
+                position_side,
+                reduce_only,
+                tif: if gtc { TimeInForce::Gtc } else { TimeInForce::PostOnly },
+                ..quote(if buy { Side::Buy } else { Side::Sell }, price, qty)
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn the_same_as_comparing_every_pair(
+            orders in prop::collection::vec((some_quote(), any::<bool>(), any::<bool>()), 0..12),
+            cancel in prop::collection::vec(1_u32..14, 0..14),
+            place in prop::collection::vec(some_quote(), 0..12),
+            amend: bool,
+        ) {
+            let mut table = Table::new(Nanos(0));
+            for (at, (order, market, leaving)) in orders.iter().enumerate() {
+                let id = ClientId { run: 1, seq: at as u32 + 1 };
+                let place = table.open(id, order, *market, Nanos(0));
+                let slot = table.at_mut(place);
+                slot.on(Input::Accepted, Nanos(0));
+                if *leaving {
+                    slot.wish_cancel(Nanos(0), Cause::Refresh);
+                }
+            }
+            let mut plan = Plan::default();
+            plan.cancel.extend(cancel.iter().map(|&seq| (ClientId { run: 1, seq }, Cause::Refresh)));
+            plan.place.extend(place.iter().map(|&quote| (quote, Cause::Quote)));
+            let mut out = Vec::new();
+            diff(&plan, &table, amend, &mut out);
+            prop_assert!(out.len() <= INTENTS_MAX);
+            prop_assert_eq!(out, naive(&plan, &table, amend));
+        }
     }
 }

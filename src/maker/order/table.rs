@@ -335,13 +335,21 @@ pub struct Table {
     live: ArrayVec<u16, ORDERS_MAX>,
     /// How long a done slot stays findable.
     quiet: Nanos,
+    /// Counts up with everything that may have changed a slot or the order of the live ones.
+    revision: u64,
 }
 
 impl Table {
     /// Empty, all memory taken. `quiet`: how long a done order must not have been heard of before its place is reused.
     #[must_use]
     pub fn new(quiet: Nanos) -> Self {
-        Self { slots: touched(Slot::EMPTY, SLOTS), live: ArrayVec::new(), quiet }
+        Self { slots: touched(Slot::EMPTY, SLOTS), live: ArrayVec::new(), quiet, revision: 1 }
+    }
+
+    /// The same number twice means that nothing changed between; never 0.
+    #[must_use]
+    pub const fn revision(&self) -> u64 {
+        self.revision
     }
 
     /// Live orders in creation order.
@@ -356,6 +364,7 @@ impl Table {
 
     /// As [`Table::all`], to be changed. States must not change through it.
     pub fn all_mut(&mut self) -> impl Iterator<Item = &mut Slot> {
+        self.revision += 1;
         self.slots.iter_mut().filter(|slot| slot.id.run != 0)
     }
 
@@ -379,6 +388,12 @@ impl Table {
 
     /// The slot at a place, to be changed. After a change of state call [`Table::settle`].
     pub fn at_mut(&mut self, place: usize) -> &mut Slot {
+        self.revision += 1;
+        &mut self.slots[place]
+    }
+
+    /// The slot in a place, for its place in the queue only: no decision depends on that, so the revision stays.
+    pub fn queue_mut(&mut self, place: usize) -> &mut Slot {
         &mut self.slots[place]
     }
 
@@ -417,6 +432,7 @@ impl Table {
     pub fn open(&mut self, id: ClientId, quote: &Quote, market: bool, now: Nanos) -> usize {
         assert!(self.is_free(id, now), "the place of {id:?} is taken");
         let place = home(id);
+        self.revision += 1;
         self.slots[place] = Slot {
             id,
             state: State::PendingNew,
@@ -444,6 +460,7 @@ impl Table {
             return None;
         }
         let place = (0..SLOTS).rev().find(|&place| self.is_reusable(place, now))?;
+        self.revision += 1;
         self.slots[place] = Slot {
             id,
             state: if filled.is_zero() { State::Live } else { State::Partial },
@@ -470,6 +487,7 @@ impl Table {
     /// Brings the creation order in line with the state of `place`: an order that ended leaves it, one that came back
     /// joins at the end. Returns false when a revived order finds no room: it is then watched by reconciliation only.
     pub fn settle(&mut self, place: usize) -> bool {
+        self.revision += 1;
         let listed = self.live.iter().position(|&other| other as usize == place);
         match (self.slots[place].state.is_live(), listed) {
             (true, None) => self.live.try_push(place as u16).is_ok(),
@@ -483,6 +501,7 @@ impl Table {
 
     /// Moves an amended order to the end of the creation order: to the strategy it is a new one.
     pub fn renew(&mut self, place: usize) {
+        self.revision += 1;
         if let Some(at) = self.live.iter().position(|&other| other as usize == place) {
             let place = self.live.remove(at);
             self.live.push(place);

@@ -29,10 +29,18 @@ fn recipe() -> Recipe {
         source,
     };
     let instruments = vec![
-        part("BTCUSDT", "0.10", "0.001", Cadence::EveryEvent, Some(InstrumentId(1))),
+        part("BTCUSDT", "0.10", "0.001", Cadence::EveryEvent, Some(market(1))),
         part("ETHUSDT", "0.25", "0.5", Cadence::Interval(Nanos::from_secs(1)), None),
     ];
-    Recipe { config: MakerConfig::new(7, limits), instruments }
+    let watched = vec![WatchedRecipe {
+        instrument: Instrument::synthetic("SOLUSDT", "0.01", "0.1"),
+        product: "binance_spot".to_owned(),
+    }];
+    Recipe { config: MakerConfig::new(7, limits), instruments, watched }
+}
+
+fn market(instrument: u16) -> Source {
+    Source::Market { instrument: InstrumentId(instrument), stale_after: Nanos(5) }
 }
 
 /// The JSON form with one place changed.
@@ -77,7 +85,7 @@ fn every_strategy_goes_through_a_file_and_makes_a_maker() {
 
 #[test]
 fn the_faulty_field_is_named() {
-    assert_eq!(said(changed("/version", json!(2))), "the recipe has version 2, this program reads 1");
+    assert_eq!(said(changed("/version", json!(1))), "the recipe has version 1, this program reads 2");
     assert_eq!(
         said(changed("/instruments/1/instrument/price_min", json!("0.3"))),
         "instruments[1].instrument.price_min: \"0.3\": the number is not a multiple of the step 0.25"
@@ -112,7 +120,11 @@ fn what_no_maker_can_have_is_an_error_and_no_panic() {
     assert_eq!(built(|recipe| recipe.config.run = 0), "maker.run: must not be 0");
     assert!(built(|recipe| recipe.config.limits.interval = Nanos(15)).starts_with("maker.limits.interval_ns: "));
     assert!(built(|recipe| recipe.instruments.clear()).starts_with("instruments: 0 of them"));
-    assert!(built(|recipe| recipe.instruments.truncate(1)).starts_with("instruments[0].source: "));
+    let alone = |recipe: &mut Recipe| {
+        recipe.instruments.truncate(1);
+        recipe.watched.clear();
+    };
+    assert!(built(alone).starts_with("instruments[0].source.instrument: "));
     assert!(
         built(|recipe| recipe.instruments[1].cadence = Cadence::Interval(Nanos::ZERO))
             .starts_with("instruments[1].cadence: ")
@@ -210,8 +222,8 @@ proptest! {
         };
         let strategy = StrategyText { kind: StrategyKind::PerpetualMarketMaking, file, text };
         let cadence = if flags.2 { Cadence::EveryEvent } else { Cadence::Interval(Nanos(times[11])) };
-        let part = InstrumentRecipe { instrument, strategy, cadence, source: source.map(InstrumentId) };
-        let recipe = Recipe { config, instruments: vec![part; usize::from(flags.3) + 1] };
+        let part = InstrumentRecipe { instrument, strategy, cadence, source: source.map(market) };
+        let recipe = Recipe { config, instruments: vec![part; usize::from(flags.3) + 1], watched: recipe().watched };
         let text = recipe.to_json().to_string();
         prop_assert_eq!(Recipe::from_json(&serde_json::from_str(&text).unwrap()), Ok(recipe));
     }

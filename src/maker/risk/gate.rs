@@ -115,7 +115,7 @@ pub struct Facts<'a> {
     pub best: [Option<Ticks>; 2],
     /// Mark price, if heard.
     pub mark: Option<Price>,
-    /// The venue's time of the newest market data, 0 if not known.
+    /// The venue's time of the newest market data by our clock (the known difference of the clocks taken off), 0 if not known.
     pub data_time: Nanos,
     /// Worst-case figures of the command's position side.
     pub exposure: Exposure,
@@ -257,7 +257,8 @@ impl Gate {
             return Err(Refusal::OrderQty);
         }
         let notional = instrument.notional(price, command.qty);
-        if instrument.notional(price, open) > limits.order_notional_max {
+        let open_notional = if open == command.qty { notional } else { instrument.notional(price, open) };
+        if open_notional > limits.order_notional_max {
             return Err(Refusal::OrderNotional);
         }
         if notional < instrument.notional_min && !command.reduce_only {
@@ -265,13 +266,13 @@ impl Gate {
         }
         let mid = instrument.mid(bid, ask);
         let at = instrument.price(price);
-        if (at - mid).abs() > mid.times(limits.price_band) {
+        if (at - mid).abs().exceeds(mid, limits.price_band) {
             return Err(Refusal::PriceBand);
         }
         let mark = facts.mark.unwrap_or(mid);
         let outside = match command.side {
-            Side::Buy => !instrument.percent_up.is_zero() && at > mark.times(instrument.percent_up),
-            Side::Sell => !instrument.percent_down.is_zero() && at < mark.times(instrument.percent_down),
+            Side::Buy => !instrument.percent_up.is_zero() && at.exceeds(mark, instrument.percent_up),
+            Side::Sell => !instrument.percent_down.is_zero() && at.falls_short(mark, instrument.percent_down),
         };
         if outside {
             return Err(Refusal::PercentPrice);

@@ -33,6 +33,7 @@ impl Ladder {
     pub const fn after(self, word: Operator) -> Self {
         match (word, self) {
             (Operator::Resume, _) => Self::Quoting,
+            (Operator::Widen { .. } | Operator::Reload, same) => same,
             (_, Self::Killed(reason)) => Self::Killed(reason),
             (Operator::ReduceOnly, _) => Self::ReduceOnly,
             (Operator::Pause | Operator::CancelAll | Operator::Flatten | Operator::Stop, _) => Self::Paused,

@@ -24,9 +24,9 @@ pub struct RiskLimits {
     pub interval: Nanos,
     /// A total P&L of the run at or below minus this kills. Optional.
     pub loss_max: Money,
-    /// Oldest market data (venue time against now) that may be quoted on. Optional.
+    /// Oldest market data (venue time against now, the known difference of the clocks taken off) that may be quoted on. Optional.
     pub data_age_max: Nanos,
-    /// Farthest that a venue time may lie ahead of now. Optional.
+    /// Farthest that a venue time may lie ahead of now, the known difference of the clocks taken off. Optional.
     pub skew_max: Nanos,
 }
 
@@ -37,6 +37,10 @@ pub struct RateWindow {
     buckets: [u32; Self::BUCKETS],
     /// Number of the newest bucket since the epoch.
     newest: i64,
+    /// Its place in `buckets`.
+    place: usize,
+    /// First nanosecond behind it: before it a count changes nothing and divides nothing.
+    until: i64,
     width: i64,
     total: u32,
 }
@@ -54,11 +58,19 @@ impl RateWindow {
         assert!(width > 0, "an interval of {} ns cannot be counted", interval.0);
         // Rounded up, so that sixteen whole buckets never span less than the interval.
         let width = width + i64::from(interval.0 % (Self::BUCKETS as i64 - 1) != 0);
-        Self { buckets: [0; Self::BUCKETS], newest: i64::MIN / 2, width, total: 0 }
+        Self { buckets: [0; Self::BUCKETS], newest: i64::MIN / 2, place: 0, until: i64::MIN, width, total: 0 }
     }
 
     /// How many were counted in the last interval. A clock that steps back counts into the newest bucket.
+    #[inline]
     pub fn count(&mut self, now: Nanos) -> u32 {
+        if now.0 >= self.until {
+            self.turn(now);
+        }
+        self.total
+    }
+
+    fn turn(&mut self, now: Nanos) {
         let bucket = now.0.div_euclid(self.width);
         let gone = bucket.saturating_sub(self.newest);
         if gone >= Self::BUCKETS as i64 {
@@ -72,13 +84,15 @@ impl RateWindow {
             self.total -= self.buckets[place];
             self.buckets[place] = 0;
         }
-        self.total
+        self.place = self.newest.rem_euclid(Self::BUCKETS as i64) as usize;
+        self.until = self.newest.saturating_add(1).saturating_mul(self.width);
     }
 
     /// Counts one more.
+    #[inline]
     pub fn add(&mut self, now: Nanos) {
         self.count(now);
-        self.buckets[self.newest.rem_euclid(Self::BUCKETS as i64) as usize] += 1;
+        self.buckets[self.place] += 1;
         self.total += 1;
     }
 }

@@ -36,6 +36,7 @@ use super::{
     View, WhyNot,
 };
 use crate::config::funding_aware::FundingAwareSettings;
+use crate::config::load::Strategy as Settings;
 use crate::event::{ClientId, Side};
 use crate::instrument::Instrument;
 use crate::unit::{Amount, Lots, Money, Nanos, Price, Rate};
@@ -176,18 +177,19 @@ impl FundingAware {
         &self.settings
     }
 
-    /// Takes over the settings that may change at run time, effective from the next update, which is due; the others stay.
-    pub fn apply(&mut self, new: &FundingAwareSettings) {
-        let old = std::mem::replace(&mut self.settings, new.clone());
+    /// Takes over the settings that may change at run time, effective from the next update, which is due; the others stay. What is
+    /// replaced goes into `new`, so that nothing is allocated or freed.
+    pub fn take_over(&mut self, new: &mut FundingAwareSettings) {
         let s = &mut self.settings;
-        s.market = old.market;
-        s.dex = old.dex;
-        s.size_increment = old.size_increment;
-        s.leverage = old.leverage;
-        s.price_decimals = old.price_decimals;
-        s.size_decimals = old.size_decimals;
-        s.subaccount_address = old.subaccount_address;
-        s.is_subaccount = old.is_subaccount;
+        std::mem::swap(s, new);
+        std::mem::swap(&mut s.market, &mut new.market);
+        std::mem::swap(&mut s.dex, &mut new.dex);
+        std::mem::swap(&mut s.subaccount_address, &mut new.subaccount_address);
+        s.size_increment = new.size_increment;
+        s.leverage = new.leverage;
+        s.price_decimals = new.price_decimals;
+        s.size_decimals = new.size_decimals;
+        s.is_subaccount = new.is_subaccount;
         self.updated_at = None;
     }
 
@@ -477,6 +479,12 @@ impl Strategy for FundingAware {
             self.act(&inputs, Some(&orders), plan);
             let room = if taking { 0 } else { ORDERS_MAX - view.orders.len().min(ORDERS_MAX) };
             plan.place.truncate(room);
+        }
+    }
+
+    fn reconfigure(&mut self, new: &mut Settings) {
+        if let Settings::FundingAware(new) = new {
+            self.take_over(new);
         }
     }
 

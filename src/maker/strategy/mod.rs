@@ -4,6 +4,7 @@
 //! live orders should go and which quotes should be placed. `maker::order::diff` turns the plan into the fewest messages
 //! (a cancel and a placement of one side become one amend), and `maker::risk` decides whether each may go out.
 
+use crate::config::load::Strategy as Settings;
 use crate::event::{ClientId, Level, PositionSide, Side, TimeInForce};
 use crate::instrument::Instrument;
 use crate::unit::{Amount, Lots, Money, Nanos, Price, Rate, Ticks};
@@ -283,6 +284,15 @@ pub trait Strategy: Send {
     fn on_own(&mut self, now: Nanos, event: &OwnEvent);
     /// Decide. Only called while the book is in sync and links are up, or in tests of the layer itself.
     fn decide(&mut self, view: &View<'_>, plan: &mut Plan);
+    /// As [`Strategy::decide`], with the same outcome, where the caller knows that orders and positions are exactly those of the
+    /// last decision. A strategy that remembers on what it decided can leave out what would come out the same.
+    fn decide_again(&mut self, view: &View<'_>, plan: &mut Plan) {
+        self.decide(view, plan);
+    }
+
+    /// Takes over the settings that may change at run time, from their next use on; what they replace goes into `new`. Allocates and
+    /// frees nothing. Settings of another strategy are left alone.
+    fn reconfigure(&mut self, _new: &mut Settings) {}
     /// The earliest time at which a timer of the strategy makes a decision due; `Nanos::MAX` if none.
     fn next_timer(&self) -> Nanos;
     /// The state behind the quotes, for the status.

@@ -20,20 +20,24 @@
 //! | W11 | a buy and a sell that round to one tick both go out | the sell moves a tick above the buy: the two sides never meet | every event |
 //! | W12 | a position mode that is lost halts the strategy, its orders stay | every live order is cancelled: every stop cancels | both |
 //! | W13 | entries that would add to the position stay while it is being stopped out | cancelled with the stop; the vectors' test counts these cancels and does not carry them out | both |
+//! | W14 | with a stale or missing external price, entries stay until the next refresh | withdrawn at once by the desk (`Blocks::SOURCE`); exits are managed on | both |
 
 mod exits;
 mod pricing;
+mod rungs;
 
 use super::exact::scale;
 use super::{
     AccountRequest, Cadence, Cause, Internals, ORDERS_MAX, OwnEvent, OwnOrder, Phase, Plan, Purpose, Quote, Strategy,
     View, WhyNot,
 };
+use crate::config::load::Strategy as Settings;
 use crate::config::perpetual::PerpetualSettings;
 use crate::event::{ClientId, PositionSide, Side, TimeInForce};
-use crate::unit::{Lots, Nanos, Price, RATE_ONE, Rate, Ticks};
+use crate::unit::{Amount, Lots, Money, Nanos, Price, RATE_ONE, Rate, Ticks};
 use arrayvec::ArrayVec;
 use exits::ExitLevels;
+use rungs::Rungs;
 
 /// Time in force of entries.
 pub const ENTRY_TIF: TimeInForce = TimeInForce::PostOnly;
@@ -76,7 +80,7 @@ struct Proposed {
 }
 
 /// Buys first, then sells, each in level order.
-type Proposal = ArrayVec<Proposed, ORDERS_MAX>;
+type Proposal = Vec<Proposed>;
 
 /// The strategy with its state.
 pub struct Perpetual {
@@ -94,6 +98,10 @@ pub struct Perpetual {
     renew_stop_at: Nanos,
     exit_levels: [ExitLevels; 2],
     quiet: Quiet,
+    rungs: Rungs,
+    /// Memory for the next proposal.
+    proposal: Proposal,
+    standing: Option<Standing>,
     decided_at: Nanos,
     phase: Phase,
     /// Why the last proposal has no bids or asks.
@@ -118,6 +126,9 @@ impl Perpetual {
             renew_stop_at: Nanos::MAX,
             exit_levels: [ExitLevels::NONE; 2],
             quiet: Quiet::NEVER,
+            rungs: Rungs::new(),
+            proposal: Vec::with_capacity(ORDERS_MAX),
+            standing: None,
             decided_at: Nanos(i64::MIN),
             phase: Phase::Starting,
             blocked: [None; 2],
@@ -147,6 +158,8 @@ impl Perpetual {
 
     /// Takes over the settings that may change at run time, effective from their next use; the others stay.
     pub fn apply(&mut self, new: &PerpetualSettings) {
+        self.rungs.forget();
+        self.standing = None;
         let s = &mut self.settings;
         s.bid_spread = new.bid_spread;
         s.ask_spread = new.ask_spread;
@@ -204,9 +217,11 @@ impl Perpetual {
         if self.every_event() {
             self.quote_on_event(turn, reference);
         } else {
-            let proposal = if self.create_at <= view.now { self.propose(view, reference) } else { None };
+            let mut memory = std::mem::take(&mut self.proposal);
+            let priced = self.create_at <= view.now && self.propose(view, reference, &mut memory).is_some();
+            let proposal = priced.then_some(&memory);
             if self.cancel_at <= view.now && turn.any_live() {
-                if self.within_tolerance(turn, proposal.as_ref()) {
+                if self.within_tolerance(turn, proposal) {
                     self.set_timers(view.now);
                 } else {
                     turn.cancel_where(Cause::Refresh, |_| true);
@@ -218,8 +233,9 @@ impl Perpetual {
                 && !turn.any_live()
                 && own_book_usable(view)
             {
-                self.enter(turn, &proposal, |_| true);
+                self.enter(turn, proposal, |_| true);
             }
+            self.proposal = memory;
         }
     }
 
@@ -229,25 +245,29 @@ impl Perpetual {
         let refresh = self.cancel_at <= view.now && turn.any_live();
         let create = self.create_at <= view.now && !turn.any_live() && turn.untouched();
         if !refresh && !create && self.quiet.holds(view.orders, reference) {
-            return;
+            return self.remember_standing(turn, false);
         }
         let priced = self.create_at <= view.now && (refresh || create);
-        let proposal = if priced { self.propose(view, reference) } else { None };
+        let mut memory = std::mem::take(&mut self.proposal);
+        let priced = priced && self.propose(view, reference, &mut memory).is_some();
+        let proposal = priced.then_some(&memory);
+        let mut tolerated = false;
         let usable = own_book_usable(view);
         if refresh {
             let in_flight = turn.live().any(|order| order.cancel_sent.is_some());
-            if self.within_tolerance(turn, proposal.as_ref()) {
+            tolerated = self.within_tolerance(turn, proposal);
+            if tolerated {
                 self.set_timers(view.now);
-            } else if let (Some(proposal), true) = (&proposal, usable && !in_flight)
+            } else if let (Some(proposal), true) = (proposal, usable && !in_flight)
                 && proposal.len() <= turn.room()
             {
                 let (mut kept_orders, mut kept_quotes) = (0_u64, 0_u64);
-                for (at, order) in view.orders.iter().enumerate() {
+                let plain = |order: &OwnOrder| order.purpose == Purpose::Entry && order.filled.is_zero();
+                for (at, order) in view.orders.iter().enumerate().filter(|(_, order)| plain(order)) {
                     let same = |(n, quote): &(usize, &Proposed)| {
-                        kept_quotes & (1 << n) == 0
-                            && order.purpose == Purpose::Entry
-                            && order.filled.is_zero()
-                            && (order.side, order.price, order.qty) == (quote.side, quote.price, quote.qty)
+                        order.price == quote.price
+                            && kept_quotes & (1 << n) == 0
+                            && (order.side, order.qty) == (quote.side, quote.qty)
                     };
                     if let Some((n, _)) = proposal.iter().enumerate().find(same) {
                         kept_orders |= 1 << at;
@@ -263,11 +283,21 @@ impl Perpetual {
             }
         }
         self.cancel_below_minimum_spread(turn, reference);
-        if let (Some(proposal), true) = (&proposal, create && usable) {
+        if let (Some(proposal), true) = (proposal, create && usable) {
             self.enter(turn, proposal, |_| true);
         }
-        if !self.quiet.covers(view.orders) {
+        // A refresh that changes orders makes them other ones anyway.
+        if !refresh && !self.quiet.covers(view.orders) {
             self.quiet = Quiet::of(view, self.settings.minimum_spread);
+        }
+        self.proposal = memory;
+        self.remember_standing(turn, tolerated);
+    }
+
+    fn remember_standing(&mut self, turn: &Turn<'_>, tolerated: bool) {
+        let in_flight = || turn.view.orders.iter().any(|order| order.cancel_sent.is_some());
+        if turn.untouched() && !self.optimizes() && !in_flight() {
+            self.standing = Some(Standing::of(turn.view, turn.reference, tolerated));
         }
     }
 
@@ -320,6 +350,9 @@ impl Perpetual {
         let Some(reference) = reference else { return };
         let minimum = self.settings.minimum_spread;
         let instrument = turn.view.instrument;
+        if far_enough(turn.view, reference, minimum) {
+            return;
+        }
         // Strictly nearer: a buy above reference * (1 - minimum), a sell below reference * (1 + minimum).
         let highest_bid = scale(reference, Rate::ONE - minimum).floor;
         let lowest_ask = scale(reference, Rate::ONE + minimum).ceil;
@@ -337,6 +370,7 @@ impl Strategy for Perpetual {
     }
 
     fn on_own(&mut self, now: Nanos, event: &OwnEvent) {
+        self.standing = None;
         match event {
             OwnEvent::Filled { order, complete: true, .. } => {
                 self.create_at = now + self.settings.filled_order_delay;
@@ -352,6 +386,7 @@ impl Strategy for Perpetual {
         self.script.clear();
         self.decided_at = view.now;
         self.renew_stop_at = Nanos::MAX;
+        self.standing = None;
         let script = std::mem::take(&mut self.script);
         let mut turn =
             Turn { view, at_once: self.cancels_at_once, gone: 0, cancelled: 0, placed: 0, reference: None, script };
@@ -371,13 +406,39 @@ impl Strategy for Perpetual {
         };
         plan.reference = turn.reference.unwrap_or(Price::ZERO);
         self.script = turn.script;
-        let revoked = |at: usize| self.script.iter().any(|act| matches!(act, Act::Revoke(target, _) if *target == at));
+        let any_revoked = self.script.iter().any(|act| matches!(act, Act::Revoke(..)));
+        let revoked = |at: usize| {
+            any_revoked && self.script.iter().any(|act| matches!(act, Act::Revoke(target, _) if *target == at))
+        };
         for (at, act) in self.script.iter().enumerate() {
             match *act {
                 Act::Cancel(id, cause) => plan.cancel.push((id, cause)),
                 Act::Place(quote, cause) if !revoked(at) => plan.place.push((quote, cause)),
                 Act::Place(..) | Act::Revoke(..) => {}
             }
+        }
+    }
+
+    fn decide_again(&mut self, view: &View<'_>, plan: &mut Plan) {
+        let Some(standing) = self.standing else { return self.decide(view, plan) };
+        let refresh = self.cancel_at <= view.now;
+        let reference = self.reference(view);
+        let stands = !refresh || (standing.tolerated && self.create_at <= view.now);
+        if !stands || view.orders.is_empty() || standing != Standing::of(view, reference, standing.tolerated) {
+            return self.decide(view, plan);
+        }
+        self.script.clear();
+        self.decided_at = view.now;
+        self.flat_at = view.now;
+        if refresh {
+            self.set_timers(view.now);
+        }
+        plan.reference = reference.unwrap_or(Price::ZERO);
+    }
+
+    fn reconfigure(&mut self, new: &mut Settings) {
+        if let Settings::Perpetual(new) = new {
+            self.apply(new);
         }
     }
 
@@ -472,6 +533,50 @@ impl<'a> Turn<'a> {
 
 fn own_book_usable(view: &View<'_>) -> bool {
     view.book.best(Side::Buy).is_some() && view.book.best(Side::Sell).is_some()
+}
+
+/// True when no order is nearer to the reference than the minimum: products are compared, nothing is divided. False may also mean
+/// that the products do not fit.
+fn far_enough(view: &View<'_>, reference: Price, minimum: Rate) -> bool {
+    let one = i128::from(RATE_ONE);
+    let nearest = Quiet::nearest(view.orders);
+    let price = |ticks: Ticks| view.instrument.price(ticks).0.checked_mul(one);
+    let bound = |factor: Rate| reference.0.checked_mul(i128::from(factor.0));
+    // A whole number is above the floor of a product exactly if it is above the product, and below its ceiling likewise.
+    let clear = |ticks: Option<Ticks>, beyond: fn(&i128, &i128) -> bool, factor: Rate| {
+        ticks.is_none_or(|ticks| price(ticks).zip(bound(factor)).is_some_and(|(price, bound)| !beyond(&price, &bound)))
+    };
+    // An order that is being cancelled is not among the nearest, but may have to be cancelled again.
+    view.orders.iter().all(|order| order.cancel_sent.is_none())
+        && clear(nearest[Side::Buy.index()], i128::gt, Rate::ONE - minimum)
+        && clear(nearest[Side::Sell.index()], i128::lt, Rate::ONE + minimum)
+}
+
+/// On what the last decision asked for nothing. While it is the same, for the same orders and without a position, nothing is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Standing {
+    reference: Option<Price>,
+    best: [Option<Ticks>; 2],
+    available: Money,
+    available_base: Amount,
+    wallet: Money,
+    widen: Rate,
+    /// It was a refresh, and the quotes were within the tolerance.
+    tolerated: bool,
+}
+
+impl Standing {
+    fn of(view: &View<'_>, reference: Option<Price>, tolerated: bool) -> Self {
+        Self {
+            reference,
+            best: [Side::Buy, Side::Sell].map(|side| view.book.best(side).map(|level| level.price)),
+            available: view.available,
+            available_base: view.available_base,
+            wallet: view.wallet,
+            widen: view.widen,
+            tolerated,
+        }
+    }
 }
 
 /// The range of reference prices in which no live order violates the minimum spread. It depends on the nearest order of each

@@ -23,6 +23,7 @@ use super::{
     AccountRequest, Cadence, Cause, Internals, ORDERS_MAX, OwnEvent, OwnOrder, Phase, Plan, Purpose, Quote, Strategy,
     View, WhyNot,
 };
+use crate::config::load::Strategy as Settings;
 use crate::config::pmm::PmmSettings;
 use crate::event::{ClientId, PositionSide, Side, TimeInForce};
 use crate::instrument::Instrument;
@@ -226,9 +227,9 @@ impl Pmm {
         &self.settings
     }
 
-    /// Takes over the settings that may change at run time; the others stay.
-    pub fn apply(&mut self, new: &PmmSettings) {
-        self.settings.reload(new);
+    /// Takes over the settings that may change at run time; the others stay. What is replaced goes into `new`.
+    pub fn take_over(&mut self, new: &mut PmmSettings) {
+        self.settings.take_over(new);
     }
 
     /// What the last decision was made on, and its size factors of buys and sells, for the status.
@@ -584,6 +585,12 @@ impl Strategy for Pmm {
             self.pass(view, &touch, usize::from(place), plan);
         }
         self.hand_over();
+    }
+
+    fn reconfigure(&mut self, new: &mut Settings) {
+        if let Settings::Pmm(new) = new {
+            self.take_over(new);
+        }
     }
 
     fn next_timer(&self) -> Nanos {

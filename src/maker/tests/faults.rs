@@ -32,6 +32,42 @@ fn silence_and_a_lost_market_link_withdraw() {
 }
 
 #[test]
+fn a_jump_of_the_venues_clock_withdraws_until_the_difference_is_known() {
+    let (skew_max, data_age_max) = (Nanos::from_millis(500), Nanos::from_millis(5_500));
+    let limits = RiskLimits { skew_max, data_age_max, ..limits() };
+    let config = MakerConfig { limits, ..Rig::config() };
+    let clock = |rig: &mut Rig, seconds| {
+        rig.step(&Event::Account(AccountEvent::VenueClock { offset: Nanos::from_secs(seconds) }))
+    };
+    let mut rig = Rig::quoting(config);
+    for lead in [skew_max, -data_age_max] {
+        rig.lead = lead;
+        assert!(rig.depth(&[], &[]).is_empty(), "{lead:?} is within the limits");
+    }
+    rig.lead = Nanos::from_secs(9);
+    assert_eq!(rig.depth(&[], &[]), ["cancel 1", "cancel 2", "sync time"]);
+    assert_eq!(rig.status().blocks, Blocks(Blocks::CLOCK));
+    rig.say(Canceled, 1);
+    rig.say(Canceled, 2);
+    assert!(rig.pass_ms(999).is_empty(), "asked once a second");
+    assert_eq!(rig.pass_ms(1), ["sync time"]);
+    assert!(rig.depth(&[], &[]).is_empty(), "nothing is quoted meanwhile");
+    assert!(clock(&mut rig, 9).is_empty());
+    assert!(rig.status().blocks.is_empty());
+    assert_eq!(rig.depth(&[], &[]), ["new 3 buy 1000x5", "new 4 sell 1010x5"]);
+    // Back again: by the known difference the data are nine seconds old now.
+    rig.pass_ms(1_000);
+    rig.lead = Nanos::ZERO;
+    assert_eq!(rig.depth(&[], &[]), ["sync time"], "orders under way are cancelled once they are known");
+    assert_eq!(rig.say(Accepted, 3), ["cancel 3"]);
+    assert_eq!(rig.say(Accepted, 4), ["cancel 4"]);
+    rig.say(Canceled, 3);
+    rig.say(Canceled, 4);
+    assert!(clock(&mut rig, 0).is_empty());
+    assert_eq!(rig.depth(&[], &[]), ["new 5 buy 1000x5", "new 6 sell 1010x5"]);
+}
+
+#[test]
 fn a_crossed_or_empty_book_withdraws() {
     let mut rig = Rig::quoting(Rig::config());
     assert_eq!(rig.depth(&[(1015, 1)], &[]), ["cancel 1", "cancel 2"]);

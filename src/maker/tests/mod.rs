@@ -3,6 +3,7 @@
 mod faults;
 mod operator;
 mod quoting;
+mod sources;
 mod standing;
 mod venue;
 
@@ -54,6 +55,7 @@ pub(super) struct Desire {
     pub(super) quotes: Vec<Quote>,
     pub(super) told: Vec<String>,
     pub(super) decided: u32,
+    widen: Rate,
 }
 
 /// Quotes exactly what is desired: keeps what matches, cancels the rest, places what is missing.
@@ -77,6 +79,7 @@ impl Strategy for Wanting {
     fn decide(&mut self, view: &View<'_>, plan: &mut Plan) {
         let mut desire = self.0.lock().unwrap();
         desire.decided += 1;
+        desire.widen = view.widen;
         let mut missing = desire.quotes.clone();
         for order in view.orders {
             let same = missing
@@ -100,6 +103,8 @@ pub(super) struct Rig {
     pub(super) out: Output,
     pub(super) now: Nanos,
     pub(super) desire: Arc<Mutex<Desire>>,
+    /// The venue's clock minus ours, in the book's data.
+    pub(super) lead: Nanos,
     update: u64,
 }
 
@@ -114,7 +119,14 @@ impl Rig {
         instrument.notional_min = Money::ZERO;
         let setup = InstrumentSetup { instrument, strategy: Box::new(Wanting(desire.clone())), cadence, source: None };
         let now = Nanos::from_secs(1_000);
-        Self { maker: Maker::new(config, vec![setup]), out: Output::default(), now, desire, update: 10 }
+        Self {
+            maker: Maker::new(config, vec![setup]),
+            out: Output::default(),
+            now,
+            desire,
+            lead: Nanos::ZERO,
+            update: 10,
+        }
     }
 
     /// Links up, reconciled and flat, book in sync at 1000 / 1010; nothing wanted yet.
@@ -159,6 +171,7 @@ impl Rig {
                     CommandKind::Reconcile => "reconcile".to_owned(),
                     CommandKind::Market => format!("market {seq} {side} {}", c.qty.0),
                     CommandKind::Snapshot => "snapshot".to_owned(),
+                    CommandKind::SyncTime => "sync time".to_owned(),
                 }
             })
             .collect()
@@ -184,7 +197,7 @@ impl Rig {
         let prev = Seq(self.update);
         self.update += 1;
         let last = Seq(self.update);
-        let venue_time = self.now;
+        let venue_time = self.now + self.lead;
         self.step(&Event::Depth(DepthUpdate {
             instrument: ID,
             first: last,
@@ -204,7 +217,7 @@ impl Rig {
     pub(super) fn snapshot(&mut self) -> Vec<String> {
         let bids = [Level { price: Ticks(1000), qty: Lots(9) }, Level { price: Ticks(990), qty: Lots(9) }];
         let asks = [Level { price: Ticks(1010), qty: Lots(9) }, Level { price: Ticks(1020), qty: Lots(9) }];
-        let (last, venue_time) = (Seq(self.update), self.now);
+        let (last, venue_time) = (Seq(self.update), self.now + self.lead);
         self.step(&Event::Snapshot(DepthSnapshot { instrument: ID, last, venue_time, bids: &bids, asks: &asks }))
     }
 
@@ -306,6 +319,11 @@ impl Rig {
 
     pub(super) fn status(&self) -> Status {
         self.maker.status(ID)
+    }
+
+    /// What the strategy was last told to multiply its spreads with.
+    pub(super) fn widened(&self) -> Rate {
+        self.desire.lock().unwrap().widen
     }
 
     pub(super) fn told(&self) -> Vec<String> {

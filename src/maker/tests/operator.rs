@@ -85,3 +85,38 @@ fn stop_ends_quiet() {
     rig.step(&Event::Operator(Operator::Resume));
     assert!(rig.depth(&[], &[]).is_empty(), "the run ends");
 }
+
+#[test]
+fn widening_requotes_and_never_narrows() {
+    let mut rig = Rig::quoting(Rig::config());
+    assert_eq!(rig.step(&Event::Operator(Operator::Widen { percent: 150 })), ["cancel 1", "cancel 2"]);
+    assert_eq!((rig.maker.widened_percent(), rig.status().ladder), (150, Ladder::Quoting));
+    assert_eq!(rig.say(Canceled, 1), ["new 3 buy 1000x5"]);
+    assert_eq!(rig.say(Canceled, 2), ["new 4 sell 1010x5"]);
+    assert_eq!(rig.widened(), Rate::parse(b"1.5").unwrap());
+    rig.step(&Event::Operator(Operator::Widen { percent: 1 }));
+    assert_eq!(rig.maker.widened_percent(), 100);
+    rig.say(Canceled, 3);
+    rig.say(Canceled, 4);
+    rig.depth(&[], &[]);
+    assert_eq!(rig.widened(), Rate::ONE);
+    // A kill hears it and stays one.
+    rig.step(&Event::Kill);
+    rig.step(&Event::Operator(Operator::Widen { percent: 300 }));
+    rig.step(&Event::Operator(Operator::Reload));
+    assert_eq!(rig.status().ladder, Ladder::Killed(KillReason::Flag));
+}
+
+#[test]
+fn lost_time_withdraws_and_only_a_reconciliation_begun_after_it_lets_quote_again() {
+    let mut rig = Rig::quoting(Rig::config());
+    let lapse = Event::Lapse { lost: Nanos::from_secs(60) };
+    assert_eq!(rig.step(&lapse), ["cancel 1", "cancel 2", "reconcile"]);
+    rig.say(Canceled, 1);
+    rig.say(Canceled, 2);
+    assert!(rig.depth(&[], &[]).is_empty(), "quiet until the answer is in");
+    // Stopped again while the answer is under way: what still comes of it is older than the gap.
+    assert_eq!(rig.step(&lapse), ["reconcile"]);
+    rig.reconciled(0, &[]);
+    assert_eq!(rig.depth(&[], &[]), ["new 3 buy 1000x5", "new 4 sell 1010x5"]);
+}

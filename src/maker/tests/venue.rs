@@ -307,7 +307,7 @@ impl Venue {
                 answer.push(Message::Account(AccountEvent::ReconcileEnd));
                 self.send(Parcel::Answer(answer));
             }
-            CommandKind::Snapshot | CommandKind::CancelAll => unreachable!(),
+            CommandKind::Snapshot | CommandKind::CancelAll | CommandKind::SyncTime => unreachable!(),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::CaptureError;
 use crate::unit::Nanos;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 
 /// The longest line that is read; a longer one is an error. The largest real one (a snapshot of 1,000 levels) has 45 kB.
@@ -14,37 +14,44 @@ const LINE_MAX: u64 = 16 << 20;
 pub struct Line<'a> {
     /// The recorder's clock.
     pub received: Nanos,
+    /// What one step of its time is: 1 ns, 1 us or 1 ms.
+    pub resolution: Nanos,
     /// The frame as it came.
     pub json: &'a [u8],
     /// Counted from 1.
     pub number: u64,
 }
 
-/// An open recording.
-pub struct CaptureReader {
+/// The lines of a text file, plain or compressed with gzip or zstd (told apart by its first bytes).
+pub struct TextLines {
     input: Box<dyn BufRead + Send>,
+    /// The same open file: its place is that of `input`'s reads.
+    file: File,
     path: PathBuf,
     line: u64,
     text: Vec<u8>,
+    ended: bool,
 }
 
-impl CaptureReader {
-    /// Opens a recording.
+impl TextLines {
+    /// Opens a file.
     ///
     /// # Errors
     /// The file cannot be opened or its first bytes not read.
     pub fn open(path: &Path) -> Result<Self, CaptureError> {
         let failed = |source| CaptureError::Open { path: path.to_owned(), source };
-        let mut file = BufReader::with_capacity(1 << 16, File::open(path).map_err(failed)?);
-        let start = file.fill_buf().map_err(failed)?;
-        let input: Box<dyn BufRead + Send> = if start.starts_with(&[0x1f, 0x8b]) {
-            Box::new(BufReader::with_capacity(1 << 16, flate2::bufread::MultiGzDecoder::new(file)))
-        } else if start.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-            Box::new(BufReader::with_capacity(1 << 16, zstd::Decoder::with_buffer(file).map_err(failed)?))
+        let file = File::open(path).map_err(failed)?;
+        let mut start = BufReader::with_capacity(1 << 16, file.try_clone().map_err(failed)?);
+        let magic = start.fill_buf().map_err(failed)?;
+        let input: Box<dyn BufRead + Send> = if magic.starts_with(&[0x1f, 0x8b]) {
+            Box::new(BufReader::with_capacity(1 << 16, flate2::bufread::MultiGzDecoder::new(start)))
+        } else if magic.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+            Box::new(BufReader::with_capacity(1 << 16, zstd::Decoder::with_buffer(start).map_err(failed)?))
         } else {
-            Box::new(file)
+            Box::new(start)
         };
-        Ok(Self { input, path: path.to_owned(), line: 0, text: Vec::with_capacity(1 << 16) })
+        let text = Vec::with_capacity(1 << 16);
+        Ok(Self { input, file, path: path.to_owned(), line: 0, text, ended: true })
     }
 
     /// The file.
@@ -53,24 +60,35 @@ impl CaptureReader {
         &self.path
     }
 
-    /// The number of the line read last.
+    /// The number of the line read last, counted from 1.
     #[must_use]
     pub fn line(&self) -> u64 {
         self.line
     }
 
-    /// The line read last: its frame.
+    /// The line read last, without the white space at its end.
     #[must_use]
-    pub(super) fn json(&self) -> &[u8] {
-        let start = self.text.iter().position(|&byte| byte == b' ').map_or(self.text.len(), |at| at + 1);
-        &self.text[start..]
+    pub fn text(&self) -> &[u8] {
+        &self.text
     }
 
-    /// The next line; `None` at the end. Empty lines are passed over.
+    /// True unless the line read last is the file's last one and has no end.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Bytes of the file that were read so far, compressed as they are. A system call.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        (&self.file).stream_position().unwrap_or(0)
+    }
+
+    /// Reads the next line; false at the end. Empty lines are passed over.
     ///
     /// # Errors
-    /// The file is damaged at this line. Everything before it was good; calling again after an error is an error again or the end.
-    pub fn next_line(&mut self) -> Result<Option<Line<'_>>, CaptureError> {
+    /// The file is damaged at this line. Everything before it was good.
+    pub fn advance(&mut self) -> Result<bool, CaptureError> {
         loop {
             self.text.clear();
             self.line += 1;
@@ -83,34 +101,92 @@ impl CaptureReader {
                 });
             }
             if self.text.is_empty() {
-                return Ok(None);
+                return Ok(false);
             }
-            let ended = self.text.ends_with(b"\n");
+            self.ended = self.text.ends_with(b"\n");
             while self.text.last().is_some_and(u8::is_ascii_whitespace) {
                 self.text.pop();
             }
-            if self.text.is_empty() {
-                continue;
+            if !self.text.is_empty() {
+                return Ok(true);
             }
-            if !ended && self.text.last() != Some(&b'}') {
-                let (path, line, bytes) = (self.path.clone(), self.line, self.text.len());
-                return Err(CaptureError::CutLine { path, line, bytes });
-            }
-            let received = received(&self.text).map_err(|why| self.layout(why))?;
-            if self.json().first() != Some(&b'{') {
-                return Err(self.layout("there is no JSON object behind the time"));
-            }
-            return Ok(Some(Line { received, json: self.json(), number: self.line }));
         }
     }
 
-    fn layout(&self, why: &'static str) -> CaptureError {
-        CaptureError::Layout { path: self.path.clone(), line: self.line, why }
+    /// The line read last is cut off.
+    #[must_use]
+    pub fn cut(&self) -> CaptureError {
+        CaptureError::CutLine { path: self.path.clone(), line: self.line, bytes: self.text.len() }
     }
 }
 
-/// The receive time in front of the first space.
-fn received(text: &[u8]) -> Result<Nanos, &'static str> {
+/// An open recording.
+pub struct CaptureReader {
+    lines: TextLines,
+}
+
+impl CaptureReader {
+    /// Opens a recording.
+    ///
+    /// # Errors
+    /// The file cannot be opened or its first bytes not read.
+    pub fn open(path: &Path) -> Result<Self, CaptureError> {
+        Ok(Self { lines: TextLines::open(path)? })
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.lines.path()
+    }
+
+    /// The number of the line read last.
+    #[must_use]
+    pub fn line(&self) -> u64 {
+        self.lines.line()
+    }
+
+    /// Bytes of the file that were read so far, compressed as they are. A system call.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.lines.position()
+    }
+
+    /// The line read last: its frame.
+    #[must_use]
+    pub(super) fn json(&self) -> &[u8] {
+        let text = self.lines.text();
+        let start = text.iter().position(|&byte| byte == b' ').map_or(text.len(), |at| at + 1);
+        &text[start..]
+    }
+
+    /// The next line; `None` at the end. Empty lines are passed over.
+    ///
+    /// # Errors
+    /// The file is damaged at this line. Everything before it was good; calling again after an error is an error again or the end,
+    /// but for a line that is only not in the layout: then it is the line after.
+    pub fn next_line(&mut self) -> Result<Option<Line<'_>>, CaptureError> {
+        if !self.lines.advance()? {
+            return Ok(None);
+        }
+        let text = self.lines.text();
+        if !self.lines.ended() && text.last() != Some(&b'}') {
+            return Err(self.lines.cut());
+        }
+        let (received, resolution) = received(text).map_err(|why| self.layout(why))?;
+        if self.json().first() != Some(&b'{') {
+            return Err(self.layout("there is no JSON object behind the time"));
+        }
+        Ok(Some(Line { received, resolution, json: self.json(), number: self.line() }))
+    }
+
+    fn layout(&self, why: &'static str) -> CaptureError {
+        CaptureError::Layout { path: self.path().to_owned(), line: self.line(), why }
+    }
+}
+
+/// The receive time in front of the first space, and what one step of it is.
+fn received(text: &[u8]) -> Result<(Nanos, Nanos), &'static str> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     if digits == 0 || text.get(digits) != Some(&b' ') {
         return Err("it does not start with a time and a space");
@@ -123,7 +199,7 @@ fn received(text: &[u8]) -> Result<Nanos, &'static str> {
         _ => return Err("its time has neither 13 (ms) nor 16 (us) nor 19 (ns) digits"),
     };
     let value = text[..digits].iter().fold(0_i64, |value, digit| value.wrapping_mul(10) + i64::from(digit - b'0'));
-    if value < 0 { Err("its time is too large") } else { Ok(Nanos(value * unit)) }
+    if value < 0 { Err("its time is too large") } else { Ok((Nanos(value * unit), Nanos(unit))) }
 }
 
 #[cfg(test)]

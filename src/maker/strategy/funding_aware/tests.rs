@@ -719,7 +719,7 @@ fn settings_that_may_change_take_effect_at_once_and_the_others_stay() {
     let mut venue = Venue::new(&[("trading.base_spread_bps", "200")]);
     venue.decide();
     let new = settings(&[("trading.base_spread_bps", "400"), ("market", "SOL"), ("position.leverage", "9")]);
-    venue.strategy.apply(&new);
+    venue.strategy.take_over(&mut new.clone());
     assert_eq!(venue.decide(), ["-1", "-2", "+3 buy 9.80 x 5.00", "+4 sell 10.20 x 5.00"]);
     assert_eq!((venue.strategy.settings().market.as_str(), venue.strategy.settings().leverage), ("ICP", 5));
     for key in KEYS.iter().filter(|key| key.hot) {

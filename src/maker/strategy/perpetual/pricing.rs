@@ -1,21 +1,21 @@
 //! From a reference price to the entry orders that are wanted: levels, band, optimisation, budget, taker filter.
 //! Everything exact; a price or size that does not fit the grid's integers is left out, never wrapped.
 
-use super::super::exact::{PRICE_MAX, on_lot, on_tick, scale};
+use super::super::exact::PRICE_MAX;
 use super::super::{Purpose, View, WhyNot};
-use super::{Collateral, Perpetual, Proposal, Proposed};
+use super::{Collateral, Perpetual, Proposal};
 use crate::config::perpetual::{PriceSource, PriceType};
 use crate::event::Side;
 use crate::instrument::Instrument;
-use crate::unit::{Amount, Lots, Price, RATE_ONE, Rate, Ticks};
+use crate::unit::{Lots, Price, RATE_ONE, Rate, Ticks};
 
 /// `spread` times the operator's widening.
-fn widened(spread: i128, widen: Rate) -> i128 {
+pub(super) fn widened(spread: i128, widen: Rate) -> i128 {
     if widen == Rate::ONE { spread } else { spread * i128::from(widen.0) / i128::from(RATE_ONE) }
 }
 
 /// The factor on the reference for a spread of a side; a spread beyond what a rate holds is as good as its end.
-fn factor(side: Side, spread: i128) -> Rate {
+pub(super) fn factor(side: Side, spread: i128) -> Rate {
     let spread = spread.clamp(-i128::from(i64::MAX / 4), i128::from(i64::MAX / 4)) as i64;
     match side {
         Side::Buy => Rate::ONE - Rate(spread),
@@ -48,6 +48,18 @@ impl Fine {
     }
 }
 
+/// Why a side has no entry order.
+type Blocked = [Option<WhyNot>; 2];
+
+/// The first step that leaves a side without an order is the reason.
+fn blame(blocked: &mut Blocked, proposal: &Proposal, why: [WhyNot; 2]) {
+    for side in [Side::Buy, Side::Sell] {
+        if !proposal.iter().any(|order| order.side == side) {
+            blocked[side.index()].get_or_insert(why[side.index()]);
+        }
+    }
+}
+
 impl Perpetual {
     /// The price that quotes are made around; `None` while it is missing, not positive or beyond [`PRICE_MAX`].
     pub(super) fn reference(&self, view: &View<'_>) -> Option<Price> {
@@ -68,34 +80,31 @@ impl Perpetual {
         chosen.or_else(mid).filter(|price| sane(*price))
     }
 
-    /// The entry orders that would be placed now; `None` where pricing is impossible.
-    pub(super) fn propose(&mut self, view: &View<'_>, reference: Option<Price>) -> Option<Proposal> {
+    /// Writes the entry orders that would be placed now; `None` where pricing is impossible. A side that has none gets its reason.
+    pub(super) fn propose(&mut self, view: &View<'_>, reference: Option<Price>, proposal: &mut Proposal) -> Option<()> {
         let mut blocked = [None; 2];
-        let proposal = self.proposal(view, reference, &mut blocked);
+        let priced = self.entries(view, reference, proposal, &mut blocked);
         self.blocked = blocked;
-        proposal
+        priced
     }
 
-    fn proposal(
-        &self,
+    fn entries(
+        &mut self,
         view: &View<'_>,
         reference: Option<Price>,
-        blocked: &mut [Option<WhyNot>; 2],
-    ) -> Option<Proposal> {
-        // The first step that leaves a side without an order is the reason.
-        let mut blame = |proposal: &Proposal, why: [WhyNot; 2]| {
-            for side in [Side::Buy, Side::Sell] {
-                if !proposal.iter().any(|order| order.side == side) {
-                    blocked[side.index()].get_or_insert(why[side.index()]);
-                }
-            }
-        };
+        proposal: &mut Proposal,
+        blocked: &mut Blocked,
+    ) -> Option<()> {
+        proposal.clear();
         let Some(reference) = reference else {
-            blame(&Proposal::new(), [WhyNot::NoPrice; 2]);
+            *blocked = [Some(WhyNot::NoPrice); 2];
             return None;
         };
-        let mut proposal = self.base(view, reference);
-        blame(&proposal, [WhyNot::TooSmall; 2]);
+        let (bid, ask) = (view.book.best(Side::Buy), view.book.best(Side::Sell));
+        self.rungs.renew(&self.settings, view);
+        let touch = bid.zip(ask).map(|(bid, ask)| bid.price.0 + ask.price.0);
+        self.rungs.price(view.instrument, reference, touch, proposal);
+        blame(blocked, proposal, [WhyNot::TooSmall; 2]);
         let s = &self.settings;
         let no_buys = s.price_ceiling.is_some_and(|ceiling| reference >= ceiling);
         let no_sells = s.price_floor.is_some_and(|floor| reference <= floor);
@@ -103,56 +112,51 @@ impl Perpetual {
             Side::Buy => !no_buys,
             Side::Sell => !no_sells,
         });
-        blame(&proposal, [WhyNot::Ceiling, WhyNot::Floor]);
-        if s.order_optimization_enabled && s.order_levels <= 1 {
-            if self.optimize(view, &mut proposal).is_none() {
-                blame(&Proposal::new(), [WhyNot::ThinBook; 2]);
+        blame(blocked, proposal, [WhyNot::Ceiling, WhyNot::Floor]);
+        if self.optimizes() {
+            if self.optimize(view, proposal).is_none() {
+                *blocked = blocked.map(|why| why.or(Some(WhyNot::ThinBook)));
                 return None;
             }
             proposal.retain(|order| order.price > Ticks::ZERO);
         }
         if self.every_event() {
-            keep_apart(&mut proposal);
+            keep_apart(proposal);
         }
-        self.keep_affordable(view, &mut proposal);
-        blame(&proposal, [WhyNot::Balance; 2]);
-        let (bid, ask) = (view.book.best(Side::Buy), view.book.best(Side::Sell));
+        if self.covers_all(view, proposal) != Some(true) {
+            self.keep_affordable(view, proposal);
+        }
+        blame(blocked, proposal, [WhyNot::Balance; 2]);
         proposal.retain(|order| match order.side {
             Side::Buy => ask.is_none_or(|ask| order.price < ask.price),
             Side::Sell => bid.is_none_or(|bid| order.price > bid.price),
         });
-        blame(&proposal, [WhyNot::WouldTake; 2]);
-        Some(proposal)
+        blame(blocked, proposal, [WhyNot::WouldTake; 2]);
+        Some(())
     }
 
-    /// The override map's orders, or the levels.
-    fn base(&self, view: &View<'_>, reference: Price) -> Proposal {
-        let s = &self.settings;
-        let mut proposal = Proposal::new();
-        let mut add = |side, level: usize, spread: i128, amount: Amount| {
-            let price = scale(reference, factor(side, widened(spread, view.widen))).floor;
-            if let (Some(price), Some(qty)) = (on_tick(view.instrument, price), on_lot(view.instrument, amount)) {
-                proposal.push(Proposed { side, level: level as u8, price, qty });
-            }
-        };
-        for side in [Side::Buy, Side::Sell] {
-            if !s.order_override.is_empty() {
-                let of_side = s.order_override.iter().filter(|entry| entry.side == Some(side));
-                for (level, entry) in of_side.enumerate() {
-                    add(side, level, i128::from(entry.spread.0), entry.amount);
-                }
-                continue;
-            }
-            let (levels, spread) = match side {
-                Side::Buy => (s.buy_levels, s.bid_spread),
-                Side::Sell => (s.sell_levels, s.ask_spread),
-            };
-            for level in 0..i128::from(levels) {
-                let spread = i128::from(spread.0) + level * i128::from(s.order_level_spread.0);
-                add(side, level as usize, spread, Amount(s.order_amount.0 + level * s.order_level_amount.0));
-            }
+    /// Prices depend on the book's depth.
+    pub(super) fn optimizes(&self) -> bool {
+        self.settings.order_optimization_enabled && self.settings.order_levels <= 1
+    }
+
+    /// `Some(true)`: the free balance covers every order, so that none is dropped: one comparison instead of two divisions an order.
+    /// Otherwise [`Perpetual::keep_affordable`] knows.
+    pub(super) fn covers_all(&self, view: &View<'_>, proposal: &Proposal) -> Option<bool> {
+        let (one, fee, leverage) = (i128::from(RATE_ONE), view.instrument.maker_fee.0, self.settings.leverage);
+        // With a rebate the sum of all costs may be smaller than the sum of the first ones.
+        if fee < 0 || self.collateral != [Collateral::Quote; 2] {
+            return None;
         }
-        proposal
+        let product = |price: Ticks, qty: Lots| i128::from(price.0) * i128::from(qty.0);
+        let lots = proposal.iter().try_fold(0_i128, |sum, order| sum.checked_add(product(order.price, order.qty)))?;
+        let cost_rate = one + i128::from(fee) * i128::from(leverage);
+        let cost = lots.checked_mul(view.instrument.tick_lot())?.checked_mul(cost_rate)?;
+        let covered = |free: i128| Some(free.checked_mul(one)? >= cost);
+        let free = view.available.0.checked_mul(i128::from(leverage))?;
+        // What live orders lock only adds to it.
+        let plain = view.orders.iter().all(|order| order.filled <= order.qty && order.price >= Ticks::ZERO);
+        if plain && covered(free)? { Some(true) } else { covered(self.free_quote(view)) }
     }
 
     /// Moves a single order of a side away to one tick in front of the depth-adjusted best; `None` in a book too thin for it.
@@ -172,7 +176,7 @@ impl Perpetual {
     }
 
     /// Drops the orders that the free balance does not cover, one by one; a dropped one does not stop later, smaller ones.
-    fn keep_affordable(&self, view: &View<'_>, proposal: &mut Proposal) {
+    pub(super) fn keep_affordable(&self, view: &View<'_>, proposal: &mut Proposal) {
         let (leverage, fee) = (self.settings.leverage, view.instrument.maker_fee);
         let mut reserved = [Fine::default(); 2];
         let free = [self.free_quote(view), view.available_base.0.saturating_mul(i128::from(leverage))];

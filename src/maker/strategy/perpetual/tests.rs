@@ -82,6 +82,11 @@ impl Venue {
     }
 
     fn plan(&mut self) -> Plan {
+        self.plan_as(false)
+    }
+
+    /// `again`: orders and positions are those of the last decision.
+    fn plan_as(&mut self, again: bool) -> Plan {
         let mut plan = Plan::default();
         let view = View {
             now: self.now,
@@ -99,7 +104,11 @@ impl Venue {
             unrealized: Money::ZERO,
             widen: self.widen,
         };
-        self.strategy.decide(&view, &mut plan);
+        if again {
+            self.strategy.decide_again(&view, &mut plan);
+        } else {
+            self.strategy.decide(&view, &mut plan);
+        }
         plan
     }
 
@@ -546,4 +555,134 @@ fn a_reference_beyond_all_bounds_is_not_quoted() {
     venue.touch(i64::MAX / 4, i64::MAX / 4 + 1);
     assert!(venue.instrument.price(Ticks(i64::MAX / 4)) > PRICE_MAX);
     assert_eq!(venue.decide(), NOTHING);
+}
+
+/// What a random market and venue do between two decisions.
+#[derive(Clone, Debug)]
+enum Happening {
+    Nothing,
+    Touch(i64, i64),
+    Later(i64),
+    Available(i64),
+    Fill(usize, i64),
+    Widen(i64),
+}
+
+fn happening() -> impl proptest::strategy::Strategy<Value = Happening> {
+    use proptest::strategy::Strategy as _;
+    prop_oneof![
+        3 => Just(Happening::Nothing),
+        3 => (9_940..9_960_i64, 1..120_i64).prop_map(|(bid, width)| Happening::Touch(bid, bid + width)),
+        4 => (0..12_i64).prop_map(Happening::Later),
+        1 => (0..60_i64).prop_map(Happening::Available),
+        1 => (0..4_usize, 1..1_001_i64).prop_map(|(at, qty)| Happening::Fill(at, qty)),
+        1 => (1..3_i64).prop_map(Happening::Widen),
+    ]
+}
+
+proptest! {
+    /// One strategy is told when orders and positions are as before, its twin never: they ask for the same at the same times.
+    #[test]
+    fn deciding_again_is_deciding(
+        happenings in prop::collection::vec(happening(), 1..60),
+        tolerance in prop::sample::select(vec!["-1", "0", "0.02"]),
+        levels in prop::sample::select(vec!["1", "2"]),
+        optimized in prop::sample::select(vec!["no", "yes"]),
+        minimum in prop::sample::select(vec!["-100", "0.9"]),
+    ) {
+        let changes = [
+            ("order_refresh_tolerance_pct", tolerance),
+            ("order_levels", levels),
+            ("order_optimization_enabled", optimized),
+            ("minimum_spread", minimum),
+            ("long_profit_taking_spread", "2"),
+        ];
+        let (mut told, mut twin) = (Venue::every_event(&changes), Venue::every_event(&changes));
+        let mut shown = None;
+        for happening in happenings {
+            for venue in [&mut told, &mut twin] {
+                match happening {
+                    Happening::Nothing => venue.now += Nanos(1),
+                    Happening::Touch(bid, ask) => venue.touch(bid, ask),
+                    Happening::Later(seconds) => {
+                        venue.later(seconds);
+                    }
+                    Happening::Available(units) => venue.available = Money(i128::from(units) * pow10(18)),
+                    Happening::Fill(at, qty) => {
+                        if let Some(order) = venue.orders.get(at).copied() {
+                            venue.fill(order.id.seq, qty.min((order.qty - order.filled).0));
+                        }
+                    }
+                    Happening::Widen(times) => venue.widen = Rate(times * RATE_ONE),
+                }
+            }
+            let current = Some((told.orders.clone(), told.positions.clone()));
+            let plan = told.plan_as(shown == current);
+            shown = current;
+            let expected = twin.plan();
+            prop_assert_eq!(plan.cancel.as_slice(), expected.cancel.as_slice());
+            prop_assert_eq!(plan.place.as_slice(), expected.place.as_slice());
+            prop_assert_eq!(plan.reference, expected.reference);
+            prop_assert_eq!(told.strategy.timers(), twin.strategy.timers());
+            prop_assert_eq!(told.strategy.next_timer(), twin.strategy.next_timer());
+            carry_out(&mut told, &plan);
+            carry_out(&mut twin, &expected);
+        }
+    }
+
+    /// Where one comparison says that everything can be paid, order by order nothing is dropped.
+    #[test]
+    fn what_is_covered_as_a_whole_is_covered_order_by_order(
+        levels in 1..6_u32,
+        available in 0..1_000_i64,
+        fee in -500_000_000..1_000_000_000_i64,
+        locked in prop::collection::vec((9_000..11_000_i64, 1..5_000_i64, 0..5_000_i64), 0..5),
+    ) {
+        let mut venue = Venue::every_event(&[]);
+        venue.strategy.settings.buy_levels = levels;
+        venue.strategy.settings.sell_levels = levels;
+        venue.instrument.maker_fee = Rate(fee);
+        venue.available = Money(i128::from(available) * pow10(18));
+        for (at, (price, qty, filled)) in locked.into_iter().enumerate() {
+            let quote = Quote {
+                side: Side::Buy,
+                position_side: PositionSide::Net,
+                purpose: Purpose::Entry,
+                level: at as u8,
+                price: Ticks(price),
+                qty: Lots(qty),
+                tif: ENTRY_TIF,
+                reduce_only: false,
+            };
+            let mut plan = Plan::default();
+            plan.place.push((quote, Cause::Quote));
+            carry_out(&mut venue, &plan);
+            venue.orders[at].filled = Lots(filled.min(qty));
+        }
+        let reference = Some(venue.instrument.mid(Ticks(9_950), Ticks(10_050)));
+        let rich = Money(pow10(30));
+        let Venue { instrument, book, orders, positions, available, now, strategy, .. } = &mut venue;
+        let mut view = View {
+            now: *now,
+            instrument,
+            book,
+            last_trade: None,
+            mark: None,
+            funding: None,
+            external: External::default(),
+            orders,
+            positions,
+            available: rich,
+            available_base: Amount::ZERO,
+            wallet: Money(pow10(24)),
+            unrealized: Money::ZERO,
+            widen: Rate::ONE,
+        };
+        let mut all = Vec::new();
+        strategy.propose(&view, reference, &mut all).unwrap();
+        view.available = *available;
+        let mut kept = all.clone();
+        strategy.keep_affordable(&view, &mut kept);
+        prop_assert_eq!(kept == all, strategy.covers_all(&view, &all).unwrap_or(kept == all));
+    }
 }

@@ -6,7 +6,7 @@ use simd_json::prelude::*;
 use simd_json::{Buffers, Tape, tape};
 
 /// The general JSON parser with memory that is taken once.
-pub(super) struct Json {
+pub(in crate::venue::binance) struct Json {
     buffers: Buffers,
     /// INVARIANT: empty between calls; only its capacity is kept.
     tape: Tape<'static>,
@@ -15,7 +15,7 @@ pub(super) struct Json {
 
 impl Json {
     /// A parser for documents of up to `limit` bytes.
-    pub(super) fn new(limit: usize) -> Self {
+    pub(in crate::venue::binance) fn new(limit: usize) -> Self {
         let mut json = Self { buffers: Buffers::new(limit), tape: Tape(Vec::with_capacity(limit / 2 + 8)), limit };
         // The parser sizes its index and stack by a heuristic; the densest and the deepest document make them final.
         let mut dense = vec![b' '; limit + simd_json::INPUT_PADDING];
@@ -33,7 +33,7 @@ impl Json {
     }
 
     /// Parses `buf[..len]` and shows its root to `read`.
-    pub(super) fn with<T>(
+    pub(in crate::venue::binance) fn with<T>(
         &mut self,
         buf: &mut [u8],
         len: usize,
@@ -52,20 +52,20 @@ impl Json {
     }
 }
 
-pub(super) fn field<'t, 'i>(data: tape::Value<'t, 'i>, key: &'static str) -> Result<tape::Value<'t, 'i>, DecodeError> {
+pub(in crate::venue::binance) fn field<'t, 'i>(data: tape::Value<'t, 'i>, key: &'static str) -> Result<tape::Value<'t, 'i>, DecodeError> {
     data.get(key).ok_or(DecodeError::MissingKey { key })
 }
 
-pub(super) fn text<'i>(data: tape::Value<'_, 'i>, key: &'static str) -> Result<&'i str, DecodeError> {
+pub(in crate::venue::binance) fn text<'i>(data: tape::Value<'_, 'i>, key: &'static str) -> Result<&'i str, DecodeError> {
     field(data, key)?.into_string().ok_or(DecodeError::WrongType { key, expected: "a string" })
 }
 
-pub(super) fn integer_u64(data: tape::Value<'_, '_>, key: &'static str) -> Result<u64, DecodeError> {
+pub(in crate::venue::binance) fn integer_u64(data: tape::Value<'_, '_>, key: &'static str) -> Result<u64, DecodeError> {
     field(data, key)?.as_u64().ok_or(DecodeError::WrongType { key, expected: "a whole number" })
 }
 
 /// A time in ms since the Unix epoch.
-pub(super) fn unsigned_millis(data: tape::Value<'_, '_>, key: &'static str) -> Result<Nanos, DecodeError> {
+pub(in crate::venue::binance) fn unsigned_millis(data: tape::Value<'_, '_>, key: &'static str) -> Result<Nanos, DecodeError> {
     let wrong = DecodeError::WrongType { key, expected: "a time in milliseconds" };
     let millis = i64::try_from(integer_u64(data, key)?).map_err(|_| wrong)?;
     millis.checked_mul(1_000_000).map(Nanos).ok_or(wrong)

@@ -54,6 +54,16 @@ pub enum TermsError {
 /// See [`TermsError`].
 pub fn instrument(body: &[u8], symbol: &str) -> Result<Instrument, TermsError> {
     let info = parse(body)?;
+    let terms = listed(&info, symbol)?;
+    let kind = terms["contractType"].as_str().unwrap_or("missing");
+    if kind != "PERPETUAL" {
+        return Err(TermsError::NotPerpetual { symbol: symbol.into(), kind: kind.into() });
+    }
+    Terms { symbol, terms }.instrument()
+}
+
+/// The entry of a symbol that is traded now.
+pub(in crate::venue::binance) fn listed<'a>(info: &'a Value, symbol: &str) -> Result<&'a Value, TermsError> {
     let symbols = info["symbols"].as_array().ok_or_else(|| TermsError::Malformed("no symbols".into()))?;
     let Some(terms) = symbols.iter().find(|entry| entry["symbol"] == symbol) else {
         let example = symbols.first().and_then(|entry| entry["symbol"].as_str()).unwrap_or("nothing");
@@ -67,11 +77,7 @@ pub fn instrument(body: &[u8], symbol: &str) -> Result<Instrument, TermsError> {
     if status != "TRADING" {
         return Err(TermsError::NotTrading { symbol: symbol.into(), status: status.into() });
     }
-    let kind = terms["contractType"].as_str().unwrap_or("missing");
-    if kind != "PERPETUAL" {
-        return Err(TermsError::NotPerpetual { symbol: symbol.into(), kind: kind.into() });
-    }
-    Terms { symbol, terms }.instrument()
+    Ok(terms)
 }
 
 /// The request limits of the venue (`rateLimits`).
@@ -94,13 +100,13 @@ pub fn quotas(body: &[u8]) -> Result<Quotas, TermsError> {
     Ok(quotas)
 }
 
-fn parse(body: &[u8]) -> Result<Value, TermsError> {
+pub(in crate::venue::binance) fn parse(body: &[u8]) -> Result<Value, TermsError> {
     serde_json::from_slice(body).map_err(|error| TermsError::Malformed(error.to_string()))
 }
 
-struct Terms<'a> {
-    symbol: &'a str,
-    terms: &'a Value,
+pub(in crate::venue::binance) struct Terms<'a> {
+    pub(in crate::venue::binance) symbol: &'a str,
+    pub(in crate::venue::binance) terms: &'a Value,
 }
 
 impl Terms<'_> {
@@ -119,16 +125,16 @@ impl Terms<'_> {
         }
     }
 
-    fn parsed<T, E>(&self, kind: &str, field: &str, parse: impl Fn(&[u8]) -> Result<T, E>) -> Result<T, TermsError> {
+    pub(in crate::venue::binance) fn parsed<T, E>(&self, kind: &str, field: &str, parse: impl Fn(&[u8]) -> Result<T, E>) -> Result<T, TermsError> {
         parse(self.filter(kind, field)?.as_bytes()).map_err(|_| self.missing(format!("{kind}.{field}")))
     }
 
-    fn name(&self, key: &str) -> Result<Symbol, TermsError> {
+    pub(in crate::venue::binance) fn name(&self, key: &str) -> Result<Symbol, TermsError> {
         let text = self.terms[key].as_str().ok_or_else(|| self.missing(key))?;
         Symbol::from(text).map_err(|_| self.missing(key))
     }
 
-    fn places(&self, key: &str) -> Result<u8, TermsError> {
+    pub(in crate::venue::binance) fn places(&self, key: &str) -> Result<u8, TermsError> {
         self.terms[key].as_u64().and_then(|n| u8::try_from(n).ok()).ok_or_else(|| self.missing(key))
     }
 

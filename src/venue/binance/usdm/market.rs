@@ -32,11 +32,11 @@ pub struct Counts {
 
 /// What decoding one instrument's frames needs.
 #[derive(Debug)]
-struct Market {
+pub(in crate::venue::binance) struct Market {
     tick: Step,
     lot: Step,
-    price: Column,
-    qty: Column,
+    pub(in crate::venue::binance) price: Column,
+    pub(in crate::venue::binance) qty: Column,
 }
 
 /// Decodes the market streams of a set of instruments. Takes its memory at construction.
@@ -67,15 +67,9 @@ impl MarketDecoder {
     /// A decoder on a named scanner, or without one (every message goes through the general path): for tests and benches.
     #[must_use]
     pub fn with_kernel(instruments: &[Instrument], kernel: Option<Kernel>) -> Self {
-        let market = |instrument: &Instrument| Market {
-            tick: instrument.tick,
-            lot: instrument.lot,
-            price: Column::new(instrument.tick, usize::from(instrument.price_places)),
-            qty: Column::new(instrument.lot, usize::from(instrument.qty_places)),
-        };
         Self {
             symbols: Symbols::new(instruments),
-            markets: instruments.iter().map(market).collect(),
+            markets: instruments.iter().map(Market::of).collect(),
             scanner: kernel.map(Scanner::new),
             levels: LevelBuf::new(LEVELS_MAX),
             json: Json::new(FRAME_MAX),
@@ -166,24 +160,24 @@ impl MarketDecoder {
         len: usize,
     ) -> Result<DepthSnapshot<'a>, DecodeError> {
         let (market, levels) = (&self.markets[usize::from(instrument.0)], &mut self.levels);
-        let (last, time) = self.json.with(body, len, |root| {
-            let last = integer_u64(root, "lastUpdateId")?;
-            // Old answers carry no times.
-            let time = if root.contains_key("T") { unsigned_millis(root, "T")? } else { Nanos::ZERO };
-            levels.clear();
-            general_levels(root, "bids", market, levels)?;
-            levels.end_bids();
-            general_levels(root, "asks", market, levels)?;
-            Ok((last, time))
-        })?;
-        Ok(DepthSnapshot {
-            instrument,
-            last: Seq(last),
-            venue_time: time,
-            bids: self.levels.bids(),
-            asks: self.levels.asks(),
-        })
+        let (last, venue_time) = self.json.with(body, len, |root| snapshot_body(root, market, levels))?;
+        Ok(DepthSnapshot { instrument, last, venue_time, bids: self.levels.bids(), asks: self.levels.asks() })
     }
+}
+
+/// `lastUpdateId`, the time (zero where the answer carries none) and the levels of a REST snapshot.
+pub(in crate::venue::binance) fn snapshot_body(
+    root: tape::Value<'_, '_>,
+    market: &Market,
+    levels: &mut LevelBuf,
+) -> Result<(Seq, Nanos), DecodeError> {
+    let last = integer_u64(root, "lastUpdateId")?;
+    let time = if root.contains_key("T") { unsigned_millis(root, "T")? } else { Nanos::ZERO };
+    levels.clear();
+    general_levels(root, "bids", market, levels)?;
+    levels.end_bids();
+    general_levels(root, "asks", market, levels)?;
+    Ok((Seq(last), time))
 }
 
 impl MarketCodec for MarketDecoder {
@@ -200,7 +194,7 @@ impl MarketCodec for MarketDecoder {
     }
 }
 
-const fn millis(time: u64) -> Nanos {
+pub(in crate::venue::binance) const fn millis(time: u64) -> Nanos {
     // `Cursor::number` takes at most 18 digits; times beyond i64 nanoseconds are refused before.
     Nanos::from_millis(time as i64)
 }
@@ -225,16 +219,16 @@ const fn string_end(word: u64) -> Option<usize> {
 }
 
 /// Reads the exact form of a frame from left to right.
-struct Cursor<'a> {
-    buf: &'a [u8],
-    len: usize,
-    at: usize,
+pub(in crate::venue::binance) struct Cursor<'a> {
+    pub(in crate::venue::binance) buf: &'a [u8],
+    pub(in crate::venue::binance) len: usize,
+    pub(in crate::venue::binance) at: usize,
 }
 
 impl<'a> Cursor<'a> {
     /// Takes `word` if it is next.
     #[inline(always)]
-    fn take<const N: usize>(&mut self, word: &[u8; N]) -> Option<()> {
+    pub(in crate::venue::binance) fn take<const N: usize>(&mut self, word: &[u8; N]) -> Option<()> {
         let next: &[u8; N] = self.buf.get(self.at..self.at + N)?.try_into().ok()?;
         if next != word {
             return None;
@@ -243,9 +237,20 @@ impl<'a> Cursor<'a> {
         Some(())
     }
 
+    /// Steps into the combined envelope; false for a bare document.
+    #[inline(always)]
+    pub(in crate::venue::binance) fn envelope(&mut self) -> Option<bool> {
+        let combined = self.take(b"{\"stream\":\"").is_some();
+        if combined {
+            self.string()?;
+            self.take(b",\"data\":")?;
+        }
+        Some(combined)
+    }
+
     /// A JSON whole number of at most 18 digits.
     #[inline(always)]
-    fn number(&mut self) -> Option<u64> {
+    pub(in crate::venue::binance) fn number(&mut self) -> Option<u64> {
         let start = self.at;
         let mut value = 0_u64;
         if let Some(word) = self.buf.get(start..start + 8) {
@@ -272,13 +277,13 @@ impl<'a> Cursor<'a> {
 
     /// A time in ms that fits [`Nanos`].
     #[inline(always)]
-    fn time(&mut self) -> Option<u64> {
+    pub(in crate::venue::binance) fn time(&mut self) -> Option<u64> {
         self.number().filter(|time| *time <= MILLIS_MAX)
     }
 
     /// The rest of a string up to its quote, which is taken too. Only plain ASCII without escapes.
     #[inline(always)]
-    fn string(&mut self) -> Option<&'a [u8]> {
+    pub(in crate::venue::binance) fn string(&mut self) -> Option<&'a [u8]> {
         let start = self.at;
         loop {
             let word: [u8; 8] = self.buf.get(self.at..self.at + 8)?.try_into().ok()?;
@@ -300,7 +305,7 @@ impl<'a> Cursor<'a> {
 
     /// A number text of a column up to its quote, which is taken too.
     #[inline(always)]
-    fn count(&mut self, column: &mut Column) -> Option<i64> {
+    pub(in crate::venue::binance) fn count(&mut self, column: &mut Column) -> Option<i64> {
         let start = self.at;
         let text = self.string()?;
         if let Some(count) = column.count(self.buf, start, start + text.len()) {
@@ -322,11 +327,7 @@ fn scan(
     len: usize,
 ) -> Option<Scanned> {
     let mut cursor = Cursor { buf, len, at: 0 };
-    let combined = cursor.take(b"{\"stream\":\"").is_some();
-    if combined {
-        cursor.string()?;
-        cursor.take(b",\"data\":")?;
-    }
+    let combined = cursor.envelope()?;
     cursor.take(b"{\"e\":\"")?;
     let found = match *buf.get(cursor.at)? {
         b'b' => scan_quote(&mut cursor, symbols, markets)?,
@@ -362,7 +363,23 @@ fn scan_quote(cursor: &mut Cursor<'_>, symbols: &Symbols, markets: &mut [Market]
     let seq = cursor.number()?;
     cursor.take(b",\"s\":\"")?;
     let instrument = scan_symbol(cursor, symbols)?;
-    let market = &mut markets[usize::from(instrument.0)];
+    let (bid, ask) = scan_touch(cursor, &mut markets[usize::from(instrument.0)])?;
+    cursor.take(b",\"T\":")?;
+    let time = cursor.time()?;
+    cursor.take(b",\"E\":")?;
+    cursor.number()?;
+    Some(Scanned::Quote(BestQuote {
+        instrument,
+        seq: Seq(seq),
+        bid,
+        ask,
+        venue_time: millis(time),
+    }))
+}
+
+/// Best bid and ask of a `bookTicker`.
+#[inline(always)]
+pub(in crate::venue::binance) fn scan_touch(cursor: &mut Cursor<'_>, market: &mut Market) -> Option<(Level, Level)> {
     cursor.take(b",\"b\":\"")?;
     let bid = cursor.count(&mut market.price)?;
     cursor.take(b",\"B\":\"")?;
@@ -371,17 +388,7 @@ fn scan_quote(cursor: &mut Cursor<'_>, symbols: &Symbols, markets: &mut [Market]
     let ask = cursor.count(&mut market.price)?;
     cursor.take(b",\"A\":\"")?;
     let ask_qty = cursor.count(&mut market.qty)?;
-    cursor.take(b",\"T\":")?;
-    let time = cursor.time()?;
-    cursor.take(b",\"E\":")?;
-    cursor.number()?;
-    Some(Scanned::Quote(BestQuote {
-        instrument,
-        seq: Seq(seq),
-        bid: Level { price: Ticks(bid), qty: Lots(bid_qty) },
-        ask: Level { price: Ticks(ask), qty: Lots(ask_qty) },
-        venue_time: millis(time),
-    }))
+    Some((Level { price: Ticks(bid), qty: Lots(bid_qty) }, Level { price: Ticks(ask), qty: Lots(ask_qty) }))
 }
 
 #[inline]
@@ -401,13 +408,7 @@ fn scan_trade(cursor: &mut Cursor<'_>, symbols: &Symbols, markets: &mut [Market]
     let qty = cursor.count(&mut market.qty)?;
     cursor.take(b",\"X\":\"")?;
     let of_market = cursor.string()? == b"MARKET";
-    cursor.take(b",\"m\":")?;
-    let taker = if cursor.take(b"true").is_some() {
-        Side::Sell
-    } else {
-        cursor.take(b"false")?;
-        Side::Buy
-    };
+    let taker = scan_taker(cursor)?;
     if !of_market {
         return Some(Scanned::OtherTrade);
     }
@@ -420,6 +421,17 @@ fn scan_trade(cursor: &mut Cursor<'_>, symbols: &Symbols, markets: &mut [Market]
         aggregate: false,
         venue_time: millis(time),
     }))
+}
+
+/// The aggressor's side, from whether the buyer is the maker.
+#[inline(always)]
+pub(in crate::venue::binance) fn scan_taker(cursor: &mut Cursor<'_>) -> Option<Side> {
+    cursor.take(b",\"m\":")?;
+    if cursor.take(b"true").is_some() {
+        return Some(Side::Sell);
+    }
+    cursor.take(b"false")?;
+    Some(Side::Buy)
 }
 
 #[inline]
@@ -443,13 +455,24 @@ fn scan_depth(
     let last = cursor.number()?;
     cursor.take(b",\"pu\":")?;
     let prev = cursor.number()?;
+    scan_sides(cursor, scanner, market, levels)?;
+    Some(Scanned::Depth { instrument, first, last, prev, time })
+}
+
+/// Both sides of a depth frame into the level buffer.
+#[inline(always)]
+pub(in crate::venue::binance) fn scan_sides(
+    cursor: &mut Cursor<'_>,
+    scanner: Scanner,
+    market: &mut Market,
+    levels: &mut LevelBuf,
+) -> Option<()> {
     levels.clear();
     cursor.take(b",\"b\":")?;
     scan_levels(cursor, scanner, market, levels)?;
     levels.end_bids();
     cursor.take(b",\"a\":")?;
-    scan_levels(cursor, scanner, market, levels)?;
-    Some(Scanned::Depth { instrument, first, last, prev, time })
+    scan_levels(cursor, scanner, market, levels)
 }
 
 #[inline]
@@ -467,7 +490,7 @@ fn scan_levels(cursor: &mut Cursor<'_>, scanner: Scanner, market: &mut Market, l
 }
 
 /// What the general path found; levels are in the level buffer.
-enum Parsed {
+pub(in crate::venue::binance) enum Parsed {
     Depth { instrument: InstrumentId, first: u64, last: u64, prev: u64, time: Nanos },
     Event(Event<'static>),
     Response { id: u64, code: i32 },
@@ -509,12 +532,11 @@ fn general(
             })
         }
         "bookTicker" => {
-            let level = |price, qty| Ok(Level { price: market.ticks(data, price)?, qty: market.lots(data, qty)? });
             Ok(Parsed::Event(Event::Quote(BestQuote {
                 instrument,
                 seq: Seq(integer_u64(data, "u")?),
-                bid: level("b", "B")?,
-                ask: level("a", "A")?,
+                bid: market.level(data, "b", "B")?,
+                ask: market.level(data, "a", "A")?,
                 venue_time: unsigned_millis(data, "T")?,
             })))
         }
@@ -539,17 +561,12 @@ fn general(
             if !aggregate && text(data, "X")? != "MARKET" {
                 return Ok(Parsed::Ignored);
             }
-            let buyer_is_maker = data
-                .get("m")
-                .ok_or(DecodeError::MissingKey { key: "m" })?
-                .as_bool()
-                .ok_or(DecodeError::WrongType { key: "m", expected: "true or false" })?;
             Ok(Parsed::Event(Event::Trade(Trade {
                 instrument,
                 id: integer_u64(data, if aggregate { "a" } else { "t" })?,
                 price: market.ticks(data, "p")?,
                 qty: market.lots(data, "q")?,
-                taker: if buyer_is_maker { Side::Sell } else { Side::Buy },
+                taker: taker(data)?,
                 aggregate,
                 venue_time: unsigned_millis(data, "T")?,
             })))
@@ -557,8 +574,18 @@ fn general(
     }
 }
 
+/// The aggressor's side, from whether the buyer is the maker.
+pub(in crate::venue::binance) fn taker(data: tape::Value<'_, '_>) -> Result<Side, DecodeError> {
+    let buyer_is_maker = data
+        .get("m")
+        .ok_or(DecodeError::MissingKey { key: "m" })?
+        .as_bool()
+        .ok_or(DecodeError::WrongType { key: "m", expected: "true or false" })?;
+    Ok(if buyer_is_maker { Side::Sell } else { Side::Buy })
+}
+
 /// `{"result":null,"id":1}`, `{"error":{"code":2,"msg":".."},"id":1}` or `{"code":2,"msg":".."}`.
-fn response(root: tape::Value<'_, '_>) -> Result<Parsed, DecodeError> {
+pub(in crate::venue::binance) fn response(root: tape::Value<'_, '_>) -> Result<Parsed, DecodeError> {
     let id = root.get("id").and_then(|id| id.as_u64()).unwrap_or(0);
     let refusal = root.get("error").unwrap_or(root);
     if let Some(code) = refusal.get("code") {
@@ -572,11 +599,28 @@ fn response(root: tape::Value<'_, '_>) -> Result<Parsed, DecodeError> {
 }
 
 impl Market {
-    fn ticks(&self, data: tape::Value<'_, '_>, key: &'static str) -> Result<Ticks, DecodeError> {
+    /// What the frames of `instrument` are decoded with.
+    pub(in crate::venue::binance) fn of(instrument: &Instrument) -> Self {
+        Self {
+            tick: instrument.tick,
+            lot: instrument.lot,
+            price: Column::new(instrument.tick, usize::from(instrument.price_places)),
+            qty: Column::new(instrument.lot, usize::from(instrument.qty_places)),
+        }
+    }
+    pub(in crate::venue::binance) fn ticks(&self, data: tape::Value<'_, '_>, key: &'static str) -> Result<Ticks, DecodeError> {
         count(self.tick, text(data, key)?, key).map(Ticks)
     }
-    fn lots(&self, data: tape::Value<'_, '_>, key: &'static str) -> Result<Lots, DecodeError> {
+    pub(in crate::venue::binance) fn lots(&self, data: tape::Value<'_, '_>, key: &'static str) -> Result<Lots, DecodeError> {
         count(self.lot, text(data, key)?, key).map(Lots)
+    }
+    pub(in crate::venue::binance) fn level(
+        &self,
+        data: tape::Value<'_, '_>,
+        price: &'static str,
+        qty: &'static str,
+    ) -> Result<Level, DecodeError> {
+        Ok(Level { price: self.ticks(data, price)?, qty: self.lots(data, qty)? })
     }
 }
 
@@ -588,7 +632,7 @@ pub(super) fn count(step: Step, text: &str, key: &'static str) -> Result<i64, De
     step.parse_count(text.as_bytes()).map_err(|fault| DecodeError::BadNumber { key, fault })
 }
 
-fn general_levels(
+pub(in crate::venue::binance) fn general_levels(
     data: tape::Value<'_, '_>,
     key: &'static str,
     market: &Market,

@@ -2,8 +2,9 @@
 
 pub mod account;
 pub mod answer;
+pub mod batch;
 pub mod client_id;
-mod fields;
+pub(super) mod fields;
 pub mod instrument;
 pub mod limits;
 pub mod market;

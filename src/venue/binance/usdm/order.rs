@@ -69,7 +69,7 @@ impl OrderEncoder {
             CommandKind::Amend => ('a', "order.modify"),
             CommandKind::Cancel => ('c', "order.cancel"),
             CommandKind::Query => ('q', "order.status"),
-            CommandKind::CancelAll | CommandKind::Reconcile | CommandKind::Snapshot => {
+            CommandKind::CancelAll | CommandKind::Reconcile | CommandKind::Snapshot | CommandKind::SyncTime => {
                 return Err(EncodeError::NotAnOrder(command.kind));
             }
         };

@@ -1,0 +1,71 @@
+//! Work whose instructions are counted under callgrind: the same on every run and every machine, however loaded it is.
+//!
+//! Frames come from the synthetic market with its fixed seed, so the counts do not depend on recordings. Under valgrind there is
+//! no AVX-512, so that kernel is not counted; the others are.
+
+use crate::frames::{Batch, Kind, Session};
+use crate::peers::sum_message;
+use crate::{market, records, tick, wire};
+use spinquote::venue::binance::usdm::market::MarketDecoder;
+use spinquote::wire::simd::Kernel;
+use std::hint::black_box;
+
+/// Frames of the synthetic market that are played.
+pub const FRAMES: usize = 4_000;
+
+/// What is counted: name, and what one operation is.
+pub const WORK: &[(&str, &str)] = &[
+    ("decode depth, portable", "frame"),
+    ("decode depth, AVX2", "frame"),
+    ("decode bookTicker", "frame"),
+    ("decode trade", "frame"),
+    ("book", "diff"),
+    ("frame to order, nothing remembered", "frame"),
+    ("frame to order, journal and histograms", "frame"),
+    ("WebSocket frame of 200 B", "frame"),
+    ("journal append", "record"),
+    ("histogram count", "value"),
+];
+
+/// Callgrind counts inside this function only; its name is what `--toggle-collect` is given.
+#[inline(never)]
+pub fn spinquote_counted(work: &mut dyn FnMut()) {
+    work();
+}
+
+fn decode(session: &Session, kind: Kind, kernel: Kernel) -> u64 {
+    let mut decoder = MarketDecoder::with_kernel(std::slice::from_ref(&session.instrument), Some(kernel));
+    let mut batch = Batch::new(session.of(kind));
+    // The first pass teaches the columns and faults the pages in.
+    let mut read = |buf: &mut [u8], len: usize| sum_message(&decoder.decode(buf, len).expect("a frame of the session"));
+    black_box(batch.each(&mut read));
+    batch.restore();
+    spinquote_counted(&mut || {
+        black_box(batch.each(&mut read));
+    });
+    batch.len() as u64
+}
+
+/// Does the work of that name once; returns its number of operations.
+///
+/// # Panics
+/// There is no such work.
+#[must_use]
+pub fn run(name: &str) -> u64 {
+    let session = Session::synthetic(FRAMES);
+    match name {
+        "decode depth, portable" => decode(&session, Kind::Depth, Kernel::Portable),
+        "decode depth, AVX2" => decode(&session, Kind::Depth, Kernel::Avx2),
+        "decode bookTicker" => decode(&session, Kind::Quote, Kernel::Avx2),
+        "decode trade" => decode(&session, Kind::Trade, Kernel::Avx2),
+        "book" => market::counted(&session, |work| spinquote_counted(work)),
+        "frame to order, nothing remembered" | "frame to order, journal and histograms" => {
+            tick::counted(&session, name.ends_with("histograms"), |work| spinquote_counted(work));
+            session.frames.len() as u64
+        }
+        "WebSocket frame of 200 B" => wire::counted(|work| spinquote_counted(work)),
+        "journal append" => records::counted(false, |work| spinquote_counted(work)),
+        "histogram count" => records::counted(true, |work| spinquote_counted(work)),
+        _ => panic!("nothing is counted under the name {name}"),
+    }
+}

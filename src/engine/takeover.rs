@@ -1,0 +1,173 @@
+//! What the I/O thread does of the kill ladder by itself when the engine thread does not: which of our orders may rest, whether new risk
+//! is barred, and when the engine has had its chance. Never sends anything.
+
+use crate::event::{ClientId, Command, CommandKind, Operator, OrderEvent, OrderEventKind};
+use crate::instrument::InstrumentId;
+use crate::journal::command_page::Request;
+use crate::unit::Nanos;
+
+/// The engine looks at the operators' page every few milliseconds; one that has not taken a command after this is stuck.
+const ENGINE_PATIENCE: Nanos = Nanos::from_millis(100);
+/// Orders that are remembered; the venue's own limit is 200 a symbol. An order beyond is found by REST.
+const ROSTER_MAX: usize = 1024;
+
+/// Orders of ours that may rest at the venue, as far as this thread sent them or heard of them.
+#[derive(Debug)]
+pub struct Roster(Vec<(ClientId, InstrumentId)>);
+
+impl Default for Roster {
+    fn default() -> Self {
+        Self(Vec::with_capacity(ROSTER_MAX))
+    }
+}
+
+impl Roster {
+    /// A command is about to leave.
+    pub fn sent(&mut self, command: &Command) {
+        if matches!(command.kind, CommandKind::New) {
+            self.add(command.client_id, command.instrument);
+        }
+    }
+
+    /// The venue said something of an order.
+    pub fn heard(&mut self, event: &OrderEvent) {
+        use OrderEventKind as Kind;
+        let whole = event.kind == Kind::Fill && !event.qty.is_zero() && event.filled >= event.qty;
+        match event.kind {
+            Kind::Accepted | Kind::Amended | Kind::Open => self.add(event.client_id, event.instrument),
+            Kind::Canceled | Kind::Expired | Kind::Rejected | Kind::NotFound | Kind::Closed => {
+                self.drop(event.client_id)
+            }
+            Kind::Fill if whole => self.drop(event.client_id),
+            _ => {}
+        }
+    }
+
+    fn add(&mut self, id: ClientId, instrument: InstrumentId) {
+        // Ours only: an order of others has no id here.
+        if id != ClientId::default() && self.0.len() < ROSTER_MAX && !self.0.iter().any(|&(known, _)| known == id) {
+            self.0.push((id, instrument));
+        }
+    }
+
+    fn drop(&mut self, id: ClientId) {
+        self.0.retain(|&(known, _)| known != id);
+    }
+
+    /// All of them.
+    pub fn orders(&self) -> impl Iterator<Item = (ClientId, InstrumentId)> + '_ {
+        self.0.iter().copied()
+    }
+}
+
+/// A command that takes risk away, until the engine has it in hand.
+#[derive(Debug, Default)]
+pub struct Takeover {
+    /// Asked for, not yet known whether the engine acts.
+    asked: Option<(Operator, u64, Nanos)>,
+    /// New risk does not leave: since command `.0`; `.1` once the engine has taken it.
+    barred: Option<(u64, bool)>,
+}
+
+impl Takeover {
+    /// An operator asked for something.
+    pub fn ask(&mut self, request: &Request, now: Nanos) {
+        if matches!(request.verb, Operator::CancelAll | Operator::Flatten | Operator::Stop) {
+            self.asked = Some((request.verb, request.seq, now));
+            self.barred = Some((request.seq, false));
+        }
+    }
+
+    /// What this thread must do now because the engine did not; once per command. To be asked between two looks into the order ring.
+    pub fn due(&mut self, engine_took: impl Fn(u64) -> bool, now: Nanos) -> Option<Operator> {
+        self.barred = match self.barred {
+            // What the engine had decided before it took the command has been through the ring by now.
+            Some((_, true)) => None,
+            Some((seq, false)) => Some((seq, engine_took(seq))),
+            None => None,
+        };
+        let (verb, seq, at) = self.asked?;
+        if engine_took(seq) {
+            self.asked = None;
+            return None;
+        }
+        if now - at < ENGINE_PATIENCE {
+            return None;
+        }
+        self.asked = None;
+        Some(verb)
+    }
+
+    /// New orders and amends must not leave.
+    #[must_use]
+    pub const fn bars(&self) -> bool {
+        self.barred.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::OrderSource;
+    use crate::journal::command_page::Signature;
+    use crate::unit::Lots;
+    use crate::venue::binance::usdm::answer::bare;
+
+    fn id(seq: u32) -> ClientId {
+        ClientId { run: 7, seq }
+    }
+
+    fn said(kind: OrderEventKind, seq: u32) -> OrderEvent {
+        bare(kind, OrderSource::Stream, InstrumentId(0), id(seq), 0)
+    }
+
+    #[test]
+    fn an_order_is_known_from_its_first_word_to_its_end() {
+        let mut roster = Roster::default();
+        let ids = |roster: &Roster| roster.orders().map(|(id, _)| id.seq).collect::<Vec<_>>();
+        for seq in 1..=4 {
+            roster.heard(&said(OrderEventKind::Accepted, seq));
+            roster.heard(&said(OrderEventKind::Amended, seq));
+        }
+        roster.heard(&said(OrderEventKind::Open, 9));
+        roster.heard(&bare(OrderEventKind::Open, OrderSource::Query, InstrumentId(0), ClientId::default(), 0));
+        assert_eq!(ids(&roster), [1, 2, 3, 4, 9]);
+        let part = |filled| OrderEvent { qty: Lots(5), filled: Lots(filled), ..said(OrderEventKind::Fill, 2) };
+        roster.heard(&part(4));
+        assert_eq!(ids(&roster), [1, 2, 3, 4, 9]);
+        roster.heard(&part(5));
+        for kind in [OrderEventKind::CancelRejected, OrderEventKind::Unknown, OrderEventKind::NotSent] {
+            roster.heard(&said(kind, 3));
+        }
+        roster.heard(&said(OrderEventKind::Canceled, 1));
+        assert_eq!(ids(&roster), [3, 4, 9]);
+    }
+
+    #[test]
+    fn a_stuck_engine_is_stood_in_for_once_and_new_risk_waits_until_it_knows() {
+        let ms = Nanos::from_millis;
+        let request = |seq, verb| Request { seq, verb, signature: Signature::default() };
+        let mut takeover = Takeover::default();
+        takeover.ask(&request(1, Operator::Pause), ms(0));
+        assert!(!takeover.bars());
+        takeover.ask(&request(2, Operator::CancelAll), ms(0));
+        assert!(takeover.bars());
+        assert_eq!(takeover.due(|_| false, ms(50)), None);
+        assert_eq!(takeover.due(|_| false, ms(100)), Some(Operator::CancelAll));
+        assert_eq!(takeover.due(|_| false, ms(200)), None);
+        assert!(takeover.bars(), "for as long as the engine does not know");
+        assert_eq!(takeover.due(|seq| seq <= 2, ms(300)), None);
+        assert!(takeover.bars(), "its last orders are in the ring");
+        takeover.due(|seq| seq <= 2, ms(305));
+        assert!(!takeover.bars());
+    }
+
+    #[test]
+    fn an_engine_that_acts_is_left_to_it() {
+        let mut takeover = Takeover::default();
+        takeover.ask(&Request { seq: 1, verb: Operator::Flatten, signature: Signature::default() }, Nanos(0));
+        assert_eq!(takeover.due(|_| true, Nanos::from_secs(1)), None);
+        assert_eq!(takeover.due(|_| true, Nanos::from_secs(2)), None);
+        assert!(!takeover.bars());
+    }
+}
