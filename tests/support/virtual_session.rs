@@ -201,7 +201,11 @@ fn play_with(plan: Plan<'_>, limits: RiskLimits, watch: Option<Watch>, sourced: 
     let strategy = StrategyText { kind, file: file.0.to_owned(), text: file.1.to_owned() };
     let source = Source::Market { instrument: SOURCE, stale_after: Nanos::from_secs(3) };
     let part = InstrumentRecipe { instrument: terms.clone(), strategy, cadence, source: sourced.then_some(source) };
-    let watched = if sourced { vec![WatchedRecipe { instrument: terms.clone(), product: "binance_spot".to_owned() }] } else { Vec::new() };
+    let watched = if sourced {
+        vec![WatchedRecipe { instrument: terms.clone(), product: "binance_spot".to_owned() }]
+    } else {
+        Vec::new()
+    };
     let recipe = Recipe { config: MakerConfig::new(7, limits), instruments: vec![part], watched };
     let mut table = Table {
         watch,

@@ -162,12 +162,7 @@ fn margin(page: &Page, out: &mut dyn Write) -> io::Result<()> {
         ratio => percent(ratio),
     };
     let warning = margin_warning(page).map_or_else(String::new, |warning| format!(", {warning}"));
-    writeln!(
-        out,
-        "margin  equity {}, used {}, ratio {ratio}{warning}",
-        money(page.count("margin.equity")),
-        money(used),
-    )
+    writeln!(out, "margin  equity {}, used {}, ratio {ratio}{warning}", money(page.count("margin.equity")), money(used),)
 }
 
 /// Our orders on the page: side, row and a reader of their words. Asks from the furthest, then bids from the nearest.
