@@ -243,7 +243,7 @@ impl Desk {
     pub(super) fn on_trade(&mut self, trade: &Trade) {
         self.last_trade = Some(self.instrument.price(trade.price));
         for at in 0..self.table.live_count() {
-            let slot = self.table.at_mut(self.table.live_place(at));
+            let slot = self.table.queue_mut(self.table.live_place(at));
             if slot.side != trade.taker {
                 slot.see_print(trade.price, trade.qty);
             }
@@ -609,7 +609,7 @@ impl Desk {
             return;
         }
         for at in 0..self.table.live_count() {
-            let slot = self.table.at_mut(self.table.live_place(at));
+            let slot = self.table.queue_mut(self.table.live_place(at));
             if !slot.market {
                 slot.see_queue(self.book.ladder().qty(slot.side, slot.price));
             }
