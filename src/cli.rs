@@ -246,7 +246,8 @@ pub struct SourceArgs {
                         spinquote backtest strategy.yml --data day.sqf --queue log --fees vip3 -o report.html\n  \
                         spinquote backtest strategy.yml --synthetic 1h --seed 7 --json")]
 pub struct BacktestArgs {
-    /// The strategy file (YAML or JSON).
+    /// The strategy file (YAML or JSON); or a run directory: the run again as a backtest, beside what happened; or `requote`, the
+    /// benchmark's own.
     #[arg(value_name = "STRATEGY")]
     pub strategy: PathBuf,
     #[command(flatten)]
@@ -317,7 +318,7 @@ pub struct MergeArgs {
 #[derive(Debug, Clone, Args)]
 pub struct ModelArgs {
     /// Market data: recorded frames, run directories, Tardis CSV, npz, or feeds of `convert`; several are merged by time.
-    #[arg(long, value_name = "FILE", num_args = 1.., required_unless_present = "synthetic", conflicts_with = "synthetic")]
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "synthetic")]
     pub data: Vec<PathBuf>,
     /// The synthetic market for so long instead of data.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
@@ -413,7 +414,7 @@ mod tests {
             "sim --key K",
             "sim --listen nowhere",
             "capture --symbol S --out O",
-            "backtest S",
+            "backtest",
             "backtest S --data A --queue nonsense",
             "sweep S --data A -o R",
             "sweep S --data A --set a=1 --shard 3/2 -o R",

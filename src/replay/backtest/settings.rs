@@ -36,6 +36,10 @@ pub struct Settings {
     pub leverage: u32,
     /// Hedge mode.
     pub hedge: bool,
+    /// When the account's links are up; otherwise with the first event.
+    pub links_at: Option<Nanos>,
+    /// When an operator ends the run; otherwise with the data.
+    pub stop_at: Option<Nanos>,
 }
 
 impl Default for Settings {
@@ -52,6 +56,8 @@ impl Default for Settings {
             reorder: Nanos::from_millis(200),
             leverage: 20,
             hedge: false,
+            links_at: None,
+            stop_at: None,
         }
     }
 }
