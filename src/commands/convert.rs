@@ -17,11 +17,7 @@ const PROGRESS_EVERY: u64 = 1 << 14;
 
 /// How the files are read.
 pub fn options(args: &SourceArgs) -> SourceOptions {
-    SourceOptions {
-        terms: args.instrument.clone(),
-        symbol: args.symbol.clone(),
-        base_latency: args.base_latency,
-    }
+    SourceOptions { terms: args.instrument.clone(), symbol: args.symbol.clone(), base_latency: args.base_latency }
 }
 
 pub fn run(args: &ConvertArgs) -> Result<ExitCode> {
@@ -56,7 +52,9 @@ fn write(mut source: Source, part: &Path, bar: &ProgressBar) -> Result<(DataRepo
     let name = || part.display().to_string();
     let file = File::create(part).with_context(name)?;
     let mut writer = FeedWriter::new(BufWriter::new(file), source.instruments()).with_context(name)?;
-    bar.set_style(ProgressStyle::with_template("{bar:40} {percent:>3} %  {eta} left  {msg}").context("the bar's form")?);
+    bar.set_style(
+        ProgressStyle::with_template("{bar:40} {percent:>3} %  {eta} left  {msg}").context("the bar's form")?,
+    );
     bar.set_length(source.progress().1);
     let mut records = 0_u64;
     while let Some(timed) = source.next()? {
@@ -101,7 +99,10 @@ fn summary(report: &DataReport, written: &Written, out: &Path, seconds: f64) -> 
             book.symbol, book.known, book.rebuilt, book.lost
         );
         if book.known == 0 {
-            let _ = writeln!(text, "  no snapshot joins its changes and no book could be rebuilt: nothing can be quoted on it");
+            let _ = writeln!(
+                text,
+                "  no snapshot joins its changes and no book could be rebuilt: nothing can be quoted on it"
+            );
         }
     }
     for file in &report.files {

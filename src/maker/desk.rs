@@ -9,7 +9,7 @@ use super::config::{InstrumentSetup, Source};
 use super::margin::liquidation_price;
 use super::order::diff::{INTENTS_MAX, diff};
 use super::order::{FillLog, Input, Intent, Table, Wish};
-use super::output::{Blocks, Counters, Decision, DecisionKind, Held, OrderStatus, Output, Status};
+use super::output::{Blocks, Counters, Decision, DecisionKind, Gap, Held, OrderStatus, Output, Status};
 use super::position::Holdings;
 use super::risk::Refusal;
 use super::strategy::{
@@ -215,6 +215,9 @@ impl Desk {
     pub(super) fn on_depth(&mut self, now: Nanos, update: &DepthUpdate<'_>, out: &mut Output) {
         self.heard(now, update.venue_time);
         let outcome = self.book.on_depth(update);
+        if let DepthOutcome::Gap { expected, got } = outcome {
+            out.gap = Some(Gap { instrument: self.id, expected, got });
+        }
         self.after_book(matches!(outcome, DepthOutcome::Gap { .. } | DepthOutcome::Mismatch { .. }), out);
     }
 
@@ -298,7 +301,8 @@ impl Desk {
     /// either clock may have jumped, or the feed lags.
     fn is_off_clock(&self, account: &Account) -> bool {
         let limits = account.gate.limits();
-        let Some(lead) = self.lead else { return false };
+        // A watched market's clock is another venue's: its data are judged by their arrival alone.
+        let Some(lead) = self.lead.filter(|_| !self.watched) else { return false };
         let ahead = lead - account.clock_offset;
         (!limits.skew_max.is_zero() && ahead > limits.skew_max)
             || (!limits.data_age_max.is_zero() && -ahead > limits.data_age_max)
@@ -491,7 +495,7 @@ impl Desk {
             available: account.available,
             available_base: crate::unit::Amount::ZERO,
             wallet: account.wallet,
-            unrealized: self.valuation().map_or(Money::ZERO, |price| self.holdings.unrealized(&self.instrument, price)),
+            unrealized: if self.positions.is_empty() { Money::ZERO } else { self.unrealized() },
             widen: account.widen(),
         };
         if again {
@@ -506,6 +510,11 @@ impl Desk {
             out.account.push((self.id, request));
         }
         self.execute(account, now, clock, out);
+    }
+
+    /// Of all positions, at the mark price or else the mid.
+    fn unrealized(&self) -> Money {
+        self.valuation().map_or(Money::ZERO, |price| self.holdings.unrealized(&self.instrument, price))
     }
 
     fn execute(&mut self, account: &mut Account, now: Nanos, clock: Nanos, out: &mut Output) {
@@ -705,7 +714,9 @@ impl Desk {
             mid: touch.map_or(Price::ZERO, |[bid, ask]| self.instrument.mid(bid.price, ask.price)),
             own,
             live_orders: self.table.live_count() as u32,
+            pending_orders: self.table.live().filter(|slot| slot.state.awaits_answer()).count() as u32,
             position: self.holdings.net(),
+            market_time: self.last_market,
             legs: [self.holdings.qty(PositionSide::Long), self.holdings.qty(PositionSide::Short)],
             entry: self.holdings.entry(PositionSide::Net),
             worst: self.worst(),
@@ -720,6 +731,8 @@ impl Desk {
             blocks: self.blocks,
             counters: Counters {
                 gaps: market.gaps + market.mismatches,
+                mismatches: market.mismatches,
+                dropped: self.book.ladder().dropped() + self.book.ladder().refused(),
                 resyncs: market.resyncs,
                 crossed: market.crossed,
                 ..self.counters

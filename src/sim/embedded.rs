@@ -70,6 +70,12 @@ impl Embedded {
         self.collect(now);
     }
 
+    /// Looks at the accounts' margins now, where no mark prices come that would be the moment for it.
+    pub fn watch_margins(&mut self, now: Nanos) {
+        self.exchange.watch_margins(now);
+        self.collect(now);
+    }
+
     /// Sends a command. [`CommandKind::Snapshot`] is not for the exchange: who plays the market has the book.
     pub fn submit(&mut self, now: Nanos, command: &Command) {
         let arrival = now + self.delays.there(command.kind, now, &mut self.dice);

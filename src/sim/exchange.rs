@@ -11,7 +11,7 @@ mod margin;
 #[cfg(test)]
 mod tests;
 
-use crate::event::{Event, MarkPrice, Side};
+use crate::event::{Event, Link, LinkState, MarkPrice, Side};
 use crate::instrument::{Instrument, InstrumentId};
 use crate::sim::account::{Account, LEVERAGE_MAX};
 use crate::sim::latency::Dice;
@@ -203,7 +203,7 @@ impl Exchange {
         true
     }
 
-    /// The market told something. Other events than market data are ignored.
+    /// The market told something, or was lost or found again: then nothing of it is known. Other events are ignored.
     pub fn market(&mut self, now: Nanos, event: &Event<'_>) {
         let id = match event {
             Event::Depth(update) => {
@@ -228,6 +228,10 @@ impl Exchange {
             }
             Event::Mark(mark) => {
                 self.on_mark(now, mark);
+                return;
+            }
+            Event::Link { instrument, link: Link::Market, state } if *state != LinkState::Stale => {
+                self.venues[usize::from(instrument.0)].matching.forget();
                 return;
             }
             _ => return,

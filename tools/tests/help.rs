@@ -4,7 +4,7 @@ mod support;
 
 use support::{golden, played, sq};
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 19] = [
     "status",
     "top",
     "orders",
@@ -17,6 +17,8 @@ const COMMANDS: [&str; 17] = [
     "export",
     "prom",
     "incident",
+    "report",
+    "web",
     "journal tail",
     "journal dump",
     "journal grep",

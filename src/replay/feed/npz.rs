@@ -6,10 +6,10 @@
 //! a row without the LOCAL bit is the exchange's copy of another row and is left out. Depth rows of equal times were one message.
 //! A clear row and the snapshot rows behind it are one book: all levels up to the worst one told (`px` of the clear row).
 
+use super::DataFault;
 use super::frame::{Body, Frame, FrameReader};
 use super::report::{FaultKind, FileReport};
 use super::survey::{FINE_PLACES, Survey};
-use super::DataFault;
 use crate::event::{BestQuote, Level, Side, Trade};
 use crate::instrument::{Instrument, InstrumentId};
 use crate::unit::{Lots, Nanos, Seq, Step, Ticks};
@@ -189,7 +189,10 @@ pub(super) struct NpzReader {
     lot: Step,
     ahead: Option<(Row, u64)>,
     best: [Level; 2],
+    /// Time of the row read last.
     at: Nanos,
+    /// A row of this time was faulty: what else is of its message is left out, for half a book is none.
+    spoilt: Option<Nanos>,
     over: bool,
 }
 
@@ -203,6 +206,7 @@ impl NpzReader {
             ahead: None,
             best: [Level::default(); 2],
             at: Nanos::ZERO,
+            spoilt: None,
             over: false,
         })
     }
@@ -213,12 +217,16 @@ impl NpzReader {
             match self.rows.next() {
                 Ok(Some(row)) => {
                     let number = self.rows.read;
+                    if row.ev & (EXCH | LOCAL) == EXCH {
+                        continue;
+                    }
+                    self.at = Nanos(row.local_ts);
                     match row.ev & KIND {
-                        DEPTH | TRADE | CLEAR | SNAPSHOT | BBO if row.ev & (EXCH | LOCAL) != 0 => {
-                            if row.ev & LOCAL == 0 {
+                        DEPTH | TRADE | CLEAR | SNAPSHOT | BBO if row.ev & LOCAL != 0 => {
+                            if self.spoilt.is_some_and(|at| at == self.at && row.ev & KIND != TRADE) {
                                 continue;
                             }
-                            self.at = Nanos(row.local_ts);
+                            self.spoilt = None;
                             return Some(Ok((row, number)));
                         }
                         DEPTH | TRADE | CLEAR | SNAPSHOT | BBO => {
@@ -331,6 +339,7 @@ impl FrameReader for NpzReader {
                     }
                 }
             };
+            self.spoilt = Some(self.at);
             (frame.at, frame.venue, frame.line) = (self.at, Nanos::ZERO, spoilt);
             frame.body = Body::Lost { instrument: None };
             return Ok(true);

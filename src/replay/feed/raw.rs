@@ -1,25 +1,30 @@
 //! Recorded frames of a venue (`<time> <JSON>` lines): each through the venue's own decoder, inline REST snapshots too.
 //! Checks lines; leaves sequences to the guard.
 
+use super::DataFault;
 use super::frame::{Body, Frame, FrameReader};
 use super::report::{FaultKind, FileReport};
 use super::survey::{Survey, fine_terms};
-use super::DataFault;
 use crate::event::{DepthSnapshot, Event};
 use crate::instrument::{Instrument, InstrumentId};
 use crate::sim::capture::{CaptureError, CaptureReader};
 use crate::unit::{Nanos, Ticks};
+use crate::venue::binance::Product;
+use crate::venue::binance::spot::market::SpotDecoder;
 use crate::venue::binance::usdm::market::MarketDecoder;
-use crate::venue::codec::{DecodeError, MarketMessage};
+use crate::venue::codec::{DecodeError, MarketCodec, MarketMessage};
 use crate::wire::simd::SPARE;
 use std::path::Path;
 
 /// What a hole in a recording of ours begins with; see `commands::capture`.
 const GAP_MARK: &[u8] = b"{\"spinquote\":{\"gap\"";
 
+/// Lines that are looked at to tell the product whose frames a recording holds.
+const LOOK: usize = 1_000;
+
 /// A decoder and the room that it may change a document in.
 pub(super) struct Documents {
-    decoder: MarketDecoder,
+    decoder: Box<dyn MarketCodec + Send>,
     document: Vec<u8>,
     /// A price of each instrument that was heard last: tells whose book a snapshot is, which names none.
     prices: Vec<Option<Ticks>>,
@@ -35,12 +40,17 @@ pub(super) enum Document<'a> {
 }
 
 impl Documents {
-    pub(super) fn new(instruments: &[Instrument]) -> Self {
-        Self {
-            decoder: MarketDecoder::new(instruments),
-            document: Vec::with_capacity(1 << 16),
-            prices: vec![None; instruments.len()],
-        }
+    pub(super) fn new(product: Product, instruments: &[Instrument]) -> Self {
+        let decoder: Box<dyn MarketCodec + Send> = match product {
+            Product::Usdm => Box::new(MarketDecoder::new(instruments)),
+            Product::Spot => Box::new(SpotDecoder::new(instruments)),
+        };
+        Self::with(decoder, instruments.len())
+    }
+
+    /// With a decoder whose events bear ids below `ids`.
+    pub(super) fn with(decoder: Box<dyn MarketCodec + Send>, ids: usize) -> Self {
+        Self { decoder, document: Vec::with_capacity(1 << 16), prices: vec![None; ids] }
     }
 
     pub(super) fn read(&mut self, json: &[u8]) -> Result<Document<'_>, DecodeError> {
@@ -113,9 +123,9 @@ pub(super) struct RawReader {
 }
 
 impl RawReader {
-    pub(super) fn open(path: &Path, instruments: &[Instrument]) -> Result<Self, DataFault> {
+    pub(super) fn open(path: &Path, product: Product, instruments: &[Instrument]) -> Result<Self, DataFault> {
         let lines = CaptureReader::open(path)?;
-        Ok(Self { lines, documents: Documents::new(instruments), at: Nanos::ZERO, over: false })
+        Ok(Self { lines, documents: Documents::new(product, instruments), at: Nanos::ZERO, over: false })
     }
 }
 
@@ -169,11 +179,31 @@ impl FrameReader for RawReader {
     }
 }
 
+/// Whose frames a recording holds: those of spot have other keys. What tells nothing is taken for USD-M.
+pub(super) fn product(path: &Path) -> Result<Product, DataFault> {
+    let mut lines = CaptureReader::open(path)?;
+    for _ in 0..LOOK {
+        let json = match lines.next_line() {
+            Ok(Some(line)) => line.json,
+            Err(CaptureError::Layout { .. }) => continue,
+            Ok(None) | Err(_) => break,
+        };
+        let has = |word: &[u8]| json.windows(word.len()).any(|window| window == word);
+        if has(b"\"e\":\"depthUpdate\"") {
+            return Ok(if has(b"\"pu\":") { Product::Usdm } else { Product::Spot });
+        }
+        if has(b"@bookTicker\"") {
+            return Ok(if has(b"\"e\":\"bookTicker\"") { Product::Usdm } else { Product::Spot });
+        }
+    }
+    Ok(Product::Usdm)
+}
+
 /// The first pass. What is wrong with the file is left to the second.
-pub(super) fn survey(path: &Path) -> Result<Survey, DataFault> {
+pub(super) fn survey(path: &Path, product: Product) -> Result<Survey, DataFault> {
     let mut lines = CaptureReader::open(path)?;
     let mut survey = Survey::default();
-    let mut documents = Documents::new(&[]);
+    let mut documents = Documents::new(product, &[]);
     loop {
         let line = match lines.next_line() {
             Ok(Some(line)) => line,
@@ -200,7 +230,7 @@ pub(super) fn survey(path: &Path) -> Result<Survey, DataFault> {
         }
         let terms: Vec<Instrument> = survey.seen.iter().map(|seen| fine_terms(&seen.symbol)).collect();
         let prices = documents.prices;
-        documents = Documents::new(&terms);
+        documents = Documents::new(product, &terms);
         documents.prices[..known].copy_from_slice(&prices);
         if let Ok(Document::Event(event)) = documents.read(line.json) {
             survey.event(&event);

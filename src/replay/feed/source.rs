@@ -9,7 +9,7 @@ use super::raw::RawReader;
 use super::reader::{Feed, FeedError};
 use super::report::{DataReport, FaultKind, FileKind, FileReport};
 use super::run::RunReader;
-use super::survey::{Survey, found_terms};
+use super::survey::{Seen, Survey, cut, found_terms, stream_name, venue_symbol};
 use super::tardis::TardisReader;
 use super::{Timed, npz, raw, run, tardis};
 use crate::event::{DepthSnapshot, DepthUpdate, Event, Link, LinkState};
@@ -17,6 +17,7 @@ use crate::instrument::{Instrument, InstrumentId};
 use crate::replay::player::ReplayError;
 use crate::sim::capture::{CaptureError, TextLines};
 use crate::unit::{MONEY_PLACES, Nanos, Step, decimal_text};
+use crate::venue::binance::Product;
 use crate::venue::binance::usdm::instrument::{self, TermsError};
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -29,7 +30,7 @@ pub const UNSORTED_MAX: Nanos = Nanos::from_secs(1);
 /// How files are read.
 #[derive(Clone, Debug)]
 pub struct SourceOptions {
-    /// The venue's exchangeInfo (JSON), for files that carry no terms. Without it the grid is found in the data, and the other terms are the
+    /// The exchangeInfo (JSON) of Binance USD-M, for its instruments in files that carry no terms. Without it the grid is found in the data, and the other terms are the
     /// usual ones of Binance USD-M.
     pub terms: Option<PathBuf>,
     /// Symbol of files that name none (hftbacktest's); otherwise the first part of the file's name, in capitals.
@@ -208,7 +209,7 @@ impl Source {
             // With terms that were given, the data of a contract without any are left out and counted.
             let found = match &terms {
                 Some(terms) if survey.terms.is_empty() => {
-                    survey.seen.iter().filter_map(|seen| terms.of(&seen.symbol).transpose()).collect::<Result<_, _>>()?
+                    survey.seen.iter().filter_map(|seen| terms.of(seen).transpose()).collect::<Result<_, _>>()?
                 }
                 _ if survey.terms.is_empty() => survey.seen.iter().map(found_terms).collect(),
                 _ => std::mem::take(&mut survey.terms),
@@ -216,8 +217,11 @@ impl Source {
             if found.is_empty() {
                 return Err(DataFault::Empty { path: path.clone() });
             }
-            let stated = survey.seen.is_empty() || terms.is_some();
-            let ids = found.into_iter().map(|found| joined.id(found, path, stated));
+            let carried = survey.seen.is_empty();
+            let ids = found.into_iter().map(|found| {
+                let stated = carried || (terms.is_some() && venue_symbol(&found.symbol) == found.symbol.as_str());
+                joined.id(found, path, stated)
+            });
             let ids = ids.collect::<Result<Vec<_>, _>>()?;
             surveyed.push((path, kind, feed, survey.latency_min, ids));
         }
@@ -251,10 +255,18 @@ impl Source {
         let mut report = FileReport::new(path, kind);
         (report.latency_min, report.shift) = (latency_min, shift);
         let instruments = &self.instruments;
+        // Frames name the venue's own symbols, so a recording has instruments of its own numbering.
+        let own = |id: &InstrumentId| {
+            let terms = instruments[usize::from(id.0)].clone();
+            Instrument { symbol: cut(venue_symbol(&terms.symbol)), ..terms }
+        };
+        let own: Vec<Instrument> = ids.iter().map(own).collect();
+        let renamed = |reader| Some(Box::new(Renamed { reader, ids: ids.clone() }) as Box<dyn FrameReader>);
         let reader: Option<Box<dyn FrameReader>> = match kind {
             FileKind::Feed => None,
-            FileKind::Raw => Some(Box::new(RawReader::open(path, instruments)?)),
-            FileKind::Run => Some(Box::new(Renamed { reader: RunReader::open(path)?, ids: ids.clone() })),
+            FileKind::Raw => renamed(Box::new(RawReader::open(path, Product::Usdm, &own)?)),
+            FileKind::RawSpot => renamed(Box::new(RawReader::open(path, Product::Spot, &own)?)),
+            FileKind::Run => renamed(Box::new(RunReader::open(path)?)),
             FileKind::TardisDepth | FileKind::TardisTrades | FileKind::TardisQuotes => {
                 Some(Box::new(TardisReader::open(path, instruments)?))
             }
@@ -316,7 +328,9 @@ impl Source {
                         self.steps.extend(steps.into_iter().map(|step| (step, id)));
                     }
                     None => {
-                        for (guard, at) in self.guards.iter_mut().zip(0..).filter(|(_, at)| file.spoke[usize::from(*at)]) {
+                        for (guard, at) in
+                            self.guards.iter_mut().zip(0..).filter(|(_, at)| file.spoke[usize::from(*at)])
+                        {
                             let steps = guard.take(due, frame, report);
                             self.steps.extend(steps.into_iter().map(|step| (step, InstrumentId(at))));
                         }
@@ -452,7 +466,7 @@ fn renamed<'a>(mut event: Event<'a>, ids: &[InstrumentId]) -> Event<'a> {
 
 /// A reader whose instruments are numbered by its file.
 struct Renamed {
-    reader: RunReader,
+    reader: Box<dyn FrameReader>,
     ids: Vec<InstrumentId>,
 }
 
@@ -501,7 +515,10 @@ fn kind(path: &Path) -> Result<FileKind, DataFault> {
         }
         let digits = lines.text().iter().take_while(|byte| byte.is_ascii_digit()).count();
         if digits >= 13 && lines.text()[digits..].starts_with(b" {") {
-            return Ok(FileKind::Raw);
+            return Ok(match raw::product(path)? {
+                Product::Usdm => FileKind::Raw,
+                Product::Spot => FileKind::RawSpot,
+            });
         }
     }
     Err(DataFault::Unknown { path: path.to_owned() })
@@ -515,7 +532,12 @@ fn survey(path: &Path, kind: FileKind, options: &SourceOptions) -> Result<(Optio
             let survey = Survey { terms: feed.instruments().to_vec(), ..Survey::default() };
             (Some(feed), survey)
         }
-        FileKind::Raw => (None, raw::survey(path)?),
+        FileKind::Raw => (None, raw::survey(path, Product::Usdm)?),
+        FileKind::RawSpot => {
+            let mut survey = raw::survey(path, Product::Spot)?;
+            survey.seen.iter_mut().for_each(|seen| seen.symbol = stream_name(Product::Spot, &seen.symbol));
+            (None, survey)
+        }
         FileKind::Run => (None, run::survey(path)?),
         FileKind::TardisDepth | FileKind::TardisTrades | FileKind::TardisQuotes => (None, tardis::survey(path)?),
         FileKind::Hftbacktest => (None, npz::survey(path, &named(path, options))?),
@@ -570,7 +592,13 @@ impl Joined {
             *known = found;
             self.stated[at] = true;
         } else if let (false, (Some(tick), Some(lot))) = (self.stated[at], grid) {
-            *known = Instrument { price_places: tick.places() as u8, qty_places: lot.places() as u8, tick, lot, ..known.clone() };
+            *known = Instrument {
+                price_places: tick.places() as u8,
+                qty_places: lot.places() as u8,
+                tick,
+                lot,
+                ..known.clone()
+            };
         }
         u16::try_from(at).map(InstrumentId).map_err(|_| DataFault::TooMany)
     }
@@ -597,9 +625,12 @@ impl Terms {
         Ok(Self { path: path.to_owned(), body })
     }
 
-    /// `None` for a symbol that is not in them.
-    fn of(&self, symbol: &str) -> Result<Option<Instrument>, DataFault> {
-        match instrument::instrument(&self.body, symbol) {
+    /// `None` for a symbol that is not in them. Another venue's instrument has the grid that was found.
+    fn of(&self, seen: &Seen) -> Result<Option<Instrument>, DataFault> {
+        if venue_symbol(&seen.symbol) != seen.symbol.as_str() {
+            return Ok(Some(found_terms(seen)));
+        }
+        match instrument::instrument(&self.body, &seen.symbol) {
             Ok(terms) => Ok(Some(terms)),
             Err(TermsError::UnknownSymbol { .. }) => Ok(None),
             Err(source) => Err(DataFault::Terms { path: self.path.clone(), source }),

@@ -8,6 +8,7 @@ use super::DataFault;
 use crate::event::{Event, Level};
 use crate::instrument::{Instrument, Symbol};
 use crate::unit::{Lots, Nanos, Step, Ticks, decimal_text};
+use crate::venue::binance::Product;
 use std::path::Path;
 
 /// Decimals that prices and quantities are looked at with.
@@ -108,7 +109,41 @@ impl Survey {
 
 /// The terms of a symbol of which only the grid is known: the usual ones of Binance USD-M otherwise.
 pub(super) fn found_terms(seen: &Seen) -> Instrument {
-    Instrument::synthetic(&seen.symbol, &seen.prices.text(), &seen.quantities.text())
+    let terms = Instrument::synthetic(venue_symbol(&seen.symbol), &seen.prices.text(), &seen.quantities.text());
+    Instrument { symbol: seen.symbol, ..terms }
+}
+
+/// What stands between a symbol and its venue, where it is not of Binance USD-M: several venues have the same symbols.
+const AT: char = '@';
+
+/// An instrument's name in the stream: the symbol alone for Binance USD-M, else with the venue's name as Tardis writes it behind it.
+/// As much of it as a symbol holds; a longer one finds no terms.
+pub(super) fn stream_name(product: Product, symbol: &str) -> Symbol {
+    match product {
+        Product::Usdm => cut(symbol),
+        Product::Spot => cut(&venue_name(symbol, "binance")),
+    }
+}
+
+/// The name of an instrument of another venue.
+pub(super) fn venue_name(symbol: &str, venue: &str) -> String {
+    format!("{symbol}{AT}{venue}")
+}
+
+/// The venue's own symbol in a name.
+pub(super) fn venue_symbol(name: &str) -> &str {
+    name.split_once(AT).map_or(name, |(symbol, _)| symbol)
+}
+
+/// As much of a name as a symbol holds.
+pub(super) fn cut(name: &str) -> Symbol {
+    let mut symbol = Symbol::new();
+    for letter in name.chars() {
+        if symbol.try_push(letter).is_err() {
+            break;
+        }
+    }
+    symbol
 }
 
 /// A contract on the fine grid, to look at its numbers.

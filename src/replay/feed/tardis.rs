@@ -11,10 +11,10 @@
 //! replaces what was known; changes before the first snapshot are early ones and no book. There are no update ids, so a row that
 //! cannot be read is a hole: the book is lost until the next snapshot. An empty price (an empty side) is a quantity of zero.
 
+use super::DataFault;
 use super::frame::{Body, Frame, FrameReader};
 use super::report::{FaultKind, FileKind, FileReport};
-use super::survey::{Survey, fine_step};
-use super::DataFault;
+use super::survey::{Survey, cut, fine_step, venue_name};
 use crate::event::{BestQuote, Level, Side, Trade};
 use crate::instrument::{Instrument, InstrumentId, Symbol};
 use crate::sim::capture::TextLines;
@@ -121,6 +121,13 @@ struct Row {
     side: Option<Side>,
     snapshot: bool,
     id: u64,
+}
+
+impl Row {
+    /// Whether a row of a book that follows was in the same message.
+    fn together(&self, next: &Self) -> bool {
+        (next.instrument, next.snapshot) == (self.instrument, self.snapshot) && (self.snapshot || next.at == self.at)
+    }
 }
 
 fn time(text: &[u8], column: &'static str) -> Result<Nanos, RowFault> {
@@ -251,18 +258,7 @@ impl Rows {
 /// The name of an instrument of a venue.
 fn name(exchange: &[u8], symbol: &[u8]) -> String {
     let symbol = String::from_utf8_lossy(symbol).into_owned();
-    if exchange == HOME { symbol } else { format!("{symbol}@{}", String::from_utf8_lossy(exchange)) }
-}
-
-/// As much of a name as a symbol holds.
-fn cut(name: &str) -> Symbol {
-    let mut symbol = Symbol::new();
-    for letter in name.chars() {
-        if symbol.try_push(letter).is_err() {
-            break;
-        }
-    }
-    symbol
+    if exchange == HOME { symbol } else { venue_name(&symbol, &String::from_utf8_lossy(exchange)) }
 }
 
 /// A CSV file being read.
@@ -274,6 +270,8 @@ pub(super) struct TardisReader {
     ahead: Option<Row>,
     /// Time of the row read last.
     at: Nanos,
+    /// The row in front was faulty: the next message may be the rest of its message, and half a book is none.
+    spoilt: bool,
     over: bool,
 }
 
@@ -281,7 +279,7 @@ impl TardisReader {
     pub(super) fn open(path: &Path, instruments: &[Instrument]) -> Result<Self, DataFault> {
         let scales = instruments.iter().map(|terms| Scale { tick: terms.tick, lot: terms.lot }).collect();
         let symbols = Symbols::new(instruments);
-        Ok(Self { rows: Rows::open(path)?, symbols, scales, ahead: None, at: Nanos::ZERO, over: false })
+        Ok(Self { rows: Rows::open(path)?, symbols, scales, ahead: None, at: Nanos::ZERO, spoilt: false, over: false })
     }
 
     /// The next row; `Ok(Err(..))` where the book is lost.
@@ -330,9 +328,24 @@ impl TardisReader {
         }
     }
 
-    fn lost(&self, frame: &mut Frame, line: u64) {
+    fn lost(&mut self, frame: &mut Frame, line: u64) {
+        self.spoilt = true;
         (frame.at, frame.venue, frame.line) = (self.at, Nanos::ZERO, line);
         frame.body = Body::Lost { instrument: None };
+    }
+
+    /// The row behind what may be the rest of a spoilt message.
+    fn behind_the_rest(&mut self, report: &mut FileReport) -> Option<Result<Row, u64>> {
+        let rest = match self.row(report)? {
+            Ok(row) => row,
+            fault => return Some(fault),
+        };
+        loop {
+            match self.row(report)? {
+                Ok(row) if rest.together(&row) => {}
+                other => return Some(other),
+            }
+        }
     }
 
     /// Levels of one message, of which `first` is the first row.
@@ -344,13 +357,7 @@ impl TardisReader {
             side.push(row.level);
             (frame.at, frame.venue) = (row.at, row.venue);
             match self.row(report) {
-                Some(Ok(next))
-                    if next.instrument == first.instrument
-                        && next.snapshot == first.snapshot
-                        && (first.snapshot || next.at == first.at) =>
-                {
-                    row = next;
-                }
+                Some(Ok(next)) if first.together(&next) => row = next,
                 Some(Ok(next)) => {
                     self.ahead = Some(next);
                     break;
@@ -371,7 +378,8 @@ impl TardisReader {
 
 impl FrameReader for TardisReader {
     fn next(&mut self, frame: &mut Frame, report: &mut FileReport) -> Result<bool, DataFault> {
-        let row = match self.ahead.take().map(Ok).or_else(|| self.row(report)) {
+        let next = if std::mem::take(&mut self.spoilt) { self.behind_the_rest(report) } else { None };
+        let row = match next.or_else(|| self.ahead.take().map(Ok)).or_else(|| self.row(report)) {
             Some(Ok(row)) => row,
             Some(Err(line)) => {
                 self.lost(frame, line);

@@ -2,7 +2,7 @@
 
 mod book;
 mod draw;
-mod model;
+pub mod model;
 
 use crate::run::{Life, Run, RunArgs};
 use anyhow::{Context, Result, bail};
