@@ -306,7 +306,7 @@ fn preview(verb: &Verb, run: &Run, life: Life, command: &CommandPage, out: &mut 
     }
     match verb {
         Verb::Widen { percent, .. } => {
-            let before = page.value("engine.widened").unwrap_or(100);
+            let before = page.count("engine.widened").max(100);
             writeln!(out, "widen: {}, {before}% -> {percent}%", verb.effect())?;
         }
         _ => writeln!(out, "{}: {}", verb.name(), verb.effect())?,
