@@ -69,7 +69,8 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, view: &View) {
     };
     block(frame, left, "book and own orders", ladder(model, view, left.height.saturating_sub(1)));
     block(frame, right, "position", position(model, view, right.height.saturating_sub(1)));
-    block(frame, health, "feed and orders", health_lines(model, wide));
+    let top = Block::new().borders(Borders::TOP).border_style(DIM).title(budgets(model, wide));
+    frame.render_widget(Paragraph::new(health_lines(model, wide)).block(top), health);
     let name = if view.recent { "latency, last moments" } else { "latency, whole run" };
     block(frame, stages, name, latency_lines(model, view, stages));
     block(frame, events, "events", event_lines(model, events));
@@ -236,10 +237,8 @@ fn position(model: &Model, view: &View, rows: u16) -> Vec<Line<'static>> {
     if page.of(at, "liquidation").is_some_and(|price| price != 0) {
         let ratio = Span::raw(format!("  margin {} ", percent_of(page.count("margin.ratio"))));
         let warning = Span::styled(margin_warning(page).unwrap_or_default(), BAD);
-        let price =
-            vec![Span::styled("liq.      ", DIM), Span::raw(amount("liquidation")), liquidation_distance(model, at)];
         // What matters most stands where a low screen still shows it.
-        lines.insert(1, Line::from([price, vec![ratio, warning]].concat()));
+        lines.insert(1, Line::from([pair("liq.", Span::raw(amount("liquidation"))), vec![ratio, warning]].concat()));
     }
     lines.extend([
         Line::from(
@@ -253,7 +252,11 @@ fn position(model: &Model, view: &View, rows: u16) -> Vec<Line<'static>> {
         let at = text::clock(funding.next);
         let at = at.get(..5).unwrap_or_default();
         lines.push(Line::from(pair("funding", Span::raw(format!("{} at {at}, in {left}", percent(&funding.rate))))));
-        lines.push(Line::from(pair("mark", Span::raw(trimmed(&funding.mark).to_owned()))));
+    }
+    let mark = model.funding.get(symbol).map(|funding| trimmed(&funding.mark).to_owned());
+    let mark = mark.or_else(|| page.of(at, "mark").filter(|&price| price != 0).map(money));
+    if let Some(mark) = mark {
+        lines.push(Line::from([pair("mark", Span::raw(mark)), vec![liquidation_distance(model, at)]].concat()));
     }
     lines.extend([
         Line::from(pair("fills", Span::raw(format!("{} buys, {} sells", count("fills.buy"), count("fills.sell"))))),
@@ -263,13 +266,15 @@ fn position(model: &Model, view: &View, rows: u16) -> Vec<Line<'static>> {
     lines
 }
 
-/// How far the liquidation price is from the mark, or else the mid; red below five percent.
+/// How far the liquidation price is from the mark, or else the mid; red below five percent. Empty where there is none.
 fn liquidation_distance(model: &Model, at: usize) -> Span<'static> {
     let of = |name: &str| i128::from(model.page.of(at, name).unwrap_or(0));
     let mark = ["mark", "mid"].into_iter().map(of).find(|&price| price != 0).unwrap_or(0);
-    let Some(permille) = ((of("liquidation") - mark) * 1000).checked_div(mark) else { return Span::raw("") };
+    let away = (of("liquidation") != 0).then(|| ((of("liquidation") - mark) * 1000).checked_div(mark)).flatten();
+    let Some(permille) = away else { return Span::raw("") };
     let (sign, size) = (if permille < 0 { '-' } else { '+' }, permille.unsigned_abs());
-    Span::styled(format!(" {sign}{}.{}%", size / 10, size % 10), if size < 50 { BAD } else { PLAIN })
+    let style = if size < 50 { BAD } else { PLAIN };
+    Span::styled(format!("  liquidation {sign}{}.{}%", size / 10, size % 10), style)
 }
 
 /// The balance as the counters page has it, or as the venue last said.
@@ -292,6 +297,24 @@ fn trimmed(text: &str) -> &str {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
 }
 
+/// What may be used up, against its limit, red near it: the order ring, orders in 10 s, request weight in a minute.
+fn budgets(model: &Model, wide: bool) -> Line<'static> {
+    let page = &model.page;
+    let used = |what: &str, used: i64, most: i64| match most {
+        0 => Span::raw(format!("{what} {} ", text::count(used))),
+        most if used * 5 >= most * 4 => Span::styled(format!("{what} {used}/{most} "), BAD),
+        most => Span::raw(format!("{what} {used}/{most} ")),
+    };
+    let ring = ORDERS_CAPACITY as i64;
+    let waiting = if page.count("engine.heartbeat") == 0 { 0 } else { ring - page.count("engine.ring_free") };
+    Line::from(vec![
+        Span::raw(if wide { " feed and orders  " } else { " " }),
+        used("ring", waiting, ring),
+        used("10s", page.count("sender.orders_used"), page.count("sender.orders_limit")),
+        used("weight", page.count("sender.weight_used"), page.count("sender.weight_limit")),
+    ])
+}
+
 fn health_lines(model: &Model, wide: bool) -> Vec<Line<'static>> {
     let page = &model.page;
     let rate = |name: &str| model.rate(name).map_or_else(|| "-".to_owned(), text::count);
@@ -309,17 +332,8 @@ fn health_lines(model: &Model, wide: bool) -> Vec<Line<'static>> {
         (Some(busy), Some(idle)) if busy + idle > 0 => format!("  loop busy {}%", busy * 100 / (busy + idle)),
         _ => String::new(),
     };
-    // An amount against its limit, red near it.
-    let used = |what: &str, used: i64, most: i64| match most {
-        0 => Span::raw(format!("{what} {}  ", text::count(used))),
-        most if used * 5 >= most * 4 => Span::styled(format!("{what} {used}/{most}  "), BAD),
-        most => Span::raw(format!("{what} {used}/{most}  ")),
-    };
-    let ring = ORDERS_CAPACITY as i64;
-    let waiting = if page.count("engine.heartbeat") == 0 { 0 } else { ring - page.count("engine.ring_free") };
     let flow = vec![
         Span::raw(format!("{} frames/s  {} commands/s  ", rate("engine.frames"), rate("engine.commands"))),
-        used("ring", waiting, ring),
         Span::raw(format!("{quiet}{busy}")),
     ];
     let feed = vec![
@@ -331,8 +345,6 @@ fn health_lines(model: &Model, wide: bool) -> Vec<Line<'static>> {
         number("engine.allocations", "allocs", true),
     ];
     let orders = vec![
-        used("10s", page.count("sender.orders_used"), page.count("sender.orders_limit")),
-        used("weight", page.count("sender.weight_used"), page.count("sender.weight_limit")),
         number("sender.orders_new", "new", false),
         number("sender.orders_amend", "amend", false),
         number("sender.orders_cancel", "cancel", false),
