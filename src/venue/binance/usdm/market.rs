@@ -357,12 +357,15 @@ impl<'a> Cursor<'a> {
     pub(in crate::venue::binance) fn number(&mut self) -> Option<u64> {
         let start = self.at;
         let bytes: &[u8; 16] = self.buf.get(start..start + 16)?.try_into().ok()?;
-        let [first, second] = [0, 8].map(|at| leading_digits(bytes[at..at + 8].try_into().expect("eight bytes")));
-        let (digits, value) = match (first, second) {
-            ((8, high), (more, low)) if more < 8 => (8 + more, high * POW10[more] + low),
-            ((8, _), _) => return self.long_number(),
-            (short, _) => short,
-        };
+        let (low, high) = (bytes.first_chunk().expect("of sixteen"), bytes.last_chunk().expect("of sixteen"));
+        let (mut digits, mut value) = leading_digits(*low);
+        if digits == 8 {
+            let (more, rest) = leading_digits(*high);
+            if more == 8 {
+                return self.long_number();
+            }
+            (digits, value) = (8 + more, value * POW10[more & 7] + rest);
+        }
         self.at += digits;
         (digits > 0 && (digits == 1 || bytes[0] != b'0')).then_some(value)
     }
