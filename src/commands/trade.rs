@@ -134,6 +134,11 @@ impl StatusLine {
             let percent = self.page.named("margin.ratio").unwrap_or(0) as f64 / 1e6;
             notes.push_str(&format!(" | MARGIN {percent:.1}%"));
         }
+        for (word, side) in [("strategy.blocked_bid", "bids"), ("strategy.blocked_ask", "asks")] {
+            if self.of(word) > 1 {
+                notes.push_str(&format!(" | no {side} (`sq status` says why)"));
+            }
+        }
         if self.page.named("engine.paused") == Some(1) {
             notes.push_str(" | NOT QUOTING");
         }

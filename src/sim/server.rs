@@ -24,6 +24,7 @@ use crate::sim::market::{MarketError, MarketSource};
 use crate::sim::order::{AccountId, Order};
 use crate::sim::protocol::{KeyError, LimitTerms};
 use crate::sim::queue::QueueModel;
+use crate::sim::spot::SpotConfig;
 use crate::unit::{Lots, Money, Nanos};
 use crate::wire::tls::{self, TlsError};
 use run::{Ask, Runner};
@@ -62,6 +63,8 @@ pub struct ServerConfig {
     pub tls: bool,
     /// The markets, one per instrument.
     pub markets: Vec<Box<dyn MarketSource + Send>>,
+    /// A spot market beside them, to be looked at: streams below `/spot`, requests below `/api/v3`.
+    pub spot: Option<SpotConfig>,
     /// The accounts, one per key.
     pub accounts: Vec<AccountConfig>,
     /// Of the order ids and of the faults' coins.
@@ -95,6 +98,7 @@ impl ServerConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             tls: true,
             markets,
+            spot: None,
             accounts,
             seed: 1,
             queue: QueueModel::default(),

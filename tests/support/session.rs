@@ -247,9 +247,13 @@ impl Session {
         settings.venue.market_ws_url = format!("{}/market", server.ws_url());
         settings.venue.private_ws_url = format!("{}/private", server.ws_url());
         settings.venue.order_ws_url = format!("{}/ws-fapi/v1", server.ws_url());
+        settings.source.rest_url = Some(server.rest_url());
+        settings.source.ws_url = Some(format!("{}/spot", server.ws_url()));
         // Several runs share few cores here.
         settings.threads.wait = Wait::Park;
         engine(&mut settings);
+        let strategy = dir.path().join("near_touch.yml");
+        std::fs::write(&strategy, &text).unwrap();
         let started = Instant::now();
         let running = wiring::start(
             Launch {
@@ -259,7 +263,7 @@ impl Session {
                 symbol: terms.symbol.to_string(),
                 strategy: StrategyText {
                     kind: StrategyKind::PerpetualMarketMaking,
-                    file: "near_touch.yml".to_owned(),
+                    file: strategy.display().to_string(),
                     text,
                 },
                 leverage: 10,
@@ -325,6 +329,14 @@ impl Session {
     /// Orders open at the venue, whoever placed them.
     pub fn venue_orders(&self) -> Vec<Order> {
         self.server.open_orders(ACCOUNT)
+    }
+
+    /// Changes the strategy's file as an editor does: whole, by renaming.
+    pub fn rewrite(&self, change: impl FnOnce(&str) -> String) {
+        let path = self.dir.path().join("near_touch.yml");
+        let new = self.dir.path().join("near_touch.new");
+        std::fs::write(&new, change(&std::fs::read_to_string(&path).unwrap())).unwrap();
+        std::fs::rename(new, path).unwrap();
     }
 
     /// Raises the kill flag, as an operator does.

@@ -9,6 +9,7 @@ use crate::instrument::InstrumentId;
 use crate::sim::exchange::Exchange;
 use crate::sim::fault::{FaultKind, FaultScript, Faults};
 use crate::sim::order::{AccountId, Execution, Notice, PrivateEvent};
+use crate::sim::spot::SpotMarket;
 use crate::sim::protocol::{Books, Credentials, Protocol, World, private};
 use crate::sim::tape::Tape;
 use crate::unit::{Nanos, Seq};
@@ -59,6 +60,7 @@ pub struct Runner {
     tls: Option<Arc<TlsConfig>>,
     pub(super) connections: Vec<Option<Connection>>,
     feeds: Vec<Feed>,
+    pub(super) spot: Option<SpotMarket>,
     pub(super) tapes: Vec<Tape>,
     pub(super) exchange: Exchange,
     pub(super) protocol: Protocol,
@@ -121,6 +123,11 @@ impl Runner {
             feed.prime(now, &mut exchange);
             feeds.push(feed);
         }
+        let spot = config.spot.take().map(|spot| {
+            let symbol = spot.source.instrument().symbol.to_string();
+            SpotMarket::new(spot, now, config.speed).map_err(|source| ServerError::Market { symbol, source })
+        });
+        let spot = spot.transpose()?;
         let tapes = feeds.iter().map(|_| Tape::default()).collect();
         let over = vec![false; feeds.len()];
         let runner = Self {
@@ -129,6 +136,7 @@ impl Runner {
             tls,
             connections: Vec::new(),
             feeds,
+            spot,
             tapes,
             exchange,
             protocol: Protocol::new(credentials, config.limits),
@@ -244,6 +252,25 @@ impl Runner {
                     self.failed.store(true, Ordering::Release);
                 }
             }
+        }
+        if let Some(spot) = &mut self.spot {
+            let silent = self.faults.strikes(now, FaultKind::SpotSilence);
+            let (connections, staging) = (&mut self.connections, &mut self.staging);
+            let (envelope, sent) = (&mut self.envelope, &mut self.counts.market_frames);
+            let id = InstrumentId(u16::MAX);
+            let mut emit = |channel, data: &[u8]| {
+                if !silent {
+                    *sent += broadcast(connections, staging, envelope, now, release, id, Channel::Spot(channel), data);
+                }
+            };
+            let failed = |source| ServerError::Market { symbol: "the spot market".to_owned(), source };
+            let mut left = EVENTS_PER_PASS;
+            while left > 0 && spot.play(now, &mut emit).map_err(failed)? {
+                left -= 1;
+            }
+            let faults = &mut self.faults;
+            spot.flush(now, &mut || faults.strikes(now, FaultKind::SpotGap), &mut emit);
+            due = due.min(spot.due().map_err(failed)?);
         }
         self.counts.markets_ended = self.feeds.iter().all(Feed::ended);
         if self.exchange.next_due() <= now {
@@ -491,11 +518,22 @@ fn wrap(envelope: &mut Vec<u8>, stream: &str, data: &[u8]) {
 }
 
 /// A fresh WebSocket state.
-pub fn websocket(endpoint: stream::Endpoint, now: Nanos, exchange: &Exchange, credentials: &Credentials) -> Ws {
-    let subscriptions = endpoint.streams.iter().map(|name| stream::parse(name, now, exchange, credentials)).collect();
+pub fn websocket(
+    endpoint: stream::Endpoint,
+    now: Nanos,
+    exchange: &Exchange,
+    spot: Option<&SpotMarket>,
+    credentials: &Credentials,
+) -> Ws {
+    let parse = |name: &String| match endpoint.spot {
+        true => stream::parse_spot(name, spot),
+        false => stream::parse(name, now, exchange, credentials),
+    };
+    let subscriptions = endpoint.streams.iter().map(parse).collect();
     Ws {
         reader: crate::wire::ws::WsReader::new(crate::wire::ws::Role::Server, super::connection::MESSAGE_MAX),
         api: endpoint.api,
+        spot: endpoint.spot,
         session: crate::sim::protocol::Session { logged_on: None, connected: now },
         combined: endpoint.combined,
         subscriptions,
