@@ -22,7 +22,10 @@ fn recording() -> Option<PathBuf> {
     let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
     let path = std::env::var_os("SPINQUOTE_DATA").map_or_else(beside, PathBuf::from).join(NAME);
     if !path.is_file() {
-        eprintln!("no recording at {} (SPINQUOTE_DATA names the folder): the pretend venue's frames are read", path.display());
+        eprintln!(
+            "no recording at {} (SPINQUOTE_DATA names the folder): the pretend venue's frames are read",
+            path.display()
+        );
         return None;
     }
     Some(path)
@@ -39,7 +42,8 @@ fn documents() -> Vec<Vec<u8>> {
         return lines.map(|line| line.unwrap().split_once(' ').unwrap().1.as_bytes().to_vec()).collect();
     }
     let start = Nanos(1_723_161_256_000_000_000);
-    let source = Box::new(SyntheticMarket::new(Instrument::synthetic("BTCUSDT", "0.1", "0.001"), 5, start, Schedule::calm()));
+    let source =
+        Box::new(SyntheticMarket::new(Instrument::synthetic("BTCUSDT", "0.1", "0.001"), 5, start, Schedule::calm()));
     let mut market = SpotMarket::new(SpotConfig { source, symbol: None }, start, 1).unwrap();
     let mut out = Vec::new();
     for step in 1..60_000 {

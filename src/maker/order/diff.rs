@@ -194,7 +194,8 @@ mod tests {
         let mut fate: Vec<Intent> = plan.place.iter().map(|&(quote, cause)| Intent::Place(quote, cause)).collect();
         for intent in &mut fate {
             let Intent::Place(quote, cause) = *intent else { continue };
-            let same = |slot: &Slot| is_kin(slot, &quote) && slot.own().price == quote.price && slot.rest() == quote.qty;
+            let same =
+                |slot: &Slot| is_kin(slot, &quote) && slot.own().price == quote.price && slot.rest() == quote.qty;
             if let Some(at) = leaving.iter().position(|&(place, _)| same(table.at(place))) {
                 *intent = Intent::Keep(leaving.remove(at).0, quote, cause);
             }
