@@ -32,7 +32,7 @@ fn recording() -> Option<PathBuf> {
 }
 
 fn terms() -> Instrument {
-    Instrument { price_places: 8, qty_places: 8, ..Instrument::synthetic("BTCUSDT", "0.01", "0.00001") }
+    Instrument { price_places: 8, qty_places: 8, ..Instrument::synthetic("BTCUSDT", "0.01", "0.00000001") }
 }
 
 /// Every frame and snapshot body, in order.
@@ -107,7 +107,7 @@ fn a_spot_recording_is_a_source_and_not_a_market_to_trade() {
     assert!(matches!(CaptureMarket::open(&path, None), Err(CaptureError::Spot { .. })));
     let mut market = CaptureMarket::open_any(&path, None).unwrap();
     let instrument = market.instrument().clone();
-    assert_eq!((instrument.tick.to_string(), instrument.lot.to_string()), ("0.01".to_owned(), "0.00001".to_owned()));
+    assert_eq!((instrument.tick.to_string(), instrument.lot.to_string()), ("0.01".to_owned(), "0.000001".to_owned()));
     let mut events = 0;
     while let Some(event) = market.next().unwrap() {
         events += usize::from(!event.raw.is_empty());
