@@ -105,7 +105,7 @@ pub enum AnyFile {
     /// A strategy.
     Strategy(Strategy),
     /// `engine.toml`.
-    Engine(EngineSettings),
+    Engine(Box<EngineSettings>),
 }
 
 impl Settings for PerpetualSettings {
@@ -169,7 +169,7 @@ pub fn engine(path: &Path) -> Result<Loaded<EngineSettings>, Vec<Problem>> {
 /// Every fault of the file.
 pub fn any(path: &Path) -> Result<Loaded<AnyFile>, Vec<Problem>> {
     if extension(&path.to_string_lossy()) == "toml" {
-        engine(path).map(|loaded| loaded.map(AnyFile::Engine))
+        engine(path).map(|loaded| loaded.map(|settings| AnyFile::Engine(Box::new(settings))))
     } else {
         strategy(path, Target::Venue).map(|loaded| loaded.map(AnyFile::Strategy))
     }
