@@ -90,7 +90,26 @@ impl Read {
     }
 }
 
+/// Reads files as they are usually read, and once more without what the first pass keeps: there is no difference.
 fn try_read(files: &[PathBuf], options: &SourceOptions) -> Result<Read, DataFault> {
+    let usual = read_once(files, options);
+    let twice = read_once(files, &SourceOptions { cache_max: 0, ..options.clone() });
+    match (&usual, &twice) {
+        (Ok(usual), Ok(twice)) => {
+            assert_eq!(usual.lines, twice.lines);
+            assert_eq!((usual.faults(), &usual.instruments), (twice.faults(), &twice.instruments));
+            let counts = |read: &Read| {
+                read.report.files.iter().map(|file| (file.frames, file.events, file.last)).collect::<Vec<_>>()
+            };
+            assert_eq!((counts(usual), &usual.report.books), (counts(twice), &twice.report.books));
+        }
+        (Err(usual), Err(twice)) => assert_eq!(usual.to_string(), twice.to_string()),
+        _ => panic!("only one way succeeds"),
+    }
+    usual
+}
+
+fn read_once(files: &[PathBuf], options: &SourceOptions) -> Result<Read, DataFault> {
     let mut source = Source::open(files, options)?;
     let (mut lines, mut last) = (Vec::new(), Nanos(i64::MIN));
     while let Some(timed) = source.next()? {

@@ -24,13 +24,17 @@ pub fn source(args: &MarketArgs, symbol: Option<&str>) -> Result<Box<dyn MarketS
     if let Some(path) = &args.capture {
         return recorded(path, symbol);
     }
-    let symbol = symbol.unwrap_or(SYMBOL);
+    Ok(synthetic(args, synthetic_terms(symbol.unwrap_or(SYMBOL))?))
+}
+
+/// The terms of a synthetic contract.
+pub fn synthetic_terms(symbol: &str) -> Result<Instrument> {
     anyhow::ensure!(
         symbol.len() > 4
             && symbol.len() <= 20
             && symbol.ends_with("USDT")
             && symbol.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()),
-        "--symbol {symbol}: the synthetic market plays USDT contracts, such as BTCUSDT or ETHUSDT"
+        "{symbol}: the synthetic market plays USDT contracts, such as BTCUSDT or ETHUSDT"
     );
     let tick = if symbol == SYMBOL { "0.1" } else { "0.01" };
     let mut terms = Instrument::synthetic(symbol, tick, "0.001");
@@ -40,7 +44,7 @@ pub fn source(args: &MarketArgs, symbol: Option<&str>) -> Result<Box<dyn MarketS
         // Most contracts of the venue have this smallest notional; bitcoin's, the default here, is far above it.
         terms.notional_min = Money::parse(b"5").context("literal")?;
     }
-    Ok(synthetic(args, terms))
+    Ok(terms)
 }
 
 /// The synthetic market of `terms` once more, under another symbol.

@@ -280,15 +280,17 @@ impl Core {
             let payload = record::encode_command(&self.out.commands[at]);
             self.remember(record::COMMAND, stamps.now, &[&payload]);
         }
+        // One stamp for all: they leave together, and reading the counter costs more than a push.
+        let pushed_at = clock.now();
         for at in 0..self.out.commands.len() {
             let command = self.out.commands[at];
-            let pushed_at = clock.now();
             if let Err(full) = self.orders.push(Outgoing { command, received_at: stamps.received_at, pushed_at }) {
                 self.fail(full.into(), stamps.now);
                 break;
             }
-            self.measured.tick_to_order.record((pushed_at - stamps.received_at).0);
         }
+        let count = self.out.commands.len() as u64;
+        self.measured.tick_to_order.record_many((pushed_at - stamps.received_at).0, count);
         self.tally.commands += self.out.commands.len() as u64;
         self.io_wake.wake();
     }

@@ -144,7 +144,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         Err(_) => None,
     };
     let second = SecondSource::open(source_plan, &clock, instruments.len(), &mut progress)?;
-    let mut recipe = recipe(&launch, &instruments, run)?;
+    let mut recipe = recipe(&launch.settings, &launch.strategy, &instruments, run)?;
     recipe.instruments[0].source = second.source;
     recipe.watched.extend(second.watched);
     let maker = recipe.build()?;
@@ -529,8 +529,17 @@ fn run_number(now: Nanos) -> u32 {
     u32::try_from(now.0 / 1_000_000_000 % i64::from(u32::MAX)).unwrap_or(1).max(1)
 }
 
-fn recipe(launch: &Launch, instruments: &[Instrument], run: u32) -> Result<Recipe> {
-    let risk = &launch.settings.risk;
+/// What the maker of a run is built from: one strategy on the first of `instruments`.
+///
+/// # Errors
+/// A limit of the settings is less than a lot.
+pub fn recipe(
+    settings: &EngineSettings,
+    strategy: &StrategyText,
+    instruments: &[Instrument],
+    run: u32,
+) -> Result<Recipe> {
+    let risk = &settings.risk;
     let terms = &instruments[0];
     let lots = |amount: crate::unit::Amount, key: &str| -> Result<Lots> {
         let count = i64::try_from(amount.0 / terms.lot.atto()).unwrap_or(i64::MAX);
@@ -555,16 +564,16 @@ fn recipe(launch: &Launch, instruments: &[Instrument], run: u32) -> Result<Recip
     let config = MakerConfig {
         amend: risk.amend,
         leftovers: match risk.leftovers {
-            settings::Leftovers::Cancel => Leftovers::Cancel,
-            settings::Leftovers::Adopt => Leftovers::Adopt,
+            crate::config::engine::Leftovers::Cancel => Leftovers::Cancel,
+            crate::config::engine::Leftovers::Adopt => Leftovers::Adopt,
         },
-        ack_timeout: launch.settings.orders.ack_timeout,
+        ack_timeout: settings.orders.ack_timeout,
         market_stale: risk.stale_after,
         ..MakerConfig::new(run, limits)
     };
-    let cadence = launch.settings.market.tick_interval.map_or(Cadence::EveryEvent, Cadence::Interval);
+    let cadence = settings.market.tick_interval.map_or(Cadence::EveryEvent, Cadence::Interval);
     let strategy =
-        InstrumentRecipe { instrument: terms.clone(), strategy: launch.strategy.clone(), cadence, source: None };
+        InstrumentRecipe { instrument: terms.clone(), strategy: strategy.clone(), cadence, source: None };
     Ok(Recipe { config, instruments: vec![strategy], watched: Vec::new() })
 }
 

@@ -106,6 +106,15 @@ impl Mapped {
         unsafe { AtomicU64::from_ptr(self.raw.as_mut_ptr().add(at).cast()) }
     }
 
+    /// `count` 64-bit words from a multiple of 8 on, checked once.
+    #[inline]
+    pub(super) fn words(&self, at: usize, count: usize) -> &[AtomicU64] {
+        let whole = at.is_multiple_of(8) && at <= self.raw.len() && count <= (self.raw.len() - at) / 8;
+        assert!(whole && self.writable, "{count} words at {at} of {}", self.raw.len());
+        // SAFETY: as in `word32`.
+        unsafe { std::slice::from_raw_parts(self.raw.as_mut_ptr().add(at).cast(), count) }
+    }
+
     #[inline]
     pub(super) fn load(&self, at: usize, order: Ordering) -> u64 {
         self.word64(at).load(order)

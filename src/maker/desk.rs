@@ -243,7 +243,7 @@ impl Desk {
     pub(super) fn on_trade(&mut self, trade: &Trade) {
         self.last_trade = Some(self.instrument.price(trade.price));
         for at in 0..self.table.live_count() {
-            let slot = self.table.at_mut(self.table.live_place(at));
+            let slot = self.table.queue_mut(self.table.live_place(at));
             if slot.side != trade.taker {
                 slot.see_print(trade.price, trade.qty);
             }
@@ -500,7 +500,7 @@ impl Desk {
             available: account.available,
             available_base: crate::unit::Amount::ZERO,
             wallet: account.wallet,
-            unrealized: self.valuation().map_or(Money::ZERO, |price| self.holdings.unrealized(&self.instrument, price)),
+            unrealized: if self.positions.is_empty() { Money::ZERO } else { self.unrealized() },
             widen: account.widen(),
         };
         if again {
@@ -519,6 +519,11 @@ impl Desk {
             out.account.push((self.id, request));
         }
         self.execute(account, now, clock, out);
+    }
+
+    /// Of all positions, at the mark price or else the mid.
+    fn unrealized(&self) -> Money {
+        self.valuation().map_or(Money::ZERO, |price| self.holdings.unrealized(&self.instrument, price))
     }
 
     fn execute(&mut self, account: &mut Account, now: Nanos, clock: Nanos, out: &mut Output) {
@@ -605,7 +610,7 @@ impl Desk {
             return;
         }
         for at in 0..self.table.live_count() {
-            let slot = self.table.at_mut(self.table.live_place(at));
+            let slot = self.table.queue_mut(self.table.live_place(at));
             if !slot.market {
                 slot.see_queue(self.book.ladder().qty(slot.side, slot.price));
             }

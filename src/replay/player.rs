@@ -200,7 +200,11 @@ pub fn replay(run_dir: &Path, mut progress: impl FnMut(Progress)) -> Result<Outc
     Ok(Outcome { identical: first_difference.is_none(), records, inputs, commands, decisions, first_difference, end })
 }
 
-pub(super) fn read_recipe(path: &Path) -> Result<Recipe, ReplayError> {
+/// What the run of this `meta.json` was built from.
+///
+/// # Errors
+/// The file cannot be read, or holds no recipe that this program can use.
+pub fn read_recipe(path: &Path) -> Result<Recipe, ReplayError> {
     let text = std::fs::read(path).map_err(|source| ReplayError::Meta { path: path.to_path_buf(), source })?;
     let meta: Value =
         serde_json::from_slice(&text).map_err(|source| ReplayError::MetaJson { path: path.to_path_buf(), source })?;

@@ -144,7 +144,7 @@ fn print(run: &Run, page: &Page, life: Life, out: &mut dyn Write) -> Result<()> 
         used => format!(", weight {} this minute", text::count(used)),
     };
     writeln!(out, "venue   {} orders in 10 s{weight}{dead_man}", count("sender.orders_used"))?;
-    let widened = page.value("engine.widened").unwrap_or(100);
+    let widened = page.count("engine.widened");
     if widened > 100 {
         writeln!(out, "spreads {widened}% of the strategy's own (sq ctl widen)")?;
     }

@@ -420,13 +420,16 @@ impl Strategy for Perpetual {
     }
 
     fn decide_again(&mut self, view: &View<'_>, plan: &mut Plan) {
-        let Some(standing) = self.standing else { return self.decide(view, plan) };
         let refresh = self.cancel_at <= view.now;
-        let reference = self.reference(view);
-        let stands = !refresh || (standing.tolerated && self.create_at <= view.now);
-        if !stands || view.orders.is_empty() || standing != Standing::of(view, reference, standing.tolerated) {
+        let stands = |standing: &Standing| {
+            (!refresh || (standing.tolerated && self.create_at <= view.now))
+                && standing.is_of(view)
+                && (self.quotes_on_touch() || standing.reference == self.reference(view))
+        };
+        let Some(reference) = self.standing.as_ref().filter(|standing| stands(standing)).map(|old| old.reference)
+        else {
             return self.decide(view, plan);
-        }
+        };
         self.script.clear();
         self.decided_at = view.now;
         self.flat_at = view.now;
@@ -553,10 +556,10 @@ fn far_enough(view: &View<'_>, reference: Price, minimum: Rate) -> bool {
 }
 
 /// On what the last decision asked for nothing. While it is the same, for the same orders and without a position, nothing is asked for.
-#[derive(Clone, Copy, PartialEq, Eq)]
 struct Standing {
     reference: Option<Price>,
     best: [Option<Ticks>; 2],
+    quoting: bool,
     available: Money,
     available_base: Amount,
     wallet: Money,
@@ -569,7 +572,8 @@ impl Standing {
     fn of(view: &View<'_>, reference: Option<Price>, tolerated: bool) -> Self {
         Self {
             reference,
-            best: [Side::Buy, Side::Sell].map(|side| view.book.best(side).map(|level| level.price)),
+            best: best(view),
+            quoting: !view.orders.is_empty(),
             available: view.available,
             available_base: view.available_base,
             wallet: view.wallet,
@@ -577,6 +581,20 @@ impl Standing {
             tolerated,
         }
     }
+
+    /// All of it but the reference is as it was, and there are orders.
+    fn is_of(&self, view: &View<'_>) -> bool {
+        self.quoting
+            && self.best == best(view)
+            && self.available == view.available
+            && self.available_base == view.available_base
+            && self.wallet == view.wallet
+            && self.widen == view.widen
+    }
+}
+
+fn best(view: &View<'_>) -> [Option<Ticks>; 2] {
+    [Side::Buy, Side::Sell].map(|side| view.book.best(side).map(|level| level.price))
 }
 
 /// The range of reference prices in which no live order violates the minimum spread. It depends on the nearest order of each

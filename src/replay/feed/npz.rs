@@ -9,9 +9,9 @@
 use super::DataFault;
 use super::frame::{Body, Frame, FrameReader};
 use super::report::{FaultKind, FileReport};
-use super::survey::{FINE_PLACES, Survey};
+use super::survey::fine_terms;
 use crate::event::{BestQuote, Level, Side, Trade};
-use crate::instrument::{Instrument, InstrumentId};
+use crate::instrument::{Instrument, InstrumentId, Symbol};
 use crate::unit::{Lots, Nanos, Seq, Step, Ticks};
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -184,6 +184,8 @@ fn shape(header: &str) -> Result<u64, Option<String>> {
 /// An array being read.
 pub(super) struct NpzReader {
     rows: Rows,
+    /// Its instrument, if it was opened to find the grid.
+    symbol: Option<Symbol>,
     instrument: InstrumentId,
     tick: Step,
     lot: Step,
@@ -200,6 +202,7 @@ impl NpzReader {
     pub(super) fn open(path: &Path, instrument: InstrumentId, terms: &Instrument) -> Result<Self, DataFault> {
         Ok(Self {
             rows: Rows::open(path)?,
+            symbol: None,
             instrument,
             tick: terms.tick,
             lot: terms.lot,
@@ -209,6 +212,13 @@ impl NpzReader {
             spoilt: None,
             over: false,
         })
+    }
+
+    /// Opens an array to find the grid of its instrument, which it does not name; numbers are on the fine grid.
+    pub(super) fn find(path: &Path, symbol: &str) -> Result<Self, DataFault> {
+        let name =
+            Symbol::from(symbol).map_err(|_| DataFault::Symbol { path: path.to_owned(), symbol: symbol.to_owned() })?;
+        Ok(Self { symbol: Some(name), ..Self::open(path, InstrumentId(0), &fine_terms(symbol))? })
     }
 
     /// The next row that is for us, with its number; an error is a place where something is missing.
@@ -349,30 +359,10 @@ impl FrameReader for NpzReader {
     fn position(&self) -> u64 {
         (&self.rows.file).stream_position().unwrap_or(0)
     }
-}
 
-/// The first pass: the grid of an array, which names no symbol.
-pub(super) fn survey(path: &Path, symbol: &str) -> Result<Survey, DataFault> {
-    let mut rows = Rows::open(path)?;
-    let mut survey = Survey::default();
-    let at = survey.place(path, symbol)?;
-    let fine = super::survey::fine_step();
-    debug_assert_eq!(fine.places(), FINE_PLACES);
-    while let Ok(Some(row)) = rows.next() {
-        if !(DEPTH..=BBO).contains(&(row.ev & KIND)) || row.ev & LOCAL == 0 {
-            continue;
-        }
-        survey.time(Nanos(row.local_ts), Nanos(row.exch_ts));
-        // A double of 17 digits times 10^8 is off by less than a hundredth; what is not on that grid at all is the second pass's fault.
-        let fine_of = |value: f64| {
-            let fine = value * 1e8;
-            ((fine - fine.round()).abs() < 0.01 && (0.0..9e15).contains(&fine)).then(|| fine.round() as i64)
-        };
-        if let (Some(price), Some(qty)) = (fine_of(row.px), fine_of(row.qty)) {
-            survey.level(at, Ticks(price), Lots(qty));
-        }
+    fn found(&self) -> &[Symbol] {
+        self.symbol.as_slice()
     }
-    Ok(survey)
 }
 
 #[cfg(test)]

@@ -24,10 +24,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// A look at the exchange, or work on it.
+pub type Look = Box<dyn FnOnce(&mut Exchange, Nanos, ServerCounts) + Send>;
+
 /// What another thread wants of the server.
 pub enum Ask {
-    /// A look at the exchange, or work on it.
-    Look(Box<dyn FnOnce(&mut Exchange, Nanos, ServerCounts) + Send>),
+    /// A look.
+    Look(Look),
     /// This goes wrong from now on, and nothing else.
     Faults(FaultScript),
 }

@@ -1,6 +1,8 @@
 //! A small run directory, the same every time, made with the engine's own writers; and `sq` as a process. Never looks at the clock.
 #![allow(dead_code)] // Each test binary uses a part of it.
 
+pub mod browser;
+
 use spinquote::event::{
     AccountEvent, ClientId, Command, CommandKind, Event, Fill, Link, LinkState, Operator, OrderEvent, OrderEventKind,
     OrderSource, PositionSide, Side, TimeInForce,
