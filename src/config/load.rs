@@ -101,11 +101,12 @@ impl Strategy {
 
 /// A settings file of any kind, as `spinquote check` meets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "one value per file that is checked")]
 pub enum AnyFile {
     /// A strategy.
     Strategy(Strategy),
     /// `engine.toml`.
-    Engine(Box<EngineSettings>),
+    Engine(EngineSettings),
 }
 
 impl Settings for PerpetualSettings {
@@ -169,7 +170,7 @@ pub fn engine(path: &Path) -> Result<Loaded<EngineSettings>, Vec<Problem>> {
 /// Every fault of the file.
 pub fn any(path: &Path) -> Result<Loaded<AnyFile>, Vec<Problem>> {
     if extension(&path.to_string_lossy()) == "toml" {
-        engine(path).map(|loaded| loaded.map(|settings| AnyFile::Engine(Box::new(settings))))
+        engine(path).map(|loaded| loaded.map(AnyFile::Engine))
     } else {
         strategy(path, Target::Venue).map(|loaded| loaded.map(AnyFile::Strategy))
     }
