@@ -432,12 +432,13 @@ impl Desk {
                 let detail = i64::from(blocks.0);
                 out.note(Decision { detail, ..Decision::of(DecisionKind::Withdrawn, self.id, cause) });
             }
-        } else if blocks.any(Blocks::SOURCE) && self.was_ready {
-            if self.withdraw_where(now, Cause::Withdraw, |purpose| !is_exit(purpose)) || before.is_empty() {
-                self.counters.withdrawn += 1;
-                let detail = i64::from(blocks.0);
-                out.note(Decision { detail, ..Decision::of(DecisionKind::Withdrawn, self.id, Cause::Withdraw) });
-            }
+        } else if blocks.any(Blocks::SOURCE)
+            && self.was_ready
+            && (self.withdraw_where(now, Cause::Withdraw, |purpose| !is_exit(purpose)) || before.is_empty())
+        {
+            self.counters.withdrawn += 1;
+            let detail = i64::from(blocks.0);
+            out.note(Decision { detail, ..Decision::of(DecisionKind::Withdrawn, self.id, Cause::Withdraw) });
         }
         if blocks.is_empty() && !before.is_empty() {
             self.was_ready = true;

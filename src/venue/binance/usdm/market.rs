@@ -496,13 +496,7 @@ fn scan_quote(cursor: &mut Cursor<'_>, scanner: Scanner, symbols: &Symbols, mark
     let time = cursor.time()?;
     cursor.take(b",\"E\":")?;
     cursor.number()?;
-    Some(Scanned::Quote(BestQuote {
-        instrument,
-        seq: Seq(seq),
-        bid,
-        ask,
-        venue_time: millis(time),
-    }))
+    Some(Scanned::Quote(BestQuote { instrument, seq: Seq(seq), bid, ask, venue_time: millis(time) }))
 }
 
 /// Best bid and ask of a `bookTicker`.
@@ -673,15 +667,13 @@ fn general(
                 time: unsigned_millis(data, "T")?,
             })
         }
-        "bookTicker" => {
-            Ok(Parsed::Event(Event::Quote(BestQuote {
-                instrument,
-                seq: Seq(integer_u64(data, "u")?),
-                bid: market.level(data, "b", "B")?,
-                ask: market.level(data, "a", "A")?,
-                venue_time: unsigned_millis(data, "T")?,
-            })))
-        }
+        "bookTicker" => Ok(Parsed::Event(Event::Quote(BestQuote {
+            instrument,
+            seq: Seq(integer_u64(data, "u")?),
+            bid: market.level(data, "b", "B")?,
+            ask: market.level(data, "a", "A")?,
+            venue_time: unsigned_millis(data, "T")?,
+        }))),
         "markPriceUpdate" => {
             let price =
                 |key| Price::parse(text(data, key)?.as_bytes()).map_err(|fault| DecodeError::BadNumber { key, fault });
@@ -750,10 +742,18 @@ impl Market {
             qty: Column::new(instrument.lot, usize::from(instrument.qty_places)),
         }
     }
-    pub(in crate::venue::binance) fn ticks(&self, data: tape::Value<'_, '_>, key: &'static str) -> Result<Ticks, DecodeError> {
+    pub(in crate::venue::binance) fn ticks(
+        &self,
+        data: tape::Value<'_, '_>,
+        key: &'static str,
+    ) -> Result<Ticks, DecodeError> {
         count(self.tick, text(data, key)?, key).map(Ticks)
     }
-    pub(in crate::venue::binance) fn lots(&self, data: tape::Value<'_, '_>, key: &'static str) -> Result<Lots, DecodeError> {
+    pub(in crate::venue::binance) fn lots(
+        &self,
+        data: tape::Value<'_, '_>,
+        key: &'static str,
+    ) -> Result<Lots, DecodeError> {
         count(self.lot, text(data, key)?, key).map(Lots)
     }
     pub(in crate::venue::binance) fn level(
