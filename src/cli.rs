@@ -82,6 +82,9 @@ pub struct MarketArgs {
     /// One seed, one market: the same seed plays the same session.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+    /// Play this recorded spot session as the second price source; otherwise the market itself is told as a spot market too.
+    #[arg(long, value_name = "FILE")]
+    pub spot_capture: Option<PathBuf>,
 }
 
 /// Quote at the venue that engine.toml names: live, testnet, or a stand-alone simulator.
@@ -140,6 +143,9 @@ pub struct SimArgs {
     pub listen: SocketAddr,
     #[command(flatten)]
     pub market: MarketArgs,
+    /// Serve a spot market too, as a second price source: streams below /spot, requests below /api/v3.
+    #[arg(long)]
+    pub spot: bool,
     /// API key that clients must use; otherwise any key is accepted.
     #[arg(long, value_name = "KEY", requires = "secret")]
     pub key: Option<String>,
@@ -386,7 +392,7 @@ mod tests {
             "run S --engine E --paper --for 1h --run-dir D --json",
             "check a b c",
             "init engine",
-            "sim --listen 127.0.0.1:0 --capture F --symbol S --key K --secret T --no-tls --for 2m --fault X --seed 1",
+            "sim --listen 127.0.0.1:0 --spot --spot-capture G --capture F --symbol S --key K --secret T --no-tls --for 2m --fault X --seed 1",
             "replay RUN --json",
             "capture --url wss://h --ca C --symbol S --out O --for 1m",
             "capture --engine E --symbol S --out O",

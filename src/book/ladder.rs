@@ -60,17 +60,27 @@ impl Ladder {
     /// Sets the quantity at a price, zero deletes. A price outside `1..=PRICE_MAX` or a negative quantity is refused and counted.
     #[inline]
     pub fn set(&mut self, side: Side, price: Ticks, qty: Lots) {
-        if price.0 <= 0 || price > PRICE_MAX || qty.0 < 0 {
-            self.refused += 1;
-            return;
-        }
-        self.dropped += self.sides[side.index()].set(key(side, price), qty.0);
+        self.apply(side, &[Level { price, qty }]);
     }
 
     /// [`Ladder::set`] for each level of one side, in order.
+    #[inline]
     pub fn apply(&mut self, side: Side, levels: &[Level]) {
-        for level in levels {
-            self.set(side, level.price, level.qty);
+        match side {
+            Side::Buy => self.apply_by(side, levels, |price| -price),
+            Side::Sell => self.apply_by(side, levels, |price| price),
+        }
+    }
+
+    #[inline(always)]
+    fn apply_by(&mut self, side: Side, levels: &[Level], key: impl Fn(i64) -> i64) {
+        let half = &mut self.sides[side.index()];
+        for &Level { price, qty } in levels {
+            if price.0.wrapping_sub(1).cast_unsigned() >= PRICE_MAX.0.cast_unsigned() || qty.0 < 0 {
+                self.refused += 1;
+            } else if half.set(key(price.0), qty.0) {
+                self.dropped += half.take_dropped();
+            }
         }
     }
 
@@ -165,6 +175,8 @@ struct Half {
     best: i64,
     /// Levels in the window.
     dense: usize,
+    /// Levels dropped since [`Half::take_dropped`].
+    dropped: u64,
     window: Box<[i64]>,
     bitmap: Bitmap,
     overflow: Overflow,
@@ -181,6 +193,7 @@ impl Half {
             lo: 0,
             best: EMPTY,
             dense: 0,
+            dropped: 0,
             window: touched(0, window),
             bitmap: Bitmap::new(window),
             overflow: Overflow::new(limits.overflow),
@@ -206,41 +219,43 @@ impl Half {
         if self.inside(key) { self.window[self.slot(key)] } else { self.overflow.qty(key) }
     }
 
-    /// Returns the number of levels dropped.
+    /// True if levels may have been dropped. Whether a level comes, goes or changes is as good as random, so nothing branches on it
+    /// away from the touch.
     #[inline]
-    fn set(&mut self, key: i64, qty: i64) -> u64 {
+    fn set(&mut self, key: i64, qty: i64) -> bool {
         if !self.inside(key) {
-            return self.set_outside(key, qty);
+            self.set_outside(key, qty);
+            return true;
         }
         let slot = self.slot(key);
         let old = std::mem::replace(&mut self.window[slot], qty);
-        if qty != 0 {
-            if old == 0 {
-                self.bitmap.insert(slot);
-                self.dense += 1;
-                self.best = self.best.min(key);
-            }
-        } else if old != 0 {
-            self.bitmap.remove(slot);
-            self.dense -= 1;
-            if key == self.best {
-                return self.best_gone();
-            }
+        let (is, was) = (qty != 0, old != 0);
+        self.bitmap.assign(slot, is);
+        self.dense = self.dense + usize::from(is) - usize::from(was);
+        if key > self.best {
+            return false;
         }
-        0
+        if is {
+            self.best = key;
+        } else if key == self.best {
+            self.dropped += self.best_gone();
+        }
+        true
+    }
+
+    fn take_dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped)
     }
 
     #[cold]
-    fn set_outside(&mut self, key: i64, qty: i64) -> u64 {
+    fn set_outside(&mut self, key: i64, qty: i64) {
         if self.best != EMPTY && key > self.lo {
-            return self.overflow.set(key, qty);
+            self.dropped += self.overflow.set(key, qty);
+        } else if qty != 0 {
+            // A new best in front of the window, or the first level of all.
+            self.dropped += self.recentre(key);
+            self.set(key, qty);
         }
-        if qty == 0 {
-            return 0;
-        }
-        // A new best in front of the window, or the first level of all.
-        let dropped = self.recentre(key);
-        dropped + self.set(key, qty)
     }
 
     /// The best level was deleted: finds the next one and keeps most of the window behind it.

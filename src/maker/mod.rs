@@ -398,6 +398,12 @@ impl Maker {
         self.account.gate.refusals()
     }
 
+    /// Private stream and order entry, if they are up.
+    #[must_use]
+    pub fn links_up(&self) -> usize {
+        [self.account.private, self.account.entry].iter().filter(|&&link| link == LinkState::Up).count()
+    }
+
     /// One instrument as it is now.
     #[must_use]
     pub fn status(&self, instrument: InstrumentId) -> Status {

@@ -385,7 +385,8 @@ fn codec<'a>(
     }
 }
 
-fn watched_decoders(recipe: &Recipe) -> Result<Vec<WatchedDecoder>, RecipeError> {
+/// A decoder of each market that the run only looked at.
+pub(super) fn watched_decoders(recipe: &Recipe) -> Result<Vec<WatchedDecoder>, RecipeError> {
     let first = recipe.instruments.len();
     let decoder = |(at, part): (usize, &WatchedRecipe)| {
         let product = Product::named(&part.product).ok_or_else(|| RecipeError::Value {

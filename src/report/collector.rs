@@ -170,9 +170,9 @@ impl Collector {
         self.rates.add(now, if order { Counted::Orders } else { Counted::Messages });
     }
 
-    /// The gate refused a message.
-    pub fn refused(&mut self) {
-        self.messages.refused += 1;
+    /// The gate refused so many messages more.
+    pub fn refused(&mut self, count: u64) {
+        self.messages.refused += count;
     }
 
     /// The venue, or the matching model, said something of an order of ours. True for an execution that was not told before.
@@ -258,8 +258,10 @@ impl Collector {
         let mut notes = std::mem::take(&mut self.notes);
         let markets = self.markets.into_iter().map(|market| market.finish(start, end, &mut notes)).collect();
         let shown = self.incidents_first.into_iter().chain(self.incidents_last);
-        let shown: Vec<Incident> =
+        let mut shown: Vec<Incident> =
             shown.map(|(at, incident)| Incident { t: (at - start).0 as f64 / 1e9, ..incident }).collect();
+        // Alerts come from another place than the rest, after it.
+        shown.sort_by(|a, b| a.t.total_cmp(&b.t));
         if self.incidents > shown.len() as u64 {
             notes.push(format!(
                 "{} incidents between the first and the last {INCIDENTS_SHOWN} are counted and not listed.",
@@ -476,7 +478,7 @@ mod tests {
         run.ledger(at(8), BTC, Lots(4), Split { inventory: money("0.008"), ..split });
         run.command(at(9), &command(CommandKind::New));
         run.order(at(9), &fact(Rejected, 3, Side::Buy, 600_000, 4));
-        run.refused();
+        run.refused(1);
         run.incident(at(9), Severity::Warning, "rejected", "-5022");
         run.passed(at(10));
         let report = run.finish();

@@ -8,9 +8,11 @@ mod detail;
 mod doctor;
 mod export;
 mod filter;
+mod gate;
 mod hist;
 mod incident;
 mod journal;
+mod latency;
 mod ledger;
 mod meta;
 mod orders;
@@ -24,6 +26,7 @@ mod status;
 mod text;
 mod top;
 mod unit;
+mod web;
 mod why;
 
 use clap::{Parser, Subcommand};
@@ -60,6 +63,7 @@ enum Command {
     Report(report::ReportArgs),
     Export(export::ExportArgs),
     Prom(prom::PromArgs),
+    Web(web::WebArgs),
     Incident(incident::IncidentArgs),
     Doctor(doctor::DoctorArgs),
     Unit(unit::UnitArgs),
@@ -97,6 +101,7 @@ fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         Command::Report(args) => report::run(args, out),
         Command::Export(args) => export::run(args, out),
         Command::Prom(args) => prom::run(args, out),
+        Command::Web(args) => web::run(args, out),
         Command::Incident(args) => incident::run(args, out),
         Command::Doctor(args) => doctor::run(args, out),
         Command::Unit(args) => unit::run(args, out),

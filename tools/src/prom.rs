@@ -1,15 +1,15 @@
 //! `sq prom`: a run's counters and latencies as Prometheus text, over HTTP on loopback. Serves nothing else, and no other interface without a token.
 
+use crate::gate::{Gate, GateArgs};
 use crate::page::Page;
 use crate::run::{Life, Run, RunArgs};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 use spinquote::journal::counters::{InstrumentSlot, Slot, Unit};
 use spinquote::unit::decimal_text;
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -18,18 +18,14 @@ use std::time::{Duration, Instant};
 #[command(
     after_help = "The first line on stdout is `listening http://ADDRESS/metrics`. Without RUN every scrape shows the run that is then the newest.\n\n\
                         Examples:\n  sq prom\n  sq prom --once runs/20261121-101500\n  sq prom --listen 127.0.0.1:9500\n  \
-                        sq prom --listen 0.0.0.0:9464 --public --token-file token.txt"
+                        sq prom --listen 0.0.0.0:9464 --allow-remote --token-file token.txt"
 )]
 pub struct PromArgs {
     /// Address to serve on; port 0 picks one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9464")]
     listen: SocketAddr,
-    /// Serve on an interface that others can reach. Needs --token-file.
-    #[arg(long, requires = "token_file")]
-    public: bool,
-    /// A file with the token that a scrape must bring (`Authorization: Bearer TOKEN`).
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<PathBuf>,
+    #[command(flatten)]
+    gate: GateArgs,
     /// Print the text once instead of serving it.
     #[arg(long)]
     once: bool,
@@ -40,7 +36,6 @@ pub struct PromArgs {
 /// Most bytes of a request, and how long a peer may take for it.
 const REQUEST_MAX: usize = 8 * 1024;
 const PATIENCE: Duration = Duration::from_secs(2);
-const SHORTEST_TOKEN: usize = 16;
 
 /// Serves until Ctrl-C.
 pub fn run(args: &PromArgs, out: &mut dyn Write) -> Result<ExitCode> {
@@ -48,38 +43,24 @@ pub fn run(args: &PromArgs, out: &mut dyn Write) -> Result<ExitCode> {
         out.write_all(metrics(&Run::find(&args.run)?)?.as_bytes())?;
         return Ok(ExitCode::SUCCESS);
     }
-    if !args.listen.ip().is_loopback() && !args.public {
-        bail!(
-            "{} can be reached by others; --public with --token-file FILE serves there, the default is loopback",
-            args.listen
-        );
-    }
-    let token = args.token_file.as_ref().map(|path| {
-        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        let token = text.trim().to_owned();
-        if token.len() < SHORTEST_TOKEN {
-            bail!("{}: the token has {} characters; want {SHORTEST_TOKEN} or more", path.display(), token.len());
-        }
-        Ok(token)
-    });
-    let token = token.transpose()?;
+    let gate = args.gate.of(args.listen)?;
     let listener = TcpListener::bind(args.listen).with_context(|| format!("listening on {}", args.listen))?;
     writeln!(out, "listening http://{}/metrics", listener.local_addr()?)?;
     out.flush()?;
     loop {
         // A scraper that goes away harms nobody else.
         if let Ok((stream, _)) = listener.accept() {
-            let _ = answer(stream, args, token.as_deref());
+            let _ = answer(stream, args, &gate);
         }
     }
 }
 
-fn answer(mut stream: TcpStream, args: &PromArgs, token: Option<&str>) -> std::io::Result<()> {
+fn answer(mut stream: TcpStream, args: &PromArgs, gate: &Gate) -> std::io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let (status, body) = match request(&mut stream)? {
         None => ("400 Bad Request", "not a request that is understood here\n".to_owned()),
-        Some(request) => reply(&request, args, token),
+        Some(request) => reply(&request, args, gate),
     };
     let kind = "text/plain; version=0.0.4; charset=utf-8";
     let length = body.len();
@@ -103,14 +84,13 @@ fn request(stream: &mut TcpStream) -> std::io::Result<Option<String>> {
     Ok(String::from_utf8(bytes).ok())
 }
 
-fn reply(request: &str, args: &PromArgs, token: Option<&str>) -> (&'static str, String) {
+fn reply(request: &str, args: &PromArgs, gate: &Gate) -> (&'static str, String) {
     let mut lines = request.split("\r\n");
     let mut words = lines.next().unwrap_or_default().split(' ');
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let bearer = lines.filter_map(|line| line.split_once(':')).find_map(|(name, value)| {
-        if name.eq_ignore_ascii_case("authorization") { value.trim().strip_prefix("Bearer ") } else { None }
-    });
-    if token.is_some_and(|token| !bearer.is_some_and(|given| same(token.as_bytes(), given.trim().as_bytes()))) {
+    let authorization =
+        lines.filter_map(|line| line.split_once(':')).find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+    if !gate.admits(authorization.map(|(_, value)| value)) {
         return ("401 Unauthorized", "a token is needed: Authorization: Bearer TOKEN\n".to_owned());
     }
     if method != "GET" {
@@ -123,11 +103,6 @@ fn reply(request: &str, args: &PromArgs, token: Option<&str>) -> (&'static str, 
         Ok(text) => ("200 OK", text),
         Err(error) => ("503 Service Unavailable", format!("{error:#}\n")),
     }
-}
-
-/// Compares in a time that does not tell where they differ.
-fn same(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
 }
 
 /// The text of one scrape.

@@ -2,10 +2,14 @@
 
 mod support;
 
+use parquet::basic::LogicalType;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::Field;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Stdio};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, Command, Stdio};
 use support::{Fixture, golden, played, publish};
 
 #[test]
@@ -44,6 +48,108 @@ fn json_lines_filters_and_the_list_of_columns() {
     golden("columns.txt", &run.sq("export --columns").out);
 }
 
+/// The values of a column, in order.
+fn parquet_column(path: &std::path::Path, name: &str) -> Vec<Field> {
+    let reader = SerializedFileReader::new(fs::File::open(path).unwrap()).unwrap();
+    let pick = |row: parquet::record::Row| row.get_column_iter().find(|(column, _)| *column == name).unwrap().1.clone();
+    reader.get_row_iter(None).unwrap().map(|row| pick(row.unwrap())).collect()
+}
+
+/// A decimal of the files as whole 1e-18.
+fn exact(field: &Field) -> i128 {
+    let Field::Decimal(decimal) = field else { panic!("{field:?} is no decimal") };
+    assert_eq!((decimal.precision(), decimal.scale()), (38, 18));
+    i128::from_be_bytes(decimal.data().try_into().unwrap())
+}
+
+#[test]
+fn parquet_has_every_record_and_sums_like_stat() {
+    let run = played();
+    let said = run.sq("export -o out --format parquet");
+    assert_eq!((said.code, said.err.as_str()), (0, ""));
+    let stat: serde_json::Value = serde_json::from_str(&run.sq("journal stat --json").out).unwrap();
+    for (kind, sum) in stat["kinds"].as_object().unwrap() {
+        let path = run.path().join(format!("out/{kind}.parquet"));
+        let reader = SerializedFileReader::new(fs::File::open(&path).unwrap()).unwrap();
+        let meta = reader.metadata().file_metadata();
+        assert_eq!(meta.num_rows().unsigned_abs(), sum["records"].as_u64().unwrap(), "{kind}");
+        let times = parquet_column(&path, "time_ns");
+        let Field::Long(first) = times[0] else { panic!("{:?}", times[0]) };
+        assert_eq!(Some(first), sum["first_time_ns"].as_i64(), "{kind}");
+        let notes = meta.key_value_metadata().unwrap();
+        assert!(
+            notes.iter().any(|note| note.key == "spinquote.run" && note.value.as_deref() == Some("20231114-221320"))
+        );
+        assert!(notes.iter().any(|note| note.key == "column.time_ns" && note.value.is_some()));
+        // The same columns as CSV has.
+        assert_eq!(run.sq(&format!("export -o csv-{kind} --kind {kind}")).code, 0);
+        let header = fs::read_to_string(run.path().join(format!("csv-{kind}/{kind}.csv"))).unwrap();
+        let names: Vec<&str> = meta.schema_descr().columns().iter().map(|column| column.name()).collect();
+        assert_eq!(header.lines().next().unwrap(), names.join(","), "{kind}");
+    }
+    let orders = run.path().join("out/order.parquet");
+    let fills: i128 =
+        parquet_column(&orders, "fill_qty").iter().filter(|field| **field != Field::Null).map(exact).sum();
+    assert_eq!(fills, 8 * 10_i128.pow(15), "0.008, the second execution told twice");
+    let lots: i64 = parquet_column(&orders, "fill_qty_lots")
+        .iter()
+        .map(|field| if let Field::Long(lots) = field { *lots } else { 0 })
+        .sum();
+    assert_eq!(lots, 8);
+    assert_eq!(
+        parquet_column(&orders, "trade_id").iter().filter(|field| matches!(field, Field::ULong(901))).count(),
+        1
+    );
+    assert_eq!(parquet_column(&run.path().join("out/frame.parquet"), "data")[0], Field::Str(support::DEPTH.to_owned()));
+    let reader = SerializedFileReader::new(fs::File::open(&orders).unwrap()).unwrap();
+    let schema = reader.metadata().file_metadata().schema_descr();
+    let fee = schema.columns().iter().find(|column| column.name() == "fee").unwrap();
+    assert!(matches!(fee.logical_type_ref(), Some(LogicalType::Decimal { .. })), "{fee:?}");
+}
+
+/// What `sq export` writes, as the engines that people use read it. `SPINQUOTE_PYTHON` names a Python that has Polars or DuckDB.
+#[test]
+fn polars_and_duckdb_read_the_same_sums() {
+    let Ok(python) = std::env::var("SPINQUOTE_PYTHON") else {
+        eprintln!("not run: SPINQUOTE_PYTHON names no Python with polars or duckdb");
+        return;
+    };
+    let run = played();
+    assert_eq!(run.sq("export -o out --format parquet").code, 0);
+    let stat: serde_json::Value = serde_json::from_str(&run.sq("journal stat --json").out).unwrap();
+    let script = r#"
+import glob, json, os, sys
+out, engines = {}, []
+files = sorted(glob.glob(sys.argv[1] + "/*.parquet"))
+name = lambda path: os.path.basename(path)[:-8]
+try:
+    import polars
+    order = polars.read_parquet(sys.argv[1] + "/order.parquet").filter(polars.col("what") == "fill")
+    out["polars"] = [{name(f): polars.read_parquet(f).height for f in files}, str(order["fill_qty"].sum()), str(order["fee"].sum())]
+except ImportError: pass
+try:
+    import duckdb
+    sums = duckdb.sql(f"select sum(fill_qty)::varchar, sum(fee)::varchar from '{sys.argv[1]}/order.parquet' where what = 'fill'").fetchall()[0]
+    out["duckdb"] = [{name(f): duckdb.sql(f"select count(*) from '{f}'").fetchall()[0][0] for f in files}, *sums]
+except ImportError: pass
+print(json.dumps(out))
+"#;
+    let output = Command::new(python).args(["-c", script]).arg(run.path().join("out")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let read: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let read = read.as_object().unwrap();
+    if read.is_empty() {
+        eprintln!("not run: the Python of SPINQUOTE_PYTHON has neither polars nor duckdb");
+    }
+    for (engine, found) in read {
+        for (kind, sum) in stat["kinds"].as_object().unwrap() {
+            assert_eq!(found[0][kind], sum["records"], "{engine}: {kind}");
+        }
+        let trimmed = |at: usize| found[at].as_str().unwrap().trim_end_matches('0').to_owned();
+        assert_eq!((trimmed(1).as_str(), trimmed(2).as_str()), ("0.008", "0.0988816"), "{engine}");
+    }
+}
+
 #[test]
 fn what_cannot_be_decoded_and_damage_are_kept_apart() {
     let mut run = Fixture::new();
@@ -68,6 +174,9 @@ fn what_cannot_be_decoded_and_damage_are_kept_apart() {
     assert_eq!(strange[0], ["seq", "time_ns", "kind", "error", "payload"]);
     assert_eq!((strange[1][2].as_str(), strange[1][4].as_str()), ("order", "010203"));
     assert_eq!(strange[2][2], "kind-777");
+    assert_eq!(run.sq("export -o p --format parquet").code, 1);
+    let kinds = parquet_column(&run.path().join("p/undecoded.parquet"), "kind");
+    assert_eq!(kinds, [Field::Str("order".to_owned()), Field::Str("kind-777".to_owned())]);
 }
 
 /// Reads RFC 4180.
@@ -173,18 +282,11 @@ fn prometheus_is_served_on_loopback_and_nothing_else_is() {
 }
 
 #[test]
-fn another_interface_needs_to_be_wanted_and_a_token() {
+fn a_scrape_brings_the_token_where_there_is_one() {
     let run = played();
-    let said = run.sq("prom --listen 0.0.0.0:0");
-    assert!(
-        said.code == 1 && said.err.contains("can be reached by others; --public with --token-file"),
-        "{}",
-        said.err
-    );
-    assert!(run.sq("prom --listen 0.0.0.0:0 --public").err.contains("--token-file"));
-    fs::write(run.path().join("token"), "short\n").unwrap();
-    assert!(run.sq("prom --token-file token").err.contains("the token has 5 characters; want 16 or more"));
-    fs::write(run.path().join("token"), "0123456789abcdef\n").unwrap();
+    let path = run.path().join("token");
+    fs::write(&path, "0123456789abcdef\n").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     let server = serve(&run, &["--token-file", "token"]);
     assert!(ask(&server, "GET /metrics HTTP/1.1").starts_with("HTTP/1.1 401 "));
     assert!(

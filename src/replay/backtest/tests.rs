@@ -33,7 +33,7 @@ fn limits() -> RiskLimits {
 fn maker(strategy: &str) -> Maker {
     let text = StrategyText { kind: StrategyKind::PerpetualMarketMaking, file: "s.yml".into(), text: strategy.into() };
     let part = InstrumentRecipe { instrument: terms(), strategy: text, cadence: Cadence::EveryEvent, source: None };
-    Recipe { config: MakerConfig::new(1, limits()), instruments: vec![part] }.build().unwrap()
+    Recipe { config: MakerConfig::new(1, limits()), instruments: vec![part], watched: Vec::new() }.build().unwrap()
 }
 
 const NEAR: &str = "strategy: perpetual_market_making\nderivative: binance_perpetual\nmarket: BTC-USDT\nleverage: 10\n\

@@ -77,7 +77,7 @@ impl Watch for ReportWatch {
         }
         for decision in &out.decisions {
             match decision.kind {
-                DecisionKind::Refused => self.collector.refused(),
+                DecisionKind::Refused => self.collector.refused(1),
                 DecisionKind::Killed => {
                     self.collector.incident(now, Severity::Critical, "killed", "a limit of the risk gate was reached");
                 }

@@ -36,6 +36,17 @@ const clock = (epoch, digits = 3) => {
   const text = new Date(epoch * 1e3).toISOString();
   return text.slice(0, 10) + " " + text.slice(11, digits ? 20 + digits : 19);
 };
+// Times on an axis, UTC, no finer than their distance; the day stands at the first one and where it changes.
+const timeText = (u, splits, axis, space, every) => {
+  let day = "";
+  return splits.map(at => {
+    const text = clock(at), date = text.slice(0, 10);
+    const time = every >= 86400 ? "" : text.slice(11, every >= 60 ? 16 : every >= 1 ? 19 : 23);
+    const both = date === day ? time : time ? time + "\n" + date : date;
+    day = date;
+    return both;
+  });
+};
 const tone = value => value > 0 ? "good" : value < 0 ? "bad" : "";
 
 // ---- theme ----
@@ -165,13 +176,13 @@ const plot = (host, spec) => {
         } },
       },
       axes: [
-        { ...axis, space: narrow ? 70 : 60, splits: spec.splits, values: spec.xText ? (u, splits) => splits.map(spec.xText) : undefined },
+        { ...axis, space: spec.time ? 90 : 50, size: spec.time ? 50 : 34, splits: spec.splits, values: spec.time ? timeText : spec.xText ? (u, splits) => splits.map(spec.xText) : undefined },
         { ...axis, size: narrow ? 58 : 70, values: (u, splits) => splits.map(value => value === null ? "" : spec.yText(value)) },
       ],
       series: [{}, ...spec.series.map((one, at) => ({
-        label: one.label, stroke: color(one.color), width: one.width ?? 1.5, dash: one.dash, show: shown[at],
+        label: one.label, stroke: one.mute ? "transparent" : color(one.color), width: one.mute ? 0 : one.width ?? 1.5, dash: one.dash, show: shown[at],
         fill: one.fill ? color(one.fill) : undefined, spanGaps: !!one.spanGaps,
-        paths: one.stepped ? uPlot.paths.stepped({ align: 1 }) : one.none ? () => null : undefined, points: { show: !!one.points, size: 7, fill: color(one.color) },
+        paths: one.stepped ? uPlot.paths.stepped({ align: 1 }) : undefined, points: { show: !!one.points, size: 7, fill: color(one.color) },
       }))],
       bands: (spec.bands || []).map(band => ({ series: [band.top, band.bottom], fill: color(band.color) })),
       hooks: {

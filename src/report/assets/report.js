@@ -17,14 +17,14 @@ const tiles = (market, at) => {
   const money = (name, value, label, options = {}) => tile(key(name), value, label, signed(value, 2), { unit: quote, tone: tone(value), ...options });
   const fills = s.fills_buy + s.fills_sell;
   return el("div", { class: "tiles" },
-    money("pnl/total", s.pnl.total, "Net P&L", { lead: true, more: `largest drawdown ${fixed(s.max_drawdown, 2)} ${quote}` }),
+    money("pnl/total", s.pnl.total, "Net P&L", { lead: true, more: s.turnover ? `${signed(s.pnl.total / s.turnover * 1e4, 2)} bps of turnover` : "nothing was traded" }),
     money("pnl/spread", s.pnl.spread, "Spread", { more: "captured against the mid" }),
     money("pnl/inventory", s.pnl.inventory, "Inventory", { more: "moves of the mid while held" }),
     money("pnl/fees", s.pnl.fees, "Fees", { more: s.turnover ? `${signed(s.pnl.fees / s.turnover * 1e4, 2)} bps of turnover` : "" }),
     money("pnl/funding", s.pnl.funding, "Funding"),
     tile(key("max_drawdown"), s.max_drawdown, "Max drawdown", fixed(s.max_drawdown, 2), { unit: quote, more: "net P&L from its peak" }),
     tile(key("sharpe/annual"), s.sharpe?.annual, "Sharpe, annualised", fixed(s.sharpe?.annual ?? null, 1),
-      { more: s.sharpe ? `${s.sharpe.samples} P&L changes over ${span(s.sharpe.sample_s * 1e9)}, 365 days` : "fewer than 30 samples" }),
+      { more: s.sharpe ? `${s.sharpe.samples} samples of ${span(s.sharpe.sample_s * 1e9).replace(".00", "")}, 365 days${report.seconds < 86400 ? "; under a day, so no more than a hint" : ""}` : "fewer than 30 samples" }),
     tile(key("turnover"), s.turnover, "Turnover", short(s.turnover), { unit: quote, more: `${fixed(s.bought, market.qty_places)} bought, ${fixed(s.sold, market.qty_places)} sold` }),
     tile(`markets/${at}/fills/count`, market.fills.count, "Fills", fixed(market.fills.count, 0),
       { more: `${s.fills_buy} buys, ${s.fills_sell} sells; ${fills ? share(s.fills_maker / fills) : NONE} maker` }),
@@ -56,9 +56,9 @@ const equity = (market, together) => {
     data: [x, line.equity_min, line.equity_max, line.spread, line.inventory, line.fees, line.funding, line.equity],
     bands: [{ top: 2, bottom: 1, color: "band" }],
     series: [
-      { label: "low", color: "c1", none: true, mute: true }, { label: "high", color: "c1", none: true, mute: true },
-      { label: "Spread", color: "c2" }, { label: "Inventory", color: "c3" }, { label: "Fees", color: "c6" }, { label: "Funding", color: "c4", hidden: !market.summary.pnl.funding },
-      { label: "Net P&L", color: "c1", width: 2.25 },
+      { label: "low", color: "c1", stepped: true, mute: true }, { label: "high", color: "c1", stepped: true, mute: true },
+      { label: "Spread", stepped: true, color: "c2" }, { label: "Inventory", stepped: true, color: "c3" }, { label: "Fees", stepped: true, color: "c6" }, { label: "Funding", stepped: true, color: "c4", hidden: !market.summary.pnl.funding },
+      { label: "Net P&L", stepped: true, color: "c1", width: 2.25 },
     ],
   }));
   return made.node;
@@ -111,8 +111,8 @@ const prices = (market, together) => {
     data: [x, line.mid_min, line.mid_max, line.mid, line.own_bid, line.own_ask],
     bands: [{ top: 2, bottom: 1, color: "midband" }],
     series: [
-      { label: "low", color: "mid", none: true, mute: true }, { label: "high", color: "mid", none: true, mute: true },
-      { label: "Mid", color: "mid", width: 1.25, value: value => fixed(value, market.price_places + 1) },
+      { label: "low", color: "mid", stepped: true, mute: true }, { label: "high", color: "mid", stepped: true, mute: true },
+      { label: "Mid", stepped: true, color: "mid", width: 1.25, value: value => fixed(value, market.price_places + 1) },
       { label: "Own bid", color: "buy", stepped: true, width: 1.25 }, { label: "Own ask", color: "sell", stepped: true, width: 1.25 },
     ],
   }));
@@ -130,7 +130,7 @@ const position = (market, together) => {
     height: 190, time: true, together, yText: value => fixed(value, market.qty_places), zero: true,
     data: [x, line.position_min, line.position_max, line.position],
     bands: [{ top: 2, bottom: 1, color: "band" }],
-    series: [{ label: "low", color: "c1", none: true, mute: true }, { label: "high", color: "c1", none: true, mute: true }, { label: "Position", color: "c1", stepped: true }],
+    series: [{ label: "low", color: "c1", stepped: true, mute: true }, { label: "high", color: "c1", stepped: true, mute: true }, { label: "Position", color: "c1", stepped: true }],
   }));
   return made.node;
 };
@@ -148,7 +148,7 @@ const markouts = market => {
     }),
   });
   later(() => plot(made.body, {
-    height: 250, yText: value => fixed(value, 2), zero: true, xText: at => Number.isInteger(at) && after[at] !== undefined ? span(after[at] * 1e9).replace(/\.0+ /, " ") : "",
+    height: 270, yText: value => fixed(value, 2), zero: true, xText: at => Number.isInteger(at) && after[at] !== undefined ? span(after[at] * 1e9).replace(/\.0+ /, " ") : "",
     xRange: () => [-.3, after.length - .7], splits: () => after.map((_, at) => at),
     data: [after.map((_, at) => at), of("buy", "mean_bps"), of("sell", "mean_bps"), of("buy", "median_bps"), of("sell", "median_bps")],
     series: [
@@ -178,14 +178,15 @@ const latency = () => {
     return [x, x.map(at => points.get(at))];
   });
   const names = ["0", "90 %", "99 %", "99.9 %", "99.99 %", "99.999 %", "99.9999 %"];
-  const order = ["c1", "c2", "c3", "c4", "c6", "c7", "c8", "c5", "buy", "sell"];
+  const colors = { tick_to_order: "c1", frame: "c2", order_round_trip: "c3", tick_to_wire: "c4", decide: "c6" }, others = ["c7", "c8", "c5", "mid"];
+  const colorOf = (one, at) => colors[one.name] ?? others[at % others.length];
   // What a desk asks for first; the others are one click away.
   const first = new Set(["tick_to_order", "tick_to_wire", "order_round_trip", "frame", "decide"]);
   const some = stages.some(one => first.has(one.name));
   later(() => plot(made.body, {
     height: 250, log: true, yText: value => span(value).replace(/\.0+ /, " "), value: span, xText: at => names[at] ?? "", splits: u => names.map((_, at) => at).filter(at => at <= u.scales.x.max),
     data: uPlot.join(parts),
-    series: stages.map((one, at) => ({ label: one.name.replaceAll("_", " "), color: order[at % order.length], spanGaps: true, value: span, width: 2, hidden: some && !first.has(one.name) })),
+    series: stages.map((one, at) => ({ label: one.name.replaceAll("_", " "), color: colorOf(one, at), dash: colors[one.name] ? undefined : [6, 3], spanGaps: true, value: span, width: 2, hidden: some && !first.has(one.name) })),
   }));
   return made.node;
 };
@@ -257,13 +258,13 @@ about.body.append(el("dl", { class: "facts" }, ...report.facts.flatMap(fact => [
 const notes = report.notes.length ? el("ul", { class: "notes" }, ...report.notes.map(note => el("li", {}, note))) : null;
 if (notes) about.body.append(notes);
 const cards = main.querySelector(".cards") ?? main.appendChild(el("div", { class: "cards" }));
-cards.querySelector("#messages")?.after(about.node);
-if (!about.node.isConnected) cards.append(about.node);
+const beside = cards.querySelector("#messages");
+if (beside) beside.after(about.node); else cards.append(about.node);
 main.append(el("div", { class: "cards", style: "margin-top:14px" }, incidents()));
 const names = report.markets.map(market => market.symbol).join(", ");
 document.body.append(
   el("header", {}, el("div", { class: "top" }, el("div", {}, el("h1", {}, report.title), el("span", { class: "badge" }, report.kind)), themeButton()),
-    el("p", { class: "sub" }, `${names} · ${clock(start, 0)} to ${clock(report.end_ns / 1e9, 0)} UTC · ${span(report.seconds * 1e9)}`)),
+    el("p", { class: "sub" }, `${multi ? names + " · " : ""}${clock(start, 0)} to ${clock(report.end_ns / 1e9, 0)} UTC · ${span(report.seconds * 1e9)}`)),
   main,
   el("footer", {}, "Made by spinquote from its own records. Drag over a plot, pinch, or use + and − to zoom; double-click shows the whole run. The page asks nothing of any server."));
 for (const make of pending) make();

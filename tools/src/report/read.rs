@@ -33,6 +33,7 @@ pub fn report(run: &Run) -> Result<(Report, Option<anyhow::Error>)> {
         asked: None,
         begun: false,
         undecoded: 0,
+        refused: 0,
     };
     if truncated {
         reading.collector.note(
@@ -147,6 +148,7 @@ struct Reading<'a> {
     asked: Option<Nanos>,
     begun: bool,
     undecoded: u64,
+    refused: u64,
 }
 
 impl Reading<'_> {
@@ -283,7 +285,7 @@ impl Reading<'_> {
             let on = InstrumentId(at as u16);
             if only.is_none_or(|only| only == on) {
                 let (before, split) = (replica.position(), replica.split());
-                replica.account(event, asked);
+                replica.account(now, event, asked);
                 if (before, split) != (replica.position(), replica.split()) {
                     self.collector.ledger(now, on, replica.position(), replica.split());
                 }
@@ -301,7 +303,10 @@ impl Reading<'_> {
         };
         let what = decided.what();
         let severity = match what.as_str() {
-            "refused" => return self.collector.refused(),
+            "refused" => {
+                self.refused += 1;
+                return;
+            }
             "withdrawn" | "corrected" | "gap" | "foreign" | "leftover" => Severity::Warning,
             "killed" | "flatten-failed" => Severity::Critical,
             "ready" | "flat" => Severity::Info,
@@ -316,7 +321,27 @@ impl Reading<'_> {
         self.collector.incident(found.time, severity, what, row.pairs(false).trim());
     }
 
+    /// The housekeeper's alerts stand in a file of their own.
+    fn alerts(&mut self, run: &Run) {
+        let lines = std::fs::read_to_string(run.dir.alerts()).unwrap_or_default();
+        for line in lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+            let word = |name: &str| line[name].as_str().unwrap_or_default();
+            let severity = match (word("change"), word("severity")) {
+                ("raised" | "worse" | "escalated", "warning") => Severity::Warning,
+                ("raised" | "worse" | "escalated", _) => Severity::Critical,
+                _ => continue,
+            };
+            let at = Nanos(line["time_ns"].as_i64().unwrap_or(0));
+            self.collector.incident(at, severity, format!("alert {}", word("alert")), word("text"));
+        }
+    }
+
     fn finish(mut self, run: &Run, damage: Option<&ReadError>) -> Report {
+        self.alerts(run);
+        // The engine counts every refusal; the journal has one line for a series of the same.
+        let counted = run.counters().ok().and_then(|page| page.named("engine.refusals"));
+        let refused = counted.and_then(|count| u64::try_from(count).ok()).unwrap_or(0).max(self.refused);
+        self.collector.refused(refused);
         match run.histograms() {
             Ok(page) => self.collector.latency(page.stages().iter().filter_map(Stage::of).collect()),
             Err(error) => self.collector.note(format!("No latencies: {error:#}.")),
