@@ -572,8 +572,7 @@ pub fn recipe(
         ..MakerConfig::new(run, limits)
     };
     let cadence = settings.market.tick_interval.map_or(Cadence::EveryEvent, Cadence::Interval);
-    let strategy =
-        InstrumentRecipe { instrument: terms.clone(), strategy: strategy.clone(), cadence, source: None };
+    let strategy = InstrumentRecipe { instrument: terms.clone(), strategy: strategy.clone(), cadence, source: None };
     Ok(Recipe { config, instruments: vec![strategy], watched: Vec::new() })
 }
 
