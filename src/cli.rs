@@ -29,6 +29,9 @@ pub enum Command {
     Replay(ReplayArgs),
     Capture(CaptureArgs),
     Convert(ConvertArgs),
+    Backtest(BacktestArgs),
+    Sweep(SweepArgs),
+    Merge(MergeArgs),
 }
 
 /// Quote at the embedded exchange on this machine; needs no file, no key and no network.
@@ -79,6 +82,9 @@ pub struct MarketArgs {
     /// One seed, one market: the same seed plays the same session.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+    /// Play this recorded spot session as the second price source; otherwise the market itself is told as a spot market too.
+    #[arg(long, value_name = "FILE")]
+    pub spot_capture: Option<PathBuf>,
 }
 
 /// Quote at the venue that engine.toml names: live, testnet, or a stand-alone simulator.
@@ -137,6 +143,9 @@ pub struct SimArgs {
     pub listen: SocketAddr,
     #[command(flatten)]
     pub market: MarketArgs,
+    /// Serve a spot market too, as a second price source: streams below /spot, requests below /api/v3.
+    #[arg(long)]
+    pub spot: bool,
     /// API key that clients must use; otherwise any key is accepted.
     #[arg(long, value_name = "KEY", requires = "secret")]
     pub key: Option<String>,
@@ -216,7 +225,7 @@ pub struct ConvertArgs {
 }
 
 /// How market data files are read.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct SourceArgs {
     /// The venue's exchangeInfo (JSON) for files that carry no terms; otherwise the grid is found in the data, and fees and limits are Binance's usual ones.
     #[arg(long, value_name = "FILE")]
@@ -227,6 +236,126 @@ pub struct SourceArgs {
     /// What the smallest feed latency becomes where the receive clock ran behind the venue's.
     #[arg(long, value_name = "DURATION", default_value = "1ms", value_parser = value::duration)]
     pub base_latency: Nanos,
+}
+
+/// Run a strategy over recorded or synthetic market data in virtual time.
+#[derive(Debug, Args)]
+#[command(after_help = "Latencies are a duration (500us), MIN..MAX (uniform) or BASE+STEP*PERMILLE (a tail), for all messages or per kind:\n  \
+                        --latency 1ms   --latency order=800us,cancel=600us,ack=500us..900us,feed=2ms\n\nExamples:\n  \
+                        spinquote backtest strategy.yml --data btcusdt.gz\n  \
+                        spinquote backtest strategy.yml --data day.sqf --queue log --fees vip3 -o report.html\n  \
+                        spinquote backtest strategy.yml --synthetic 1h --seed 7 --json")]
+pub struct BacktestArgs {
+    /// The strategy file (YAML or JSON); or a run directory: the run again as a backtest, beside what happened; or `requote`, the
+    /// benchmark's own.
+    #[arg(value_name = "STRATEGY")]
+    pub strategy: PathBuf,
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Print the summary as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Write the report, one self-contained HTML page (or, with a name that ends in .json, its data).
+    #[arg(short = 'o', long = "out", value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// Backtest a strategy with many settings, on all cores; a stopped sweep goes on with the same command.
+#[derive(Debug, Args)]
+#[command(after_help = "Results are written to OUT when all points are done, and as they come to a file of the same name that ends in \
+                        .jsonl.\n\nExamples:\n  \
+                        spinquote sweep s.yml --data day.sqf --set bid_spread=0.01,0.02 --set ask_spread=0.01,0.02 -o results.parquet\n  \
+                        spinquote sweep s.yml --data day.sqf --random 500 --set bid_spread=0.005..0.05 -o results.parquet\n  \
+                        spinquote sweep s.yml --data day.sqf --set bid_spread=0.01,0.02 --shard 1/8 -o part1.parquet")]
+pub struct SweepArgs {
+    /// The strategy file (YAML or JSON).
+    #[arg(value_name = "STRATEGY")]
+    pub strategy: PathBuf,
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// A key and its values: key=a,b,c, or with --random key=lo..hi. A dot goes into a section of a JSON file.
+    #[arg(long, value_name = "KEY=VALUES", required = true)]
+    pub set: Vec<String>,
+    /// So many draws instead of every combination.
+    #[arg(long, value_name = "N")]
+    pub random: Option<u64>,
+    /// Run only part i of n.
+    #[arg(long, value_name = "I/N", value_parser = spinquote::replay::sweep::Shard::parse)]
+    pub shard: Option<spinquote::replay::sweep::Shard>,
+    /// Points at a time; otherwise as many as there are cores.
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<usize>,
+    /// Where the table of results goes (Parquet).
+    #[arg(short = 'o', long = "out", value_name = "OUT")]
+    pub out: PathBuf,
+    /// Column that the printed table is sorted by, largest first.
+    #[arg(long, value_name = "COLUMN", default_value = "pnl_total")]
+    pub by: String,
+    /// Rows printed.
+    #[arg(long, value_name = "N", default_value_t = crate::commands::sweep::TOP)]
+    pub top: usize,
+}
+
+/// Join the parts of a sweep that was run in shards.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  spinquote merge part*.parquet -o results.parquet")]
+pub struct MergeArgs {
+    /// Results of `sweep --shard`.
+    #[arg(value_name = "PART", required = true)]
+    pub parts: Vec<PathBuf>,
+    /// Where the whole table goes (Parquet).
+    #[arg(short = 'o', long = "out", value_name = "OUT")]
+    pub out: PathBuf,
+    /// Column that the printed table is sorted by, largest first.
+    #[arg(long, value_name = "COLUMN", default_value = "pnl_total")]
+    pub by: String,
+    /// Rows printed.
+    #[arg(long, value_name = "N", default_value_t = crate::commands::sweep::TOP)]
+    pub top: usize,
+}
+
+/// Data and models of a backtest.
+#[derive(Debug, Clone, Args)]
+pub struct ModelArgs {
+    /// Market data: recorded frames, run directories, Tardis CSV, npz, or feeds of `convert`; several are merged by time.
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "synthetic")]
+    pub data: Vec<PathBuf>,
+    /// The synthetic market for so long instead of data.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub synthetic: Option<Nanos>,
+    /// The synthetic market's own seed.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub market_seed: u64,
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Risk limits and decision interval from this engine file; otherwise the demo's.
+    #[arg(long, value_name = "FILE")]
+    pub engine: Option<PathBuf>,
+    /// Place in the queue: risk-averse, power1 (uniform), power2, power3, log or calibrated.
+    #[arg(long, value_name = "MODEL", default_value = "power1", value_parser = spinquote::sim::queue::QueueModel::parse)]
+    pub queue: spinquote::sim::queue::QueueModel,
+    /// How long messages take; or the run directory whose measured order latencies are taken.
+    #[arg(long, value_name = "MODEL")]
+    pub latency: Option<String>,
+    /// Fees: vip0 to vip9, or MAKER%,TAKER%; otherwise those of the instrument's terms.
+    #[arg(long, value_name = "FEES", value_parser = spinquote::replay::backtest::parse_fees, allow_hyphen_values = true)]
+    pub fees: Option<(spinquote::unit::Rate, spinquote::unit::Rate)>,
+    /// Wallet at the start, in quote currency.
+    #[arg(long, value_name = "AMOUNT", default_value = "10000", value_parser = money)]
+    pub deposit: spinquote::unit::Money,
+    /// The strategy decides on this interval instead of on every event.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub tick: Option<Nanos>,
+    /// Longest time between two timer events; live it is 5ms.
+    #[arg(long, value_name = "DURATION", default_value = "5ms", value_parser = duration)]
+    pub timer: Nanos,
+    /// One seed, one run.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+}
+
+fn money(text: &str) -> Result<spinquote::unit::Money, String> {
+    spinquote::unit::Money::parse(text.as_bytes()).map_err(|error| format!("{text}: {error}"))
 }
 
 fn duration(text: &str) -> Result<Nanos, String> {
@@ -263,7 +392,7 @@ mod tests {
             "run S --engine E --paper --for 1h --run-dir D --json",
             "check a b c",
             "init engine",
-            "sim --listen 127.0.0.1:0 --capture F --symbol S --key K --secret T --no-tls --for 2m --fault X --seed 1",
+            "sim --listen 127.0.0.1:0 --spot --spot-capture G --capture F --symbol S --key K --secret T --no-tls --for 2m --fault X --seed 1",
             "replay RUN --json",
             "capture --url wss://h --ca C --symbol S --out O --for 1m",
             "capture --engine E --symbol S --out O",
@@ -285,6 +414,12 @@ mod tests {
             "sim --key K",
             "sim --listen nowhere",
             "capture --symbol S --out O",
+            "backtest",
+            "backtest S --data A --queue nonsense",
+            "sweep S --data A -o R",
+            "sweep S --data A --set a=1 --shard 3/2 -o R",
+            "merge -o R",
+            "backtest S --data A --synthetic 1h",
             "convert -o O",
             "convert A",
             "convert A -o O --base-latency 1",

@@ -1,6 +1,6 @@
 //! What a contract is: its grid, filters, fees and margin terms, as the venue states them. Never a hard-coded market.
 
-use crate::unit::{Lots, MONEY_PLACES, Money, Price, Rate, Step, Ticks, pow10};
+use crate::unit::{Lots, MONEY_PLACES, Money, Price, Rate, Step, Ticks, pow10, product};
 use arrayvec::ArrayString;
 
 /// A venue symbol such as `BTCUSDT`, or an asset such as `USDT`.
@@ -61,7 +61,7 @@ impl Instrument {
     /// Value of `qty` at `price`. Exact as long as tick and lot have at most 18 decimals together.
     #[must_use]
     pub fn notional(&self, price: Ticks, qty: Lots) -> Money {
-        Money(i128::from(price.0) * i128::from(qty.0) * self.tick_lot())
+        Money(product(product(price.0.into(), qty.0.into()), self.tick_lot()))
     }
 
     /// Value of `qty` at an unquantised price, truncated towards zero at 1e-18.
@@ -76,19 +76,19 @@ impl Instrument {
     pub fn tick_lot(&self) -> i128 {
         let places = self.tick.places() + self.lot.places();
         assert!(places <= MONEY_PLACES, "tick and lot have {places} decimals together, more than money holds");
-        i128::from(self.tick.mantissa()) * i128::from(self.lot.mantissa()) * pow10(MONEY_PLACES - places)
+        product(product(self.tick.mantissa().into(), self.lot.mantissa().into()), pow10(MONEY_PLACES - places))
     }
 
     /// A tick price as an unquantised one.
     #[must_use]
     pub fn price(&self, ticks: Ticks) -> Price {
-        Price(i128::from(ticks.0) * self.tick.atto())
+        Price(product(ticks.0.into(), self.tick.atto()))
     }
 
     /// The mid of two tick prices, exactly.
     #[must_use]
     pub fn mid(&self, bid: Ticks, ask: Ticks) -> Price {
-        Price(i128::from(bid.0 + ask.0) * self.tick.atto() / 2)
+        Price(product((bid.0 + ask.0).into(), self.tick.atto()) / 2)
     }
 
     /// Largest tick not above `price` (towards minus infinity).

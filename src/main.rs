@@ -34,5 +34,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Replay(args) => commands::replay::run(&args),
         Command::Capture(args) => commands::capture::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Convert(args) => commands::convert::run(&args),
+        Command::Backtest(args) => commands::backtest::run(&args),
+        Command::Sweep(args) => commands::sweep::run(&args),
+        Command::Merge(args) => commands::merge::run(&args),
     }
 }

@@ -175,6 +175,17 @@ pub fn mul_div(a: i128, b: i128, c: i128) -> i128 {
     if negative { -quotient } else { quotient }
 }
 
+/// `a * b`, checked as the operator is: nearly all factors fit 64 bits, whose product fits 128 by itself.
+#[inline]
+#[must_use]
+pub const fn product(a: i128, b: i128) -> i128 {
+    if a as i64 as i128 == a && b as i64 as i128 == b {
+        (a as i64 as i128).wrapping_mul(b as i64 as i128)
+    } else {
+        a * b
+    }
+}
+
 /// 10^`exp` for `exp` up to 38.
 #[must_use]
 pub const fn pow10(exp: u32) -> i128 {
@@ -345,7 +356,7 @@ impl Step {
     /// The step as a decimal with 18 places: what one tick or one lot is worth in [`Price`] units or in base units.
     #[must_use]
     pub const fn atto(self) -> i128 {
-        self.mantissa as i128 * pow10(MONEY_PLACES - self.places as u32)
+        product(self.mantissa as i128, pow10(MONEY_PLACES - self.places as u32))
     }
 
     /// Exact count of steps in a plain decimal text. The naive twin of `wire::decimal`'s fast parser.
@@ -521,6 +532,16 @@ mod tests {
             let step = Step::parse(step.as_bytes()).unwrap();
             assert_eq!(step.text(count), text);
             assert_eq!(step.parse_count(text.as_bytes()), Ok(count));
+        }
+    }
+
+    #[test]
+    fn products_are_products_on_both_sides_of_64_bits() {
+        let edge = i128::from(i64::MAX);
+        for a in [0, 1, -1, edge, edge + 1, -edge - 1, -edge - 2] {
+            for b in [0, 1, -1, 7, edge, edge + 1, -edge - 1] {
+                assert_eq!(product(a, b), a.checked_mul(b).unwrap());
+            }
         }
     }
 

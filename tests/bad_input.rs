@@ -230,12 +230,19 @@ fn a_recording_cut_in_the_middle_says_where() {
     let sound = demo("whole.gz", "3s");
     assert!(sound.status.success(), "{}", text(&sound.stderr));
     assert!(!text(&sound.stderr).contains("warning"), "{}", text(&sound.stderr));
-    // Long enough to meet the cut.
-    let cut = demo("cut.gz", "20s");
+    // Stopped by the cut, long before its time.
+    let cut = demo("cut.gz", "10m");
     fails(&cut, &["cut.gz", "line"]);
     let summary: serde_json::Value =
         serde_json::from_slice(&cut.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(&cut.stderr)));
     assert!(summary["frames"].as_u64().unwrap() > 500, "what stands before the cut is played: {summary}");
+    assert!(summary["seconds"].as_f64().unwrap() < 300.0, "it was stopped at once: {summary}");
+    // In order: the exchange was still there to be asked.
+    assert_eq!(
+        (&summary["open_orders_at_venue"], &summary["fault"]),
+        (&0.into(), &serde_json::Value::Null),
+        "{summary}"
+    );
     // Nothing is a recording that holds none.
     std::fs::write(dir.path().join("empty.gz"), b"").unwrap();
     fails(&demo("empty.gz", "3s"), &["empty.gz"]);

@@ -1,7 +1,7 @@
 //! `spinquote convert`: market data of any known kind into one compact feed. Leaves no half-written feed under the name that was asked for.
 
 use crate::cli::{ConvertArgs, SourceArgs};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use spinquote::replay::feed::{DataReport, FaultKind, FeedWriter, FileReport, Source, SourceOptions, Written};
 use spinquote::unit::Nanos;
@@ -17,11 +17,7 @@ const PROGRESS_EVERY: u64 = 1 << 14;
 
 /// How the files are read.
 pub fn options(args: &SourceArgs) -> SourceOptions {
-    SourceOptions {
-        terms: args.instrument.clone(),
-        symbol: args.symbol.clone(),
-        base_latency: args.base_latency,
-    }
+    SourceOptions { terms: args.instrument.clone(), symbol: args.symbol.clone(), base_latency: args.base_latency, ..SourceOptions::default() }
 }
 
 pub fn run(args: &ConvertArgs) -> Result<ExitCode> {
@@ -38,6 +34,10 @@ pub fn run(args: &ConvertArgs) -> Result<ExitCode> {
     let converted = write(source, part, &bar);
     bar.finish_and_clear();
     let (report, written) = match converted {
+        Ok((report, written)) if written.records == 0 => {
+            let _ = fs::remove_file(part);
+            bail!("nothing in the files is an event of a market:\n{}", summary(&report, &written, out, 1.0));
+        }
         Ok(converted) => converted,
         Err(error) => {
             // Nobody can read it; an older left-over under this name was ours too.
@@ -56,7 +56,9 @@ fn write(mut source: Source, part: &Path, bar: &ProgressBar) -> Result<(DataRepo
     let name = || part.display().to_string();
     let file = File::create(part).with_context(name)?;
     let mut writer = FeedWriter::new(BufWriter::new(file), source.instruments()).with_context(name)?;
-    bar.set_style(ProgressStyle::with_template("{bar:40} {percent:>3} %  {eta} left  {msg}").context("the bar's form")?);
+    bar.set_style(
+        ProgressStyle::with_template("{bar:40} {percent:>3} %  {eta} left  {msg}").context("the bar's form")?,
+    );
     bar.set_length(source.progress().1);
     let mut records = 0_u64;
     while let Some(timed) = source.next()? {
@@ -101,7 +103,10 @@ fn summary(report: &DataReport, written: &Written, out: &Path, seconds: f64) -> 
             book.symbol, book.known, book.rebuilt, book.lost
         );
         if book.known == 0 {
-            let _ = writeln!(text, "  no snapshot joins its changes and no book could be rebuilt: nothing can be quoted on it");
+            let _ = writeln!(
+                text,
+                "  no snapshot joins its changes and no book could be rebuilt: nothing can be quoted on it"
+            );
         }
     }
     for file in &report.files {

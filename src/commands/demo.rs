@@ -7,13 +7,15 @@ use anyhow::{Context, Result, bail};
 use spinquote::config::engine::{EngineSettings, Wait};
 use spinquote::config::load::{self, Strategy, Target};
 use spinquote::engine::clock::wall;
+use spinquote::engine::housekeeper::CONNECTION_LIFE;
 use spinquote::engine::pin;
 use spinquote::engine::wiring::{Launch, new_run_dir};
 use spinquote::event::Side;
 use spinquote::instrument::Instrument;
 use spinquote::maker::recipe::{StrategyKind, StrategyText};
 use spinquote::sim::market::MarketSource;
-use spinquote::sim::server::Server;
+use spinquote::sim::server::{Server, ServerConfig};
+use spinquote::venue::binance::Product;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -42,6 +44,7 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode> {
     let mut config = embedded::config(source);
     config.faults = market::faults(&args.market)?;
     config.seed = args.market.seed.unwrap_or(market::SEED);
+    add_source(&mut config, args, &strategy, &terms)?;
     let exchange = Server::start(config).context("the embedded exchange")?;
     trade::say(&format!("embedded exchange at {} plays {}", exchange.rest_url(), terms.symbol));
 
@@ -50,6 +53,9 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode> {
         settings.threads.wait = Wait::Park;
     }
     embedded::point_at(&mut settings, &exchange);
+    if let Some((connector, _)) = strategy.source_market() {
+        embedded::point_source_at(&mut settings, &exchange, Product::of_connector(connector));
+    }
     let launch = Launch {
         settings,
         credentials: embedded::credentials(),
@@ -59,15 +65,29 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode> {
         hedge: strategy.hedge(),
         strategy: text,
         run_dir: args.run_dir.clone().unwrap_or_else(|| new_run_dir(Path::new("runs"), wall())),
+        connection_life: CONNECTION_LIFE,
         description: serde_json::json!({
             "command": "demo",
             "market": args.market.capture.as_ref().map_or("synthetic".to_owned(), |path| path.display().to_string()),
             "seed": args.market.seed.unwrap_or(market::SEED),
         }),
     };
-    let code = trade::run(launch, Some(args.run_for), args.json, &interrupted)?;
+    let code = trade::run(launch, Some(args.run_for), args.json, &interrupted, || exchange.failed())?;
     embedded::end(&exchange)?;
     Ok(code)
+}
+
+/// Lets the exchange play the market that the strategy's reference price comes from.
+fn add_source(config: &mut ServerConfig, args: &DemoArgs, strategy: &Strategy, terms: &Instrument) -> Result<()> {
+    let Some((connector, symbol)) = strategy.source_market() else { return Ok(()) };
+    match Product::of_connector(connector) {
+        Product::Spot => config.spot = Some(market::spot(&args.market, terms, Some(&symbol))?),
+        // The contract itself is played anyway.
+        Product::Usdm if symbol == terms.symbol.as_str() => {}
+        Product::Usdm => config.markets.push(market::renamed(&args.market, terms, &symbol)?),
+    }
+    trade::say(&format!("the price source {symbol} of {connector} is played too"));
+    Ok(())
 }
 
 /// A strategy file for the embedded exchange, whatever venue it names.

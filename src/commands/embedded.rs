@@ -4,6 +4,7 @@ use anyhow::{Result, bail};
 use spinquote::config::engine::EngineSettings;
 use spinquote::sim::market::MarketSource;
 use spinquote::sim::server::{AccountConfig, Server, ServerConfig};
+use spinquote::venue::binance::Product;
 use spinquote::venue::binance::usdm::sign::{Credentials, KeyKind};
 
 /// The account; loopback only, so no secret.
@@ -33,6 +34,16 @@ pub fn point_at(settings: &mut EngineSettings, exchange: &Server) {
     settings.venue.market_ws_url = format!("{ws}/market");
     settings.venue.private_ws_url = format!("{ws}/private");
     settings.venue.order_ws_url = format!("{ws}/ws-fapi/v1");
+}
+
+/// The same for the market that a strategy's reference price comes from.
+pub fn point_source_at(settings: &mut EngineSettings, exchange: &Server, product: Product) {
+    let ws = exchange.ws_url();
+    settings.source.rest_url = Some(exchange.rest_url());
+    settings.source.ws_url = Some(match product {
+        Product::Spot => format!("{ws}/spot"),
+        Product::Usdm => format!("{ws}/public"),
+    });
 }
 
 /// Stops it; an error if it had failed before.

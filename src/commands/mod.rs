@@ -1,5 +1,6 @@
 //! What each command does: one file, one `run` per command. Reads arguments that `cli` has checked; prints for people.
 
+pub mod backtest;
 pub mod capture;
 pub mod check;
 pub mod convert;
@@ -8,9 +9,11 @@ mod embedded;
 pub mod init;
 mod listen;
 mod market;
+pub mod merge;
 mod paper;
 pub mod replay;
 pub mod run;
 pub mod sim;
 mod summary;
+pub mod sweep;
 mod trade;

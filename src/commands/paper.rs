@@ -19,6 +19,7 @@ use crossbeam::channel::TrySendError;
 use spinquote::config::engine::{DepthStream, EngineSettings};
 use spinquote::config::load::Strategy;
 use spinquote::engine::clock::{Clock, wall};
+use spinquote::engine::housekeeper::CONNECTION_LIFE;
 use spinquote::engine::wiring::{Launch, new_run_dir};
 use spinquote::instrument::Instrument;
 use spinquote::maker::recipe::StrategyText;
@@ -74,10 +75,11 @@ pub fn run(args: &RunArgs, mut settings: EngineSettings, text: StrategyText, str
         hedge: strategy.hedge(),
         strategy: text,
         run_dir: args.run_dir.clone().unwrap_or_else(|| new_run_dir(&settings.journal.dir, wall())),
+        connection_life: CONNECTION_LIFE,
         description: serde_json::json!({"command": "paper", "venue": venue.rest_url()}),
         settings,
     };
-    let result = trade::run(launch, args.run_for, args.json, &interrupted);
+    let result = trade::run(launch, args.run_for, args.json, &interrupted, || exchange.failed());
     // The exchange first: without its feeder it would end with an error.
     let ended = embedded::end(&exchange);
     stop.store(true, Ordering::Release);

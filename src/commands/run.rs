@@ -8,6 +8,7 @@ use spinquote::config::credentials;
 use spinquote::config::engine::{CredentialKind, EngineSettings};
 use spinquote::config::load::{self, Target};
 use spinquote::engine::clock::wall;
+use spinquote::engine::housekeeper::CONNECTION_LIFE;
 use spinquote::engine::wiring::{Launch, new_run_dir};
 use spinquote::venue::binance::usdm::sign::{Credentials, KeyKind};
 use std::process::ExitCode;
@@ -41,10 +42,11 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         hedge: strategy.hedge(),
         strategy: text,
         run_dir,
+        connection_life: CONNECTION_LIFE,
         description: serde_json::json!({"command": "run", "venue": settings.venue.rest_url}),
         settings,
     };
-    trade::run(launch, args.run_for, args.json, &interrupted)
+    trade::run(launch, args.run_for, args.json, &interrupted, || false)
 }
 
 /// An engine file; its faults are shown with their places.

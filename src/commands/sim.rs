@@ -23,6 +23,10 @@ pub fn run(args: &SimArgs) -> Result<()> {
     (config.listen, config.tls) = (args.listen, !args.no_tls);
     config.seed = args.market.seed.unwrap_or(market::SEED);
     config.faults = market::faults(&args.market)?;
+    if args.spot || args.market.spot_capture.is_some() {
+        let terms = config.markets[0].instrument().clone();
+        config.spot = Some(market::spot(&args.market, &terms, None)?);
+    }
     let server = Server::start(config)?;
     writeln!(std::io::stdout(), "listening {}", server.rest_url())?;
     std::io::stdout().flush()?;

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use serde_json::{Map, Value, json};
+use spinquote::engine::turn::WARM_UP_FRAMES;
 use spinquote::engine::wiring::Ended;
 use spinquote::instrument::Instrument;
 use spinquote::journal::RunDir;
@@ -14,8 +15,8 @@ use std::fmt::Write as _;
 pub struct Summary {
     terms: Instrument,
     ended: Ended,
-    allocations: i64,
-    page_faults: i64,
+    /// Allocations and page faults after warm-up, if the run left it.
+    warm: Option<[i64; 2]>,
     protocol_errors: i64,
     stages: Vec<Snapshot>,
     run_dir: RunDir,
@@ -36,8 +37,7 @@ impl Summary {
         let count = |name: &str| page.named(name).unwrap_or(0);
         Ok(Self {
             terms: terms.clone(),
-            allocations: count("engine.allocations"),
-            page_faults: count("engine.page_faults"),
+            warm: ended.engine.warmed.then(|| [count("engine.allocations"), count("engine.page_faults")]),
             protocol_errors: count("engine.protocol_errors") + count("engine.decode_errors"),
             stages: HistogramReader::open(&run_dir.histograms())?.stages(),
             run_dir: run_dir.clone(),
@@ -88,8 +88,8 @@ impl Summary {
             },
             "latency_ns": latency,
             "frames": self.ended.engine.frames,
-            "allocations_after_warmup": self.allocations,
-            "page_faults_after_warmup": self.page_faults,
+            "allocations_after_warmup": self.warm.map(|[allocations, _]| allocations),
+            "page_faults_after_warmup": self.warm.map(|[_, faults]| faults),
             "fault": self.ended.engine.fault.as_ref().map(ToString::to_string),
             "problems": self.ended.problems,
             "run_dir": self.run_dir.path().display().to_string(),
@@ -143,14 +143,13 @@ impl Summary {
         );
         let _ = writeln!(
             out,
-            "book {} gaps, {} resyncs, {} crossed; {} frames, {} protocol errors; {} allocations and {} page faults after warm-up",
+            "book {} gaps, {} resyncs, {} crossed; {} frames, {} protocol errors; {}",
             counters.gaps,
             counters.resyncs,
             counters.crossed,
             self.ended.engine.frames,
             self.protocol_errors,
-            self.allocations,
-            self.page_faults
+            after_warm_up(self.warm, self.ended.engine.frames)
         );
         let _ =
             writeln!(out, "\n{:<18}{:>10}{:>10}{:>10}{:>10}{:>12}", "latency", "count", "p50", "p99", "p99.9", "max");
@@ -182,6 +181,18 @@ impl Summary {
     }
 }
 
+/// What a run says of its allocations: nothing, if it was too short to have any worth the name.
+fn after_warm_up(warm: Option<[i64; 2]>, frames: u64) -> String {
+    match warm {
+        Some([allocations, faults]) => format!("{allocations} allocations and {faults} page faults after warm-up"),
+        None => format!(
+            "allocations and page faults after warm-up not measured: {frames} frames, warm-up is {},{:03}",
+            WARM_UP_FRAMES / 1_000,
+            WARM_UP_FRAMES % 1_000
+        ),
+    }
+}
+
 /// Money as a number for people and JSON, rounded to eight places.
 pub fn number(money: Money) -> f64 {
     (money.0 / 10_i128.pow(10)) as f64 / 1e8
@@ -193,5 +204,17 @@ pub fn span(ns: u64) -> String {
         0..10_000 => format!("{ns} ns"),
         10_000..10_000_000 => format!("{:.1} us", ns as f64 / 1e3),
         _ => format!("{:.1} ms", ns as f64 / 1e6),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_inside_its_warm_up_claims_nothing() {
+        let text = after_warm_up(None, 431);
+        assert_eq!(text, "allocations and page faults after warm-up not measured: 431 frames, warm-up is 2,000");
+        assert_eq!(after_warm_up(Some([0, 3]), 9_000), "0 allocations and 3 page faults after warm-up");
     }
 }

@@ -44,8 +44,15 @@ pub fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// Runs until `run_for` is over, the engine ends by itself, or the user stops it; prints the summary.
-pub fn run(launch: Launch, run_for: Option<Nanos>, json: bool, interrupted: &AtomicBool) -> Result<ExitCode> {
+/// Runs until `run_for` is over, the engine ends by itself, the user stops it, or `broken` (there is nothing left to trade at); prints
+/// the summary.
+pub fn run(
+    launch: Launch,
+    run_for: Option<Nanos>,
+    json: bool,
+    interrupted: &AtomicBool,
+    broken: impl Fn() -> bool,
+) -> Result<ExitCode> {
     let clock = Clock::new();
     let started = clock.now();
     let running = wiring::start(launch, say)?;
@@ -56,7 +63,7 @@ pub fn run(launch: Launch, run_for: Option<Nanos>, json: bool, interrupted: &Ato
     let mut line = StatusLine::new(&running)?;
     let mut due = started;
     let mut quoting_after = None;
-    while !running.is_over() && !interrupted.load(Ordering::Acquire) {
+    while !running.is_over() && !interrupted.load(Ordering::Acquire) && !broken() {
         let now = clock.now();
         if run_for.is_some_and(|span| now - started >= span) {
             break;
@@ -126,6 +133,11 @@ impl StatusLine {
         if self.page.named("margin.level").is_some_and(|level| level > 0) {
             let percent = self.page.named("margin.ratio").unwrap_or(0) as f64 / 1e6;
             notes.push_str(&format!(" | MARGIN {percent:.1}%"));
+        }
+        for (word, side) in [("strategy.blocked_bid", "bids"), ("strategy.blocked_ask", "asks")] {
+            if self.of(word) > 1 {
+                notes.push_str(&format!(" | no {side} (`sq status` says why)"));
+            }
         }
         if self.page.named("engine.paused") == Some(1) {
             notes.push_str(" | NOT QUOTING");

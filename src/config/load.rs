@@ -18,6 +18,8 @@ pub const STRATEGIES: &[&str] = &[PERPETUAL, funding_aware::NAME];
 const PERPETUAL: &str = "perpetual_market_making";
 /// The connectors that can be traded on.
 pub const CONNECTORS: &[&str] = &["binance_perpetual", "binance_perpetual_testnet"];
+/// The connectors whose market data can be a second price source.
+pub const SOURCE_CONNECTORS: &[&str] = &["binance", "binance_perpetual", "binance_perpetual_testnet"];
 /// Keys of a strategy file that belong to the file and not to the strategy.
 const FILE_KEYS: &[&str] = &["strategy", "template_version"];
 
@@ -65,6 +67,15 @@ impl Strategy {
             Self::FundingAware(settings) => settings.pair().replace('-', ""),
             Self::Pmm(settings) => settings.trading_pair.replace('-', ""),
         }
+    }
+
+    /// Connector and symbol of the other market that the reference price comes from, if it does.
+    #[must_use]
+    pub fn source_market(&self) -> Option<(&str, String)> {
+        let Self::Perpetual(settings) = self else { return None };
+        let external = settings.price_source == perpetual::PriceSource::ExternalMarket;
+        let market = settings.price_source_market.as_ref().filter(|_| external)?;
+        Some((settings.price_source_derivative.as_deref()?, market.replace('-', "").to_ascii_uppercase()))
     }
 
     /// Leverage to set at the venue.
@@ -195,7 +206,10 @@ pub fn strategy_text(file: &str, text: &str, target: Target) -> Result<Loaded<St
         (_, Target::Venue) => source.known_connector(&entries),
         (_, Target::Demo) => None,
     };
-    let problems: Vec<Problem> = connector.into_iter().collect();
+    let mut problems: Vec<Problem> = connector.into_iter().collect();
+    if target == Target::Venue {
+        problems.extend(source.known_price_source(&entries));
+    }
     match name {
         funding_aware::NAME => {
             let mut entries = document::flatten(entries);
@@ -300,6 +314,30 @@ impl Source<'_> {
             self.file
         );
         Some(self.at(entry, unsupported(&name), valid))
+    }
+
+    /// What is wrong with the connector of the second price source, if the file names one whose market data cannot be had yet.
+    fn known_price_source(&self, entries: &[Entry]) -> Option<Problem> {
+        let source = find(entries, "price_source")?.node.value.text()?;
+        let entry = find(entries, "price_source_derivative").filter(|_| source == "external_market")?;
+        let name = entry.node.value.text()?;
+        // An empty name, and one that is no name, are told by the key itself.
+        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+            return None;
+        }
+        if SOURCE_CONNECTORS.contains(&name.as_str()) {
+            return None;
+        }
+        let message = match nearest(&name, SOURCE_CONNECTORS.iter().copied()) {
+            Some(guess) => format!("found {name}, an unknown connector; did you mean {guess}?"),
+            None => format!("found {name}, whose market data come in a later version"),
+        };
+        let valid = format!(
+            "{}; or try the file unchanged with `spinquote demo --strategy {}`",
+            SOURCE_CONNECTORS.join(", "),
+            self.file
+        );
+        Some(self.at(entry, message, valid))
     }
 
     /// The same for a controller. Its spot rules (what is not held cannot be sold) have no market anywhere yet, so spot is refused
@@ -522,6 +560,29 @@ mod tests {
             assert_eq!(problems.len(), 1, "{problems:?}");
             assert!(parts.iter().all(|part| problems[0].contains(part)), "{problems:?}");
         }
+    }
+
+    #[test]
+    fn a_price_source_whose_data_cannot_be_had_is_told_at_a_venue_and_taken_by_the_demo() {
+        let text = |connector: &str| {
+            format!(
+                "{GOOD}price_source: external_market\nprice_source_derivative: {connector}\nprice_source_market: ETH-USDC\n"
+            )
+        };
+        for known in SOURCE_CONNECTORS.iter().filter(|name| **name != "binance_perpetual") {
+            let loaded = strategy_text("s.yml", &text(known), Target::Venue).unwrap_or_else(|p| panic!("{p:?}"));
+            assert_eq!(loaded.settings.source_market(), Some((*known, "ETHUSDC".to_owned())));
+        }
+        for (name, said) in [("kucoin", "later version"), ("binanse", "did you mean binance?")] {
+            let problems = strategy_faults(&text(name));
+            assert_eq!(problems.len(), 1, "{problems:?}");
+            assert!(problems[0].starts_with("s.yml:10: price_source_derivative: "), "{problems:?}");
+            assert!(problems[0].contains(said), "{problems:?}");
+            assert!(strategy_text("s.yml", &text(name), Target::Demo).is_ok());
+        }
+        // A name that is not used is not looked at.
+        let unused = text("kucoin").replace("external_market", "current_market");
+        assert!(strategy_text("s.yml", &unused, Target::Venue).is_ok());
     }
 
     const FUNDING_AWARE: &str = "{\"market\": \"ICP\",\n \"trading\": {\"base_order_size\": 50,\n \"base_spread_bps\": 15},\n \

@@ -257,7 +257,16 @@ impl PerpetualSettings {
     /// Things that are allowed but that the user should know; shown at start.
     #[must_use]
     pub fn warnings(&self) -> Vec<&'static str> {
-        if self.stop_loss_spread.is_zero() { vec!["stop_loss_spread is 0: no stop loss is placed"] } else { Vec::new() }
+        let mut known = Vec::new();
+        if self.stop_loss_spread.is_zero() {
+            known.push("stop_loss_spread is 0: no stop loss is placed");
+        }
+        let plain = self.price_source_custom_api.as_ref().and_then(|url| url.strip_prefix("http://"));
+        let here = |host: &str| ["127.0.0.1", "localhost", "[::1]"].iter().any(|name| host.starts_with(name));
+        if plain.is_some_and(|host| !here(host)) {
+            known.push("price_source_custom_api is not encrypted: anybody on the way can change the price");
+        }
+        known
     }
 }
 
@@ -835,6 +844,18 @@ mod tests {
     fn set(settings: &mut PerpetualSettings, name: &str, text: &str) -> Result<(), String> {
         let key = KEYS.iter().find(|key| key.name == name).expect("a key of the table");
         (key.set)(settings, text)
+    }
+
+    #[test]
+    fn a_polled_price_is_one_number_and_nothing_else() {
+        let price = |text: &str| Price::parse(text.as_bytes()).unwrap();
+        for (text, value) in [("61800.25\n", "61800.25"), (" 6.18e4 ", "61800"), ("0", "0"), ("-3", "-3")] {
+            assert_eq!(polled_price(text), Ok(price(value)), "{text}");
+        }
+        for text in ["", "nan", "61,800.25", "<html></html>", "{\"price\":1}", "1 2", "1e40"] {
+            assert!(polled_price(text).is_err(), "{text}");
+        }
+        assert!(polled_price(&"<html>".repeat(1000)).unwrap_err().len() < 100);
     }
 
     #[test]

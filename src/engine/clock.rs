@@ -1,5 +1,6 @@
 //! The engine's clock: wall time at start plus the time stamp counter. Never jumps; a wall clock that is stepped later is not followed.
 
+use crate::journal::record::Calibration;
 use crate::unit::Nanos;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -26,6 +27,17 @@ impl Clock {
     pub fn now(&self) -> Nanos {
         let span = self.tsc.delta_as_nanos(self.raw_start, self.tsc.raw());
         Nanos(self.wall_start.0 + span as i64)
+    }
+
+    /// Counter and system clock at one moment.
+    #[must_use]
+    pub fn calibration(&self) -> Calibration {
+        const SPAN: u64 = 1 << 40;
+        let (counter, system) = (self.tsc.raw(), wall());
+        // Steps of the counter a second, from the length of many of them.
+        let span = u128::from(self.tsc.delta_as_nanos(0, SPAN).max(1));
+        let millihertz = u128::from(SPAN) * 1_000_000_000_000 / span;
+        Calibration { counter, system, millihertz: u64::try_from(millihertz).unwrap_or(u64::MAX) }
     }
 
     /// How far this clock has drifted from the wall clock: positive when the wall clock is ahead.
@@ -61,6 +73,8 @@ mod tests {
             assert!(now >= last);
             last = now;
         }
+        let calibration = clock.calibration();
+        assert!((1_000_000_000..20_000_000_000_000).contains(&calibration.millihertz), "{calibration:?}");
         assert!(clock.drift().abs() < Nanos::from_millis(50), "{:?}", clock.drift());
     }
 }

@@ -2,6 +2,7 @@
 
 use super::clock::Clock;
 use super::connection::LinkFault;
+use super::housekeeper::PUBLIC_FEED;
 use super::ring::{OrderSink, Outgoing};
 use super::settings::HotSettings;
 use super::wait::WakeHandle;
@@ -10,8 +11,9 @@ use crate::instrument::{Instrument, InstrumentId};
 use crate::journal::command_page::{self, CommandWatch, Signature};
 use crate::journal::counters::{CounterWriter, InstrumentSlot, ORDER_ROWS, OrderWord, Slot};
 use crate::journal::histogram::{Stage, StageWriter, StageWriters};
-use crate::journal::record::{self, Origin, RunEnd, RunStart, Sent};
+use crate::journal::record::{self, Calibration, FeedGap, Origin, RunEnd, RunStart, Sent};
 use crate::journal::{AppendError, Writer};
+use crate::maker::output::Gap;
 use crate::maker::strategy::{ORDERS_MAX, WhyNot};
 use crate::maker::{Blocks, Held, Ladder, Maker, OrderStatus, Output, Status};
 use crate::unit::{Money, Nanos, RATE_ONE, Rate, Ticks};
@@ -60,6 +62,10 @@ struct Tally {
     decode_errors: u64,
     protocol_errors: u64,
     links_lost: u64,
+    turns: u64,
+    turns_idle: u64,
+    decisions_lost: u64,
+    account_requests: u64,
     lapses: u64,
 }
 
@@ -92,6 +98,7 @@ pub struct Core {
     stepped_at: Nanos,
     stopping: bool,
     kill_seen: bool,
+    warmed: bool,
     detail_due: Nanos,
     fault: Option<EngineFault>,
 }
@@ -149,6 +156,7 @@ impl Core {
             stepped_at: Nanos::ZERO,
             stopping: false,
             kill_seen: false,
+            warmed: false,
             detail_due: Nanos::ZERO,
             fault: None,
         }
@@ -257,7 +265,13 @@ impl Core {
             let bytes = self.out.decisions[at].to_bytes();
             self.remember(record::DECISION, stamps.now, &[&bytes]);
         }
+        if let Some(Gap { instrument, expected, got }) = self.out.gap {
+            let gap = FeedGap { feed: PUBLIC_FEED as u16, instrument, expected: expected.0, got: got.0 };
+            self.remember(record::GAP, stamps.now, &[&gap.encode()]);
+        }
         self.tally.decisions += self.out.decisions.len() as u64;
+        self.tally.decisions_lost += u64::from(self.out.decisions_lost);
+        self.tally.account_requests += self.out.account.len() as u64;
         if self.out.commands.is_empty() {
             return;
         }
@@ -266,15 +280,17 @@ impl Core {
             let payload = record::encode_command(&self.out.commands[at]);
             self.remember(record::COMMAND, stamps.now, &[&payload]);
         }
+        // One stamp for all: they leave together, and reading the counter costs more than a push.
+        let pushed_at = clock.now();
         for at in 0..self.out.commands.len() {
             let command = self.out.commands[at];
-            let pushed_at = clock.now();
             if let Err(full) = self.orders.push(Outgoing { command, received_at: stamps.received_at, pushed_at }) {
                 self.fail(full.into(), stamps.now);
                 break;
             }
-            self.measured.tick_to_order.record((pushed_at - stamps.received_at).0);
         }
+        let count = self.out.commands.len() as u64;
+        self.measured.tick_to_order.record_many((pushed_at - stamps.received_at).0, count);
         self.tally.commands += self.out.commands.len() as u64;
         self.io_wake.wake();
     }
@@ -357,13 +373,41 @@ impl Core {
     pub fn warm(&mut self, allocations: u64, faults: u64) {
         self.counters.set(Slot::Allocations, allocations.cast_signed());
         self.counters.set(Slot::PageFaults, faults.cast_signed());
+        self.warmed = true;
     }
 
-    /// Copies the state that observers see to the counters page.
-    pub fn publish(&mut self, now: Nanos) {
+    /// One turn of the loop is over.
+    #[inline]
+    pub const fn turned(&mut self, idle: bool) {
+        if idle {
+            self.tally.turns_idle += 1;
+        } else {
+            self.tally.turns += 1;
+        }
+    }
+
+    /// The clock was compared with the system's; only remembered.
+    pub fn calibrated(&mut self, calibration: &Calibration, now: Nanos) {
+        self.remember(record::CLOCK, now, &[&calibration.encode()]);
+    }
+
+    /// Copies the state that observers see to the counters page; `feeds_up` connections bring market data.
+    pub fn publish(&mut self, now: Nanos, feeds_up: usize) {
         let page = &self.counters;
-        let Tally { frames, bytes, commands, decisions, decode_errors, protocol_errors, links_lost, lapses } =
-            self.tally;
+        let Tally {
+            frames,
+            bytes,
+            commands,
+            decisions,
+            decode_errors,
+            protocol_errors,
+            links_lost,
+            lapses,
+            turns,
+            turns_idle,
+            decisions_lost,
+            account_requests,
+        } = self.tally;
         for (slot, count) in [
             (Slot::Frames, frames),
             (Slot::FrameBytes, bytes),
@@ -373,7 +417,13 @@ impl Core {
             (Slot::ProtocolErrors, protocol_errors),
             (Slot::Reconnects, links_lost),
             (Slot::Lapses, lapses),
+            (Slot::Turns, turns),
+            (Slot::TurnsIdle, turns_idle),
+            (Slot::DecisionsLost, decisions_lost),
+            (Slot::AccountRequests, account_requests),
+            (Slot::LinksUp, (feeds_up + self.maker.links_up()) as u64),
             (Slot::JournalSeq, self.journal.last_seq()),
+            (Slot::JournalAt, self.journal.position()),
             (Slot::JournalLost, self.journal.lost_total()),
             (Slot::RingFree, self.orders.free() as u64),
         ] {
@@ -434,6 +484,7 @@ impl Core {
             fault: self.fault,
             frames: self.tally.frames,
             decode_errors: self.tally.decode_errors,
+            warmed: self.warmed,
         }
     }
 }
@@ -450,6 +501,8 @@ pub struct Finished {
     pub frames: u64,
     /// Frames that were not understood.
     pub decode_errors: u64,
+    /// The warm-up ended: allocations and page faults were counted.
+    pub warmed: bool,
 }
 
 fn publish_instrument(page: &CounterWriter, at: usize, status: &Status) {
@@ -467,13 +520,16 @@ fn publish_instrument(page: &CounterWriter, at: usize, status: &Status) {
         (InstrumentSlot::BookGaps, counters.gaps.cast_signed()),
         (InstrumentSlot::BookResyncs, counters.resyncs.cast_signed()),
         (InstrumentSlot::BookCrossed, counters.crossed.cast_signed()),
-        (InstrumentSlot::MarketTime, status.now.0),
+        (InstrumentSlot::BookMismatches, counters.mismatches.cast_signed()),
+        (InstrumentSlot::BookDropped, counters.dropped.cast_signed()),
+        (InstrumentSlot::MarketTime, status.market_time.0),
         (InstrumentSlot::Position, status.position.0),
         (InstrumentSlot::OwnBid, tick(own_bid.price)),
         (InstrumentSlot::OwnBidQty, own_bid.qty.0),
         (InstrumentSlot::OwnAsk, tick(own_ask.price)),
         (InstrumentSlot::OwnAskQty, own_ask.qty.0),
         (InstrumentSlot::OrdersLive, i64::from(status.live_orders)),
+        (InstrumentSlot::OrdersPending, i64::from(status.pending_orders)),
         (InstrumentSlot::FillsBuy, counters.fills_buy.cast_signed()),
         (InstrumentSlot::FillsSell, counters.fills_sell.cast_signed()),
         (InstrumentSlot::PnlSpread, money(status.pnl.spread.0)),

@@ -5,19 +5,18 @@ use super::alerts::Alerts;
 use super::clock::Clock;
 use super::connection::{Connection, Endpoint};
 use super::errand::{Delivery, Errand};
-use super::settings::{Look, SettingsFile};
-use super::source::{News, Wish};
 use super::rest::Caller;
 use super::ring::{Control, Used, push_waiting};
+use super::settings::{Look, SettingsFile};
+use super::source::{News, Wish};
 use super::wait::WakeHandle;
 use crate::config::load::Strategy;
-use crate::event::{
-    AccountEvent, ClientId, Command, CommandKind, Link, Operator, PositionSide, Side, TimeInForce,
-};
+use crate::event::{AccountEvent, ClientId, Command, CommandKind, Link, Operator, PositionSide, Side, TimeInForce};
 use crate::instrument::{Instrument, InstrumentId};
 use crate::journal::Segments;
 use crate::journal::counters::{CounterReader, CounterWriter, Slot};
 use crate::unit::{Nanos, Ticks};
+use crate::venue::binance::usdm::batch;
 use crate::venue::binance::usdm::client_id::Prefix;
 use crate::venue::binance::usdm::rest::{self, Method};
 use crate::venue::binance::usdm::{market_path, private_path, public_path};
@@ -34,7 +33,7 @@ pub const MARKET_FEED: usize = 1;
 pub const SOURCE_FEED: usize = 2;
 
 /// A connection is replaced before the venue's 24 hours are over.
-const CONNECTION_LIFE: Nanos = Nanos::from_secs(23 * 3600);
+pub const CONNECTION_LIFE: Nanos = Nanos::from_secs(23 * 3600);
 /// The venue forgets a listen key after 60 minutes.
 const LISTEN_KEY_EVERY: Nanos = Nanos::from_secs(25 * 60);
 /// Clocks drift apart slowly.
@@ -126,6 +125,8 @@ pub struct Housekeeper {
     pub dead_man: Option<Nanos>,
     /// Orders go by REST only: no order socket is made.
     pub rest_only: bool,
+    /// A connection is replaced when it is this old.
+    pub connection_life: Nanos,
     /// Asks for an orderly end of trading.
     pub stop: Arc<AtomicBool>,
     /// The engine thread has ended.
@@ -146,6 +147,8 @@ struct Round {
     time_asked: Nanos,
     dead_man: Nanos,
     flush: Nanos,
+    /// Mark price and funding are known from REST.
+    marked: bool,
     stop_told: bool,
 }
 
@@ -166,10 +169,12 @@ impl Housekeeper {
             time_asked: now,
             dead_man: now,
             flush: now,
+            marked: false,
             stop_told: false,
         };
         // The difference that the start of the run has found.
         self.tell(Control::Account(AccountEvent::VenueClock { offset: self.caller.offset() }));
+        self.calibrate();
         while !self.engine_gone.load(Ordering::Acquire) {
             self.connect_due(&mut wires);
             match self.errands.recv_timeout(ROUND) {
@@ -186,6 +191,10 @@ impl Housekeeper {
             }
             self.hear_source();
             self.look_at_settings();
+            if !round.marked && wires.iter().all(|wire| wire.due.is_none()) {
+                round.marked = true;
+                self.marks();
+            }
             self.recur(&mut round, &mut wires);
         }
         self.alerts.finish();
@@ -276,7 +285,7 @@ impl Housekeeper {
     fn connect_due(&mut self, wires: &mut [Wire]) {
         for wire in wires {
             let now = self.clock.now();
-            if wire.due.is_none() && now - wire.since > CONNECTION_LIFE {
+            if wire.due.is_none() && now - wire.since > self.connection_life {
                 wire.due = Some(now);
             }
             if wire.due.is_none_or(|due| now < due) {
@@ -397,6 +406,25 @@ impl Housekeeper {
         }
     }
 
+    /// Mark price and funding as they are at the start: their stream speaks every second at best. Without them the run waits for it.
+    fn marks(&mut self) {
+        for at in 0..self.instruments.len() {
+            let symbol = self.instruments[at].symbol;
+            let id = InstrumentId(at as u16);
+            let answer = self.json(&rest::premium_index(&symbol)).map_err(anyhow::Error::from);
+            match answer.and_then(|answer| rest::mark_price(&answer, id).map_err(anyhow::Error::msg)) {
+                Ok(mark) => self.tell(Control::Mark(mark)),
+                Err(error) => tracing::warn!("mark price of {symbol}: {error:#}"),
+            }
+        }
+    }
+
+    /// The clock beside the system's, for the journal: what later ties the run's times to other hosts'.
+    fn calibrate(&mut self) {
+        let calibration = self.clock.calibration();
+        self.tell(Control::Calibration(calibration));
+    }
+
     fn sync_time(&mut self) {
         match self.caller.sync_time() {
             Ok(offset) => {
@@ -440,8 +468,18 @@ impl Housekeeper {
             round.stop_told = true;
             self.tell(Control::Operator(Operator::Stop));
         }
-        if let Err(error) = self.segments.housekeep(now) {
-            tracing::error!("journal: {error}");
+        match self.segments.housekeep(now) {
+            Ok(done) => {
+                let counts = [
+                    (Slot::SegmentsMade, done.made),
+                    (Slot::SegmentsSealed, done.sealed),
+                    (Slot::SegmentsRemoved, done.removed),
+                ];
+                for (slot, count) in counts {
+                    self.counters.add(slot, count as i64);
+                }
+            }
+            Err(error) => tracing::error!("journal: {error}"),
         }
         if now >= round.flush {
             round.flush = now + FLUSH_EVERY;
@@ -450,6 +488,9 @@ impl Housekeeper {
             }
             self.counters.set(Slot::JournalBytes, self.segments.bytes().cast_signed());
         }
+        // After a flush, which makes pages read-only.
+        let position = self.page.named(Slot::JournalAt.name()).unwrap_or(0);
+        self.segments.populate_ahead(position.cast_unsigned());
         if now >= round.listen_key {
             round.listen_key = now + LISTEN_KEY_EVERY;
             if let Err(error) = self.json(&rest::listen_key(Method::Put)) {
@@ -460,6 +501,7 @@ impl Housekeeper {
         if now >= round.time {
             (round.time, round.time_asked) = (now + TIME_EVERY, now);
             self.sync_time();
+            self.calibrate();
         }
         if let Some(countdown) = self.dead_man.filter(|_| now >= round.dead_man && !round.stop_told) {
             round.dead_man = now + Nanos(countdown.0 / 4);
@@ -470,10 +512,14 @@ impl Housekeeper {
             }
             for at in 0..self.instruments.len() {
                 let symbol = self.instruments[at].symbol;
-                if let Err(error) = self.json(&rest::dead_man(&symbol, countdown)) {
-                    tracing::error!("dead-man switch: {error}");
-                    // Once armed it fires by itself when this keeps failing; try again soon.
-                    round.dead_man = self.clock.now() + Nanos::from_secs(1);
+                let armed = self.json(&rest::dead_man(&symbol, countdown));
+                match armed {
+                    Ok(_) => self.counters.set(Slot::DeadManAt, (now + countdown).0),
+                    Err(error) => {
+                        tracing::error!("dead-man switch: {error}");
+                        // Once armed it fires by itself when this keeps failing; try again soon.
+                        round.dead_man = self.clock.now() + Nanos::from_secs(1);
+                    }
                 }
             }
         }
@@ -521,7 +567,7 @@ fn close_position(
     unreachable!("the last pass returns")
 }
 
-/// Cancels every open order with our prefix, one by one. Returns how many were cancelled.
+/// Cancels every open order with our prefix by its id, ten in a call. Returns how many were cancelled.
 ///
 /// # Errors
 /// The open orders cannot be had, or a cancel failed for another reason than that the order is gone.
@@ -535,12 +581,17 @@ pub fn cancel_ours(
     let orders = rest::open_order_events(orders.to_string().as_bytes(), instrument, terms, prefix)
         .map_err(anyhow::Error::msg)?;
     let mut count = 0;
-    for order in orders.iter().filter(|order| order.client_id != crate::event::ClientId::default()) {
-        match caller.json(&rest::cancel(&terms.symbol, &prefix.text(order.client_id))) {
-            Ok(_) => count += 1,
-            // Gone meanwhile: filled, or cancelled by somebody else.
-            Err(super::rest::CallError::Venue { error, .. }) if error.code == -2011 => {}
-            Err(error) => return Err(error.into()),
+    let ours: Vec<ClientId> =
+        orders.iter().map(|order| order.client_id).filter(|&id| id != ClientId::default()).collect();
+    for ids in ours.chunks(batch::CANCELS_MAX) {
+        let reply = caller.call(&batch::cancels(&terms.symbol, ids, prefix))?;
+        for outcome in batch::outcomes(reply.status, &reply.body)? {
+            match outcome {
+                Ok(_) => count += 1,
+                // Gone meanwhile: filled, or cancelled by somebody else.
+                Err(refused) if refused["code"] == -2011 => {}
+                Err(refused) => anyhow::bail!("cancelling orders of {}: {refused}", terms.symbol),
+            }
         }
     }
     Ok(count)

@@ -17,6 +17,7 @@ pub mod memory;
 pub mod pin;
 pub mod place;
 pub mod rest;
+mod rest_desk;
 pub mod ring;
 pub mod sender;
 pub mod settings;

@@ -9,8 +9,9 @@
 
 use super::connection::Connection;
 use super::settings::HotSettings;
-use crate::event::{AccountEvent, ClientId, Command, Link, LinkState, Operator, OrderEvent};
+use crate::event::{AccountEvent, ClientId, Command, Link, LinkState, MarkPrice, Operator, OrderEvent};
 use crate::instrument::InstrumentId;
+use crate::journal::record::Calibration;
 use crate::unit::Nanos;
 
 /// Orders that may wait for the I/O thread; far above what one step can emit.
@@ -71,6 +72,10 @@ pub enum Control {
     },
     /// A fact about the account or an order from REST.
     Account(AccountEvent),
+    /// Mark price and funding from REST.
+    Mark(MarkPrice),
+    /// The clock beside the system's.
+    Calibration(Calibration),
     /// An order found by REST.
     Order(OrderEvent),
     /// A human's command.

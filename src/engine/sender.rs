@@ -126,6 +126,8 @@ struct State {
     places: [Place; 2],
     way: Way,
     flights: Vec<Flight>,
+    /// When the order connection in use was taken.
+    entry_since: Nanos,
     kill_seen: bool,
     answered: bool,
     orders: Vec<Outgoing>,
@@ -140,6 +142,7 @@ impl Sender {
             places: [Place::default(), Place::default()],
             way: Way::Down,
             flights: Vec::with_capacity(FLIGHT_MAX),
+            entry_since: Nanos::ZERO,
             kill_seen: false,
             answered: false,
             orders: Vec::with_capacity(super::ring::ORDERS_CAPACITY),
@@ -210,7 +213,8 @@ impl Sender {
     /// Reads both connections of a place.
     fn read(&mut self, state: &mut State, number: usize) -> bool {
         let mut busy = false;
-        for which in 0..2 {
+        // A retiring connection first: what only it has is older than what both have.
+        for which in [1, 0] {
             let mut told = Vec::new();
             let registry = self.poller.registry();
             let decoder = &self.decoder;
@@ -416,14 +420,18 @@ impl Sender {
         self.measured.encode.record((self.clock.now() - now).0);
         self.limits.sent(command.kind, now);
         self.budget.spend(command_weight(command.kind), self.venue_now(now));
-        let slot = match command.kind {
+        self.count_sent(command.kind);
+        true
+    }
+
+    fn count_sent(&self, kind: CommandKind) {
+        let slot = match kind {
             CommandKind::New | CommandKind::Market => Slot::OrdersNew,
             CommandKind::Amend => Slot::OrdersAmend,
             CommandKind::Cancel => Slot::OrdersCancel,
             _ => Slot::Queries,
         };
         self.counters.add(slot, 1);
-        true
     }
 
     fn by_rest(&mut self, state: &mut State, outgoing: &Outgoing) -> bool {
@@ -434,6 +442,7 @@ impl Sender {
         }
         state.roster.sent(&outgoing.command);
         self.limits.sent(outgoing.command.kind, now);
+        self.count_sent(outgoing.command.kind);
         state.flights.push(Flight { command: outgoing.command, sent_at: now });
         false
     }
@@ -495,11 +504,7 @@ impl Sender {
             }
         }
         state.kill_seen = killed;
-        let owed = state.flights.iter().any(|flight| now - flight.sent_at > ANSWER_MAX);
-        if owed && state.way == Way::Socket {
-            busy = true;
-            self.drop_link(state, ORDER_ENTRY, &LinkFault::Silent);
-        }
+        busy |= self.overdue(state, now);
         self.counters.set(Slot::WeightUsed, i64::from(self.budget.used(self.venue_now(now))));
         self.counters.set(Slot::SenderHeartbeat, now.0);
         busy
@@ -532,6 +537,25 @@ impl Sender {
         for at in 0..self.instruments.len() {
             self.errand(Errand::CancelAll(InstrumentId(at as u16)));
         }
+    }
+
+    /// Answers that do not come any more: the outcomes are unknown, and the connection in use, if it was asked, is dead.
+    fn overdue(&mut self, state: &mut State, now: Nanos) -> bool {
+        let owed = |flight: &Flight| now - flight.sent_at > ANSWER_MAX;
+        if !state.flights.iter().any(owed) {
+            return false;
+        }
+        let since = state.entry_since;
+        if state.way == Way::Socket && state.flights.iter().any(|flight| owed(flight) && flight.sent_at >= since) {
+            self.drop_link(state, ORDER_ENTRY, &LinkFault::Silent);
+            return true;
+        }
+        while let Some(at) = state.flights.iter().position(owed) {
+            let flight = state.flights.swap_remove(at);
+            self.counters.add(Slot::UnknownOutcomes, 1);
+            self.say_order(state, &flight.command, OrderEventKind::Unknown);
+        }
+        true
     }
 
     fn take(&mut self, state: &mut State, delivery: Delivery, now: Nanos) {
@@ -569,6 +593,7 @@ impl Sender {
             }
             return;
         }
+        state.entry_since = now;
         self.encoder.logged_on = false;
         if self.encoder.wants_log_on() {
             let mut text = ArrayString::<REQUEST_MAX>::new();

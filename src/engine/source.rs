@@ -100,8 +100,8 @@ pub fn plan(strategy: &Strategy, settings: &SourceSettings, local_ca: Option<&[u
     });
     let named = named.transpose()?;
     let trusted = |url: &str| named.clone().or_else(|| local_ca.filter(|_| is_local(url)).map(<[u8]>::to_vec));
-    Ok(match (wanted.price_source, &wanted.price_source_derivative, &wanted.price_source_market) {
-        (PriceSource::ExternalMarket, Some(connector), Some(market)) => {
+    Ok(match (strategy.source_market(), &wanted.price_source_custom_api) {
+        (Some((connector, symbol)), _) => {
             let public = Product::addresses(connector);
             let address = |given: &Option<String>, key: &str, at: usize| {
                 given.clone().or_else(|| public.map(|both| both[at].to_owned())).with_context(|| {
@@ -112,18 +112,18 @@ pub fn plan(strategy: &Strategy, settings: &SourceSettings, local_ca: Option<&[u
             let ws_url = address(&settings.ws_url, "source.ws_url", 1)?;
             Some(SourcePlan::Market(MarketPlan {
                 product: Product::of_connector(connector),
-                symbol: market.replace('-', "").to_ascii_uppercase(),
+                symbol,
                 stale_after: settings.stale_after,
                 ca_pem: trusted(&rest_url),
                 rest_url,
                 ws_url,
             }))
         }
-        (PriceSource::CustomApi, ..) => wanted.price_source_custom_api.as_ref().map(|url| {
+        (None, Some(url)) if wanted.price_source == PriceSource::CustomApi => {
             let interval = Duration::from_nanos(wanted.custom_api_update_interval.0.unsigned_abs());
-            SourcePlan::Polled(PollPlan { url: url.clone(), interval, ca_pem: trusted(url) })
-        }),
-        _ => None,
+            Some(SourcePlan::Polled(PollPlan { url: url.clone(), interval, ca_pem: trusted(url) }))
+        }
+        (None, _) => None,
     })
 }
 

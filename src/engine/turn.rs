@@ -83,6 +83,7 @@ impl Turn {
         self.core.begin(self.run, self.feeds.len(), self.clock.now());
         while self.core.fault().is_none() {
             idle = !self.once(idle);
+            self.core.turned(idle);
             let now = self.clock.now();
             if now >= timer_due {
                 timer_due = now + TIMER_INTERVAL;
@@ -92,7 +93,8 @@ impl Turn {
                 self.core.commands_from_page(now, &self.clock);
                 self.core.step(&Event::Timer, now, &self.clock);
                 self.retire(now);
-                self.core.publish(now);
+                let feeds_up = self.feeds.iter().filter(|feed| feed.place.is_connected()).count();
+                self.core.publish(now, feeds_up);
                 match baseline {
                     None if self.core.frames() >= WARM_UP_FRAMES => {
                         baseline = Some((memory::allocator_calls(), memory::page_faults()));
@@ -111,7 +113,7 @@ impl Turn {
             }
         }
         let now = self.clock.now();
-        self.core.publish(now);
+        self.core.publish(now, 0);
         self.core.finish(now)
     }
 
@@ -126,7 +128,8 @@ impl Turn {
         }
         let mut busy = false;
         for feed in 0..self.feeds.len() {
-            busy |= self.read(feed, 0) | self.read(feed, 1);
+            // A retiring connection first: what only it has comes before what both have, so the sequence is never broken.
+            busy |= self.read(feed, 1) | self.read(feed, 0);
         }
         while let Ok(answer) = self.answers.pop() {
             busy = true;
@@ -239,6 +242,8 @@ impl Turn {
                 self.give_back(Used::Body(body));
             }
             Control::Account(event) => self.core.step(&Event::Account(event), now, &self.clock),
+            Control::Mark(mark) => self.core.step(&Event::Mark(mark), now, &self.clock),
+            Control::Calibration(calibration) => self.core.calibrated(&calibration, now),
             Control::Order(event) => self.core.step(&Event::Order(event), now, &self.clock),
             Control::Operator(verb) => self.core.operator(verb, now, &self.clock),
             Control::External(instrument, price) => {

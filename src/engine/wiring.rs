@@ -4,11 +4,12 @@ use super::alerts::{Alerts, Sinks};
 use super::clock::Clock;
 use super::connection::Endpoint;
 use super::core::{Core, CoreParts, Finished};
-use super::errand::{Delivery, ERRANDS_CAPACITY};
-use super::housekeeper::{Addresses, Housekeeper, MARKET_FEED, PUBLIC_FEED, SOURCE_FEED, cancel_ours};
+use super::errand::ERRANDS_CAPACITY;
+use super::housekeeper::{Addresses, CONNECTION_LIFE, Housekeeper, MARKET_FEED, PUBLIC_FEED, SOURCE_FEED, cancel_ours};
 use super::place::Place;
-use super::rest::{Budget, CallError, Caller, Rest, RestError};
-use super::ring::{ANSWERS_CAPACITY, CONTROL_CAPACITY, ORDERS_CAPACITY, OrderSink, Outgoing};
+use super::rest::{Budget, CallError, Caller, Rest};
+use super::rest_desk::RestDesk;
+use super::ring::{ANSWERS_CAPACITY, CONTROL_CAPACITY, ORDERS_CAPACITY, OrderSink};
 use super::sender::{Measured, Sender};
 use super::settings::{ReloadRequest, SettingsFile};
 use super::source::{self, NEWS_CAPACITY, Poller as PricePoller, SourcePlan, WatchedMarket};
@@ -16,7 +17,7 @@ use super::turn::{Feed, Turn};
 use super::wait::Poller;
 use super::{memory, pin};
 use crate::config::engine::{self as settings, EngineSettings};
-use crate::event::{AccountEvent, ClientId, Command, OrderEventKind, OrderSource};
+use crate::event::{AccountEvent, ClientId};
 use crate::instrument::{Instrument, InstrumentId};
 use crate::journal::histogram::{self, Stage};
 use crate::journal::record::Origin;
@@ -27,17 +28,16 @@ use crate::maker::{Leftovers, MakerConfig, RiskLimits, Source};
 use crate::unit::{Lots, Nanos};
 use crate::venue::binance::WatchedDecoder;
 use crate::venue::binance::usdm::account::PrivateDecoder;
-use crate::venue::binance::usdm::answer::{Hint, bare};
 use crate::venue::binance::usdm::client_id::Prefix;
 use crate::venue::binance::usdm::instrument::{instrument, quotas};
 use crate::venue::binance::usdm::limits::{Limits, Quotas};
 use crate::venue::binance::usdm::market::MarketDecoder;
 use crate::venue::binance::usdm::order::OrderEncoder;
-use crate::venue::binance::usdm::rest::{self, order_event};
+use crate::venue::binance::usdm::rest;
 use crate::venue::binance::usdm::sign::{Credentials, Signer};
 use crate::wire::tls::{self, Roots};
 use anyhow::{Context, Result};
-use crossbeam::channel::{Receiver, bounded};
+use crossbeam::channel::bounded;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -71,6 +71,8 @@ pub struct Launch {
     pub hedge: bool,
     /// Where the run is remembered; must not exist.
     pub run_dir: PathBuf,
+    /// A connection is replaced when it is this old, its successor first; at most [`CONNECTION_LIFE`].
+    pub connection_life: Nanos,
     /// What meta.json says besides: how the run came about.
     pub description: serde_json::Value,
 }
@@ -84,7 +86,6 @@ pub struct Running {
     /// What could not be done for speed, a line each.
     pub notices: Vec<String>,
     stop: Arc<AtomicBool>,
-    reload: ReloadRequest,
     prefix: Prefix,
     engine: JoinHandle<Finished>,
     sender: JoinHandle<()>,
@@ -143,7 +144,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         Err(_) => None,
     };
     let second = SecondSource::open(source_plan, &clock, instruments.len(), &mut progress)?;
-    let mut recipe = recipe(&launch, &instruments, run)?;
+    let mut recipe = recipe(&launch.settings, &launch.strategy, &instruments, run)?;
     recipe.instruments[0].source = second.source;
     recipe.watched.extend(second.watched);
     let maker = recipe.build()?;
@@ -295,6 +296,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         run,
         dead_man: settings.orders.dead_man,
         rest_only,
+        connection_life: launch.connection_life.min(CONNECTION_LIFE),
         stop: Arc::clone(&stop),
         engine_gone: Arc::clone(&engine_gone),
         settings: SettingsFile::watch(&launch.strategy, InstrumentId(0), reload.clone()),
@@ -302,6 +304,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         source_wishes: wishes_in,
     };
     let rest_desk = RestDesk {
+        clock: clock.clone(),
         caller: caller()?,
         instruments: instruments.clone(),
         prefix,
@@ -341,7 +344,6 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         instruments,
         notices,
         stop,
-        reload,
         prefix,
         engine,
         sender,
@@ -363,11 +365,6 @@ impl Running {
     /// process can do it.
     pub fn wedge(&self, wedged: bool) {
         self.wedged.store(wedged, Ordering::Relaxed);
-    }
-
-    /// Asks for a look at the strategy file now. It is taken over or refused as if it had been found changed.
-    pub fn reload(&self) {
-        self.reload.ask();
     }
 
     /// True once the engine thread has ended.
@@ -532,8 +529,17 @@ fn run_number(now: Nanos) -> u32 {
     u32::try_from(now.0 / 1_000_000_000 % i64::from(u32::MAX)).unwrap_or(1).max(1)
 }
 
-fn recipe(launch: &Launch, instruments: &[Instrument], run: u32) -> Result<Recipe> {
-    let risk = &launch.settings.risk;
+/// What the maker of a run is built from: one strategy on the first of `instruments`.
+///
+/// # Errors
+/// A limit of the settings is less than a lot.
+pub fn recipe(
+    settings: &EngineSettings,
+    strategy: &StrategyText,
+    instruments: &[Instrument],
+    run: u32,
+) -> Result<Recipe> {
+    let risk = &settings.risk;
     let terms = &instruments[0];
     let lots = |amount: crate::unit::Amount, key: &str| -> Result<Lots> {
         let count = i64::try_from(amount.0 / terms.lot.atto()).unwrap_or(i64::MAX);
@@ -558,16 +564,16 @@ fn recipe(launch: &Launch, instruments: &[Instrument], run: u32) -> Result<Recip
     let config = MakerConfig {
         amend: risk.amend,
         leftovers: match risk.leftovers {
-            settings::Leftovers::Cancel => Leftovers::Cancel,
-            settings::Leftovers::Adopt => Leftovers::Adopt,
+            crate::config::engine::Leftovers::Cancel => Leftovers::Cancel,
+            crate::config::engine::Leftovers::Adopt => Leftovers::Adopt,
         },
-        ack_timeout: launch.settings.orders.ack_timeout,
+        ack_timeout: settings.orders.ack_timeout,
         market_stale: risk.stale_after,
         ..MakerConfig::new(run, limits)
     };
-    let cadence = launch.settings.market.tick_interval.map_or(Cadence::EveryEvent, Cadence::Interval);
+    let cadence = settings.market.tick_interval.map_or(Cadence::EveryEvent, Cadence::Interval);
     let strategy =
-        InstrumentRecipe { instrument: terms.clone(), strategy: launch.strategy.clone(), cadence, source: None };
+        InstrumentRecipe { instrument: terms.clone(), strategy: strategy.clone(), cadence, source: None };
     Ok(Recipe { config, instruments: vec![strategy], watched: Vec::new() })
 }
 
@@ -650,58 +656,6 @@ fn leftovers(caller: &Caller, id: InstrumentId, terms: &Instrument, prefix: &Pre
         _ => sum,
     });
     Ok((ours, net))
-}
-
-/// Sends orders by REST while there is no order socket: a thread of its own, because each call blocks.
-struct RestDesk {
-    caller: Caller,
-    instruments: Vec<Instrument>,
-    prefix: Prefix,
-    hedge: bool,
-    orders: Receiver<Outgoing>,
-    deliveries: crossbeam::channel::Sender<Delivery>,
-    wake: super::wait::WakeHandle,
-}
-
-impl RestDesk {
-    fn run(self) {
-        while let Ok(outgoing) = self.orders.recv() {
-            let delivery = self.send(&outgoing.command);
-            if self.deliveries.send(delivery).is_err() {
-                return;
-            }
-            self.wake.wake();
-        }
-    }
-
-    fn send(&self, command: &Command) -> Delivery {
-        let terms = &self.instruments[usize::from(command.instrument.0)];
-        let told = |kind| {
-            let (id, generation) = (command.client_id, command.generation);
-            Delivery::Order(bare(kind, OrderSource::Engine, command.instrument, id, generation), Hint::None)
-        };
-        let request = match rest::order(command, terms, &self.prefix, self.hedge) {
-            Ok(request) => request,
-            Err(error) => {
-                tracing::error!("order by REST: {error}");
-                return told(OrderEventKind::NotSent);
-            }
-        };
-        match self.caller.call(&request) {
-            Ok(reply) => {
-                let (event, hint) =
-                    order_event(command, terms, &self.prefix, reply.status, &reply.body, reply.retry_after);
-                Delivery::Order(event, hint)
-            }
-            Err(error) => {
-                tracing::error!("order by REST: {error}");
-                told(match error {
-                    RestError::NotSent { .. } | RestError::Held { .. } => OrderEventKind::NotSent,
-                    RestError::Unknown { .. } => OrderEventKind::Unknown,
-                })
-            }
-        }
-    }
 }
 
 /// A run directory's name: the time, so that the newest is last in a listing.

@@ -162,24 +162,31 @@ impl StageWriter {
     /// Counts one value in nanoseconds; negative ones (a clock that stepped) count as 0.
     #[inline]
     pub fn record(&mut self, ns: i64) {
+        self.record_many(ns, 1);
+    }
+
+    /// Counts `many` equal values, at least one.
+    #[inline]
+    pub fn record_many(&mut self, ns: i64, many: u64) {
         let value = ns.max(0).cast_unsigned();
         let clamped = value.min(VALUE_MAX);
-        let word = |at: usize| self.page.load(self.at + at, Ordering::Relaxed);
-        let set = |at: usize, value: u64| self.page.store(self.at + at, value, Ordering::Relaxed);
-        let slot = BLOCK_HEADER + index_of(clamped) * 8;
-        set(slot, word(slot) + 1);
-        set(8, word(8).wrapping_add(clamped));
-        let (count, min, max) = (word(0), word(16), word(24));
+        let words = self.page.words(self.at, BLOCK / 8);
+        let word = |at: usize| words[at].load(Ordering::Relaxed);
+        let set = |at: usize, value: u64| words[at].store(value, Ordering::Relaxed);
+        let slot = BLOCK_HEADER / 8 + index_of(clamped);
+        set(slot, word(slot).wrapping_add(many));
+        set(1, word(1).wrapping_add(clamped.wrapping_mul(many)));
+        let (count, min, max) = (word(0), word(2), word(3));
         if count == 0 || clamped < min {
-            set(16, clamped);
+            set(2, clamped);
         }
         if clamped > max {
-            set(24, clamped);
+            set(3, clamped);
         }
         if clamped < value {
-            set(32, word(32) + 1);
+            set(4, word(4).wrapping_add(many));
         }
-        set(0, count + 1);
+        set(0, count.wrapping_add(many));
     }
 }
 

@@ -173,6 +173,12 @@ pub struct RecordHeader {
 }
 
 impl RecordHeader {
+    /// The bytes from 8 to 32 of a record, as words.
+    #[inline]
+    pub(super) const fn words(&self) -> [u64; 3] {
+        [self.kind as u64 | (self.flags as u64) << 16, self.seq, self.time.cast_unsigned()]
+    }
+
     /// The bytes from 8 to 32 of a record.
     #[must_use]
     pub fn encode(&self) -> [u8; RECORD_HEADER - 8] {
@@ -216,23 +222,73 @@ pub(super) fn u64_at(bytes: &[u8], at: usize) -> u64 {
 /// an adversary.
 #[must_use]
 pub fn checksum(seed: u32, bytes: &[u8]) -> u32 {
+    let mut sum = Checksum::new(seed, bytes.len());
+    sum.rest(bytes);
+    sum.finish()
+}
+
+/// [`checksum`] in steps, for bytes that are not all in one place.
+pub(super) struct Checksum {
+    left: u64,
+    right: u64,
+}
+
+impl Checksum {
     const K: [u64; 4] = [0x9E37_79B9_7F4A_7C15, 0xC2B2_AE3D_27D4_EB4F, 0x1656_67B1_9E37_79F9, 0x27D4_EB2F_1656_67C5];
-    let fold = |a: u64, b: u64| {
+
+    /// Of `len` bytes, a multiple of 8.
+    #[inline]
+    pub(super) fn new(seed: u32, len: usize) -> Self {
+        Self { left: u64::from(seed) ^ Self::K[0], right: len as u64 ^ Self::K[1] }
+    }
+
+    #[inline]
+    fn fold(a: u64, b: u64) -> u64 {
         let product = u128::from(a) * u128::from(b);
         product as u64 ^ (product >> 64) as u64
-    };
-    let (mut left, mut right) = (u64::from(seed) ^ K[0], bytes.len() as u64 ^ K[1]);
-    let (blocks, rest) = bytes.as_chunks::<32>();
-    for block in blocks {
-        let word = |at: usize| u64::from_le_bytes(block[at..at + 8].try_into().expect("eight bytes"));
-        left = left.rotate_left(29).wrapping_add(fold(word(0) ^ K[0], word(8) ^ K[1]));
-        right = right.rotate_left(31).wrapping_add(fold(word(16) ^ K[2], word(24) ^ K[3]));
     }
-    for word in rest.as_chunks::<8>().0 {
-        left = fold(left ^ u64::from_le_bytes(*word), K[2]).wrapping_add(left.rotate_left(17));
+
+    /// The next 32 bytes.
+    #[inline]
+    pub(super) fn block(&mut self, words: [u64; 4]) {
+        let k = Self::K;
+        self.left = self.left.rotate_left(29).wrapping_add(Self::fold(words[0] ^ k[0], words[1] ^ k[1]));
+        self.right = self.right.rotate_left(31).wrapping_add(Self::fold(words[2] ^ k[2], words[3] ^ k[3]));
     }
-    let sum = fold(left ^ K[3], right ^ K[2]);
-    (sum ^ (sum >> 32)) as u32
+
+    /// All further bytes, behind whole blocks; those missing to a multiple of 8 are zero.
+    #[inline]
+    pub(super) fn rest(&mut self, bytes: &[u8]) {
+        let (blocks, rest) = bytes.as_chunks::<32>();
+        for block in blocks {
+            let word = |at: usize| u64::from_le_bytes(block[at..at + 8].try_into().expect("eight bytes"));
+            self.block([word(0), word(8), word(16), word(24)]);
+        }
+        if rest.len() > 24 {
+            let mut block = [0; 32];
+            block[..rest.len()].copy_from_slice(rest);
+            return self.rest(&block);
+        }
+        let (words, rest) = rest.as_chunks::<8>();
+        for word in words {
+            self.single(u64::from_le_bytes(*word));
+        }
+        if !rest.is_empty() {
+            let word = rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+            self.single(word);
+        }
+    }
+
+    #[inline]
+    fn single(&mut self, word: u64) {
+        self.left = Self::fold(self.left ^ word, Self::K[2]).wrapping_add(self.left.rotate_left(17));
+    }
+
+    #[inline]
+    pub(super) fn finish(self) -> u32 {
+        let sum = Self::fold(self.left ^ Self::K[3], self.right ^ Self::K[2]);
+        (sum ^ (sum >> 32)) as u32
+    }
 }
 
 /// Names of the files of one run.

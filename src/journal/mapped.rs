@@ -10,6 +10,28 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+/// Where a mapping lies. It may outlive the mapping: it touches no byte.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ahead {
+    at: usize,
+    len: usize,
+}
+
+impl Ahead {
+    /// Takes the page faults of `bytes` from `from` on: the kernel makes pages read-only when it writes them back, and the next store
+    /// to each would wait for a fault.
+    pub(super) fn populate(self, from: usize, bytes: usize) {
+        let from = from.min(self.len) / 4096 * 4096;
+        let bytes = bytes.min(self.len - from);
+        if bytes > 0 {
+            let start = std::ptr::without_provenance_mut(self.at + from);
+            // SAFETY: the advice changes no byte and no mapping: it makes pages present and writable that already may be. On a range
+            // that is not mapped any more it is an error, which does not matter: then nobody writes there.
+            let _ = unsafe { rustix::mm::madvise(start, bytes, rustix::mm::Advice::LinuxPopulateWrite) };
+        }
+    }
+}
+
 /// A mapped file.
 #[derive(Debug)]
 pub(super) struct Mapped {
@@ -53,6 +75,11 @@ impl Mapped {
         Ok(Self { raw: raw.map_err(failed)?, writable })
     }
 
+    /// The pages, for another thread that goes ahead of the writer.
+    pub(super) fn ahead(&self) -> Ahead {
+        Ahead { at: self.raw.as_mut_ptr().addr(), len: self.raw.len() }
+    }
+
     /// Keeps the pages in memory.
     pub(super) fn lock(&self) -> io::Result<()> {
         self.raw.lock()
@@ -77,6 +104,15 @@ impl Mapped {
         assert!(at.is_multiple_of(8) && at + 8 <= self.raw.len(), "word at {at} of {}", self.raw.len());
         // SAFETY: as in `word32`.
         unsafe { AtomicU64::from_ptr(self.raw.as_mut_ptr().add(at).cast()) }
+    }
+
+    /// `count` 64-bit words from a multiple of 8 on, checked once.
+    #[inline]
+    pub(super) fn words(&self, at: usize, count: usize) -> &[AtomicU64] {
+        let whole = at.is_multiple_of(8) && at <= self.raw.len() && count <= (self.raw.len() - at) / 8;
+        assert!(whole && self.writable, "{count} words at {at} of {}", self.raw.len());
+        // SAFETY: as in `word32`.
+        unsafe { std::slice::from_raw_parts(self.raw.as_mut_ptr().add(at).cast(), count) }
     }
 
     #[inline]

@@ -5,11 +5,11 @@
 //! a `bool` is 0 or 1. Market events are not recorded as such: their frames are ([`FRAME`], [`SNAPSHOT`]), and the decoder makes the events again.
 
 use crate::event::{
-    AccountEvent, ClientId, Command, CommandKind, Event, Fill, Link, LinkState, Operator, OrderEvent, OrderEventKind,
-    OrderSource, PositionSide, Side, TimeInForce,
+    AccountEvent, ClientId, Command, CommandKind, Event, Fill, Link, LinkState, MarkPrice, Operator, OrderEvent,
+    OrderEventKind, OrderSource, PositionSide, Side, TimeInForce,
 };
 use crate::instrument::InstrumentId;
-use crate::unit::{Lots, Money, Nanos, Price, Ticks};
+use crate::unit::{Lots, Money, Nanos, Price, Rate, Ticks};
 use arrayvec::ArrayVec;
 
 /// A frame of a feed as it came: [`Origin`], then the bytes.
@@ -34,6 +34,8 @@ pub const TIMER: u16 = 9;
 pub const LAPSE: u16 = 10;
 /// New settings of a strategy: [`Origin`] with the instrument, then the file's text.
 pub const SETTINGS: u16 = 11;
+/// Mark price and funding from REST; those of the stream are frames.
+pub const MARK: u16 = 12;
 /// Output: a message to the venue, [`Command`].
 pub const COMMAND: u16 = 16;
 /// Output: what was decided and why, in the maker's own layout (`maker::Decision::to_bytes`).
@@ -114,7 +116,7 @@ macro_rules! newtype {
         fn take(from: &mut &[u8]) -> Result<Self, RecordError> { Field::take(from).map(Self) }
     })* };
 }
-newtype!(Ticks, Lots, Nanos, Price, Money, InstrumentId);
+newtype!(Ticks, Lots, Nanos, Price, Money, Rate, InstrumentId);
 
 impl Field for bool {
     fn put(&self, out: &mut Encoded) {
@@ -175,6 +177,7 @@ macro_rules! fields {
 }
 fields! {
     ClientId { run, seq }
+    MarkPrice { instrument, mark, index, funding_rate, next_funding, venue_time }
     Fill { trade_id, price, qty, fee, fee_known, maker }
     OrderEvent { kind, source, side, position_side, tif, reduce_only, instrument, generation, code, client_id, venue_id, price, qty,
         filled, fill, venue_time }
@@ -365,11 +368,12 @@ impl Field for AccountEvent {
     }
 }
 
-/// Kind and payload of an event that does not come from a frame; `None` for the market events, which do.
+/// Kind and payload of an event that does not come from a frame; `None` for the market events that always do.
 #[must_use]
 pub fn encode_event(event: &Event<'_>) -> Option<(u16, Encoded)> {
     Some(match event {
-        Event::Depth(_) | Event::Snapshot(_) | Event::Quote(_) | Event::Trade(_) | Event::Mark(_) => return None,
+        Event::Depth(_) | Event::Snapshot(_) | Event::Quote(_) | Event::Trade(_) => return None,
+        Event::Mark(mark) => (MARK, encoded(mark)),
         Event::Order(order) => (ORDER, encoded(order)),
         Event::Account(account) => (ACCOUNT, encoded(account)),
         Event::Link { instrument, link, state } => {
@@ -405,6 +409,7 @@ pub fn decode_event(kind: u16, payload: &[u8]) -> Result<Event<'static>, RecordE
             state: Field::take(&mut from)?,
         },
         EXTERNAL => Event::External { instrument: Field::take(&mut from)?, price: Field::take(&mut from)? },
+        MARK => Event::Mark(Field::take(&mut from)?),
         OPERATOR => Event::Operator(Field::take(&mut from)?),
         KILL => Event::Kill,
         LAPSE => Event::Lapse { lost: Field::take(&mut from)? },
@@ -463,7 +468,7 @@ mod tests {
         assert_eq!(decode_event(LINK, &[0, 0, 9, 0]).err(), Some(RecordError::Code { what: "Link", code: 9 }));
     }
 
-    const EVENTS: [u16; 8] = [ORDER, ACCOUNT, LINK, EXTERNAL, OPERATOR, KILL, TIMER, LAPSE];
+    const EVENTS: [u16; 9] = [ORDER, ACCOUNT, LINK, EXTERNAL, OPERATOR, KILL, TIMER, LAPSE, MARK];
 
     proptest! {
         /// Small bytes make valid codes likely; what decodes must encode to the very bytes it came from, and so be equal.

@@ -5,7 +5,7 @@ use super::error::JournalError;
 use super::layout::{
     ClockSource, FIRST_SEQ_AT, RunDir, SEGMENT_HEADER, SEGMENT_MAX, SEGMENT_MIN, SegmentHeader, segment_name,
 };
-use super::mapped::Mapped;
+use super::mapped::{Ahead, Mapped};
 use super::writer::{Segment, Writer};
 use crate::unit::Nanos;
 use std::collections::VecDeque;
@@ -77,6 +77,19 @@ pub struct Housekept {
     pub removed: usize,
 }
 
+/// A segment that the writer has or may take.
+#[derive(Debug)]
+struct Live {
+    index: u64,
+    /// For flushing.
+    file: File,
+    /// For going ahead of the writer.
+    pages: Ahead,
+}
+
+/// How far ahead of the writer pages are kept writable: what a burst writes between two rounds of the housekeeper.
+const AHEAD: usize = 256 << 10;
+
 /// The housekeeper's end of the journal.
 #[derive(Debug)]
 pub struct Segments {
@@ -84,8 +97,8 @@ pub struct Segments {
     ready: rtrb::Producer<Segment>,
     sealed: rtrb::Consumer<Segment>,
     next_index: u64,
-    /// Segments that the writer has or may take, oldest first, with their files for flushing.
-    live: VecDeque<(u64, File)>,
+    /// Segments that the writer has or may take, oldest first.
+    live: VecDeque<Live>,
     /// Segments filed away and their sizes, oldest first.
     filed: VecDeque<(u64, u64)>,
     lock_refused: Option<io::Error>,
@@ -145,12 +158,26 @@ impl Segments {
         Ok(done)
     }
 
+    /// Takes the page faults of what the writer at `position` ([`Writer::position`]) writes next, in its segment and the one behind it.
+    pub fn populate_ahead(&self, position: u64) {
+        let bytes = self.settings.segment_bytes;
+        let (index, used) = (position / bytes as u64, (position % bytes as u64) as usize);
+        for live in self.live.iter().filter(|live| live.index == index) {
+            live.pages.populate(used, AHEAD);
+        }
+        if used + AHEAD > bytes {
+            for live in self.live.iter().filter(|live| live.index == index + 1) {
+                live.pages.populate(0, AHEAD);
+            }
+        }
+    }
+
     /// Writes what the live segments hold to the storage. Milliseconds; a power cut costs what came after the last flush.
     ///
     /// # Errors
     /// The storage refused.
     pub fn flush(&self) -> Result<(), JournalError> {
-        for (index, file) in &self.live {
+        for Live { index, file, .. } in &self.live {
             file.sync_data().map_err(|source| JournalError::at(&self.settings.run_dir.segment(*index), 0, source))?;
         }
         Ok(())
@@ -165,7 +192,7 @@ impl Segments {
         while let Ok(segment) = self.sealed.pop() {
             self.file_away(segment)?;
         }
-        for (index, file) in std::mem::take(&mut self.live) {
+        for Live { index, file, .. } in std::mem::take(&mut self.live) {
             let mut first_seq = [0; 8];
             let untouched = file.read_exact_at(&mut first_seq, FIRST_SEQ_AT as u64).is_ok() && first_seq == [0; 8];
             if !untouched {
@@ -223,15 +250,15 @@ impl Segments {
             self.lock_refused = Some(refused);
         }
         self.next_index += 1;
-        self.live.push_back((index, file));
+        self.live.push_back(Live { index, file, pages: mapped.ahead() });
         Ok(Segment { mapped, index, used: SEGMENT_HEADER })
     }
 
     fn file_away(&mut self, segment: Segment) -> Result<(), JournalError> {
         let Segment { mapped, index, used } = segment;
+        self.live.retain(|live| live.index != index);
         // Unmapped before the file is cut: no mapping may outlive its storage.
         drop(mapped);
-        self.live.retain(|(live, _)| *live != index);
         let named = self.settings.run_dir.segment(index);
         self.filed.push_back((index, used as u64));
         match &self.settings.live_dir {

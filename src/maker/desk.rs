@@ -9,7 +9,7 @@ use super::config::{InstrumentSetup, Source};
 use super::margin::liquidation_price;
 use super::order::diff::{INTENTS_MAX, diff};
 use super::order::{FillLog, Input, Intent, Table, Wish};
-use super::output::{Blocks, Counters, Decision, DecisionKind, Held, OrderStatus, Output, Status};
+use super::output::{Blocks, Counters, Decision, DecisionKind, Gap, Held, OrderStatus, Output, Status};
 use super::position::Holdings;
 use super::risk::Refusal;
 use super::strategy::{
@@ -141,6 +141,11 @@ impl Strategy for Watching {
     }
 }
 
+/// Closes a position by the strategy's own rules.
+const fn is_exit(purpose: Purpose) -> bool {
+    matches!(purpose, Purpose::TakeProfit | Purpose::StopLoss)
+}
+
 impl BookView for Book {
     fn best(&self, side: Side) -> Option<Level> {
         Self::best(self, side)
@@ -215,6 +220,9 @@ impl Desk {
     pub(super) fn on_depth(&mut self, now: Nanos, update: &DepthUpdate<'_>, out: &mut Output) {
         self.heard(now, update.venue_time);
         let outcome = self.book.on_depth(update);
+        if let DepthOutcome::Gap { expected, got } = outcome {
+            out.gap = Some(Gap { instrument: self.id, expected, got });
+        }
         self.after_book(matches!(outcome, DepthOutcome::Gap { .. } | DepthOutcome::Mismatch { .. }), out);
     }
 
@@ -235,7 +243,7 @@ impl Desk {
     pub(super) fn on_trade(&mut self, trade: &Trade) {
         self.last_trade = Some(self.instrument.price(trade.price));
         for at in 0..self.table.live_count() {
-            let slot = self.table.at_mut(self.table.live_place(at));
+            let slot = self.table.queue_mut(self.table.live_place(at));
             if slot.side != trade.taker {
                 slot.see_print(trade.price, trade.qty);
             }
@@ -298,7 +306,8 @@ impl Desk {
     /// either clock may have jumped, or the feed lags.
     fn is_off_clock(&self, account: &Account) -> bool {
         let limits = account.gate.limits();
-        let Some(lead) = self.lead else { return false };
+        // A watched market's clock is another venue's: its data are judged by their arrival alone.
+        let Some(lead) = self.lead.filter(|_| !self.watched) else { return false };
         let ahead = lead - account.clock_offset;
         (!limits.skew_max.is_zero() && ahead > limits.skew_max)
             || (!limits.data_age_max.is_zero() && -ahead > limits.data_age_max)
@@ -424,7 +433,6 @@ impl Desk {
                 out.note(Decision { detail, ..Decision::of(DecisionKind::Withdrawn, self.id, cause) });
             }
         } else if blocks.any(Blocks::SOURCE) && self.was_ready {
-            let is_exit = |purpose| matches!(purpose, Purpose::TakeProfit | Purpose::StopLoss);
             if self.withdraw_where(now, Cause::Withdraw, |purpose| !is_exit(purpose)) || before.is_empty() {
                 self.counters.withdrawn += 1;
                 let detail = i64::from(blocks.0);
@@ -491,13 +499,17 @@ impl Desk {
             available: account.available,
             available_base: crate::unit::Amount::ZERO,
             wallet: account.wallet,
-            unrealized: self.valuation().map_or(Money::ZERO, |price| self.holdings.unrealized(&self.instrument, price)),
+            unrealized: if self.positions.is_empty() { Money::ZERO } else { self.unrealized() },
             widen: account.widen(),
         };
         if again {
             self.strategy.decide_again(&view, &mut self.plan);
         } else {
             self.strategy.decide(&view, &mut self.plan);
+        }
+        if self.blocks.any(Blocks::SOURCE) {
+            // Without the price that it is to quote around no entry goes out, whatever the strategy takes in its place.
+            self.plan.place.retain(|(quote, _)| is_exit(quote.purpose));
         }
         for &request in &self.plan.account {
             if let AccountRequest::Leverage(leverage) = request {
@@ -506,6 +518,11 @@ impl Desk {
             out.account.push((self.id, request));
         }
         self.execute(account, now, clock, out);
+    }
+
+    /// Of all positions, at the mark price or else the mid.
+    fn unrealized(&self) -> Money {
+        self.valuation().map_or(Money::ZERO, |price| self.holdings.unrealized(&self.instrument, price))
     }
 
     fn execute(&mut self, account: &mut Account, now: Nanos, clock: Nanos, out: &mut Output) {
@@ -592,7 +609,7 @@ impl Desk {
             return;
         }
         for at in 0..self.table.live_count() {
-            let slot = self.table.at_mut(self.table.live_place(at));
+            let slot = self.table.queue_mut(self.table.live_place(at));
             if !slot.market {
                 slot.see_queue(self.book.ladder().qty(slot.side, slot.price));
             }
@@ -705,7 +722,9 @@ impl Desk {
             mid: touch.map_or(Price::ZERO, |[bid, ask]| self.instrument.mid(bid.price, ask.price)),
             own,
             live_orders: self.table.live_count() as u32,
+            pending_orders: self.table.live().filter(|slot| slot.state.awaits_answer()).count() as u32,
             position: self.holdings.net(),
+            market_time: self.last_market,
             legs: [self.holdings.qty(PositionSide::Long), self.holdings.qty(PositionSide::Short)],
             entry: self.holdings.entry(PositionSide::Net),
             worst: self.worst(),
@@ -720,6 +739,8 @@ impl Desk {
             blocks: self.blocks,
             counters: Counters {
                 gaps: market.gaps + market.mismatches,
+                mismatches: market.mismatches,
+                dropped: self.book.ladder().dropped() + self.book.ladder().refused(),
                 resyncs: market.resyncs,
                 crossed: market.crossed,
                 ..self.counters

@@ -28,7 +28,7 @@ mod tests;
 use crate::config::load::Strategy as Settings;
 use crate::event::{AccountEvent, Event, Link, LinkState, Operator};
 use crate::instrument::{Instrument, InstrumentId};
-use crate::unit::{Money, Nanos, Rate};
+use crate::unit::{Lots, Money, Nanos, Rate, Ticks};
 use account::Account;
 use desk::{Desk, Flatten, Wake};
 use strategy::{Cause, External, OwnEvent};
@@ -398,10 +398,30 @@ impl Maker {
         self.account.gate.refusals()
     }
 
+    /// Private stream and order entry, if they are up.
+    #[must_use]
+    pub fn links_up(&self) -> usize {
+        [self.account.private, self.account.entry].iter().filter(|&&link| link == LinkState::Up).count()
+    }
+
     /// One instrument as it is now.
     #[must_use]
     pub fn status(&self, instrument: InstrumentId) -> Status {
         self.desks[usize::from(instrument.0)].status(&self.account, self.now)
+    }
+
+    /// Best bid and ask of the book while it can be quoted on.
+    #[must_use]
+    #[inline]
+    pub fn touch(&self, instrument: InstrumentId) -> Option<(Ticks, Ticks)> {
+        self.desks[usize::from(instrument.0)].touch().map(|[bid, ask]| (bid.price, ask.price))
+    }
+
+    /// Net position and P&L of one instrument.
+    #[must_use]
+    pub fn holding(&self, instrument: InstrumentId) -> (Lots, Pnl) {
+        let holdings = &self.desks[usize::from(instrument.0)].holdings;
+        (holdings.net(), holdings.pnl())
     }
 
     /// The reconciliation is done and nothing is due: the account's state is known.

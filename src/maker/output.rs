@@ -6,7 +6,7 @@ use super::risk::{Ladder, Refusal};
 use super::strategy::{AccountRequest, Cause, FundingView, Internals, Purpose};
 use crate::event::{ClientId, Command, Level, Side};
 use crate::instrument::InstrumentId;
-use crate::unit::{Lots, Money, Nanos, Price, Ticks};
+use crate::unit::{Lots, Money, Nanos, Price, Seq, Ticks};
 use arrayvec::ArrayVec;
 
 /// Most commands of one step. What does not fit stays wished and goes out with the next step.
@@ -145,6 +145,19 @@ pub struct Output {
     pub account: ArrayVec<(InstrumentId, AccountRequest), 16>,
     /// Decisions of this step that found no room.
     pub decisions_lost: u32,
+    /// Losses of sequence, for the journal. A step has one event, so one at most.
+    pub gap: Option<Gap>,
+}
+
+/// The diffs of an instrument's book do not join.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Gap {
+    /// Which instrument.
+    pub instrument: InstrumentId,
+    /// The update id that the next diff should have followed.
+    pub expected: Seq,
+    /// The one that it followed.
+    pub got: Seq,
 }
 
 impl Output {
@@ -154,6 +167,7 @@ impl Output {
         self.decisions.clear();
         self.account.clear();
         self.decisions_lost = 0;
+        self.gap = None;
     }
 
     /// Notes a decision.
@@ -246,6 +260,10 @@ pub struct Counters {
     pub sold: u64,
     /// Times the book lost its sequence or contradicted the best quote.
     pub gaps: u64,
+    /// Of them, best quotes that contradicted the book.
+    pub mismatches: u64,
+    /// Book levels dropped because the book was full, or refused for their price.
+    pub dropped: u64,
     /// Times the book came back in sync.
     pub resyncs: u64,
     /// Times the book was found crossed.
@@ -275,8 +293,12 @@ pub struct Status {
     pub own: [Option<Level>; 2],
     /// Live orders.
     pub live_orders: u32,
+    /// Of them, orders whose last request is not answered.
+    pub pending_orders: u32,
     /// Net position.
     pub position: Lots,
+    /// When the book's data last came, 0 if never.
+    pub market_time: Nanos,
     /// The legs of hedge mode.
     pub legs: [Lots; 2],
     /// Average entry price of the net position, 0 when flat.

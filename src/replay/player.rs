@@ -200,7 +200,11 @@ pub fn replay(run_dir: &Path, mut progress: impl FnMut(Progress)) -> Result<Outc
     Ok(Outcome { identical: first_difference.is_none(), records, inputs, commands, decisions, first_difference, end })
 }
 
-pub(super) fn read_recipe(path: &Path) -> Result<Recipe, ReplayError> {
+/// What the run of this `meta.json` was built from.
+///
+/// # Errors
+/// The file cannot be read, or holds no recipe that this program can use.
+pub fn read_recipe(path: &Path) -> Result<Recipe, ReplayError> {
     let text = std::fs::read(path).map_err(|source| ReplayError::Meta { path: path.to_path_buf(), source })?;
     let meta: Value =
         serde_json::from_slice(&text).map_err(|source| ReplayError::MetaJson { path: path.to_path_buf(), source })?;
@@ -381,7 +385,8 @@ fn codec<'a>(
     }
 }
 
-fn watched_decoders(recipe: &Recipe) -> Result<Vec<WatchedDecoder>, RecipeError> {
+/// A decoder of each market that the run only looked at.
+pub(super) fn watched_decoders(recipe: &Recipe) -> Result<Vec<WatchedDecoder>, RecipeError> {
     let first = recipe.instruments.len();
     let decoder = |(at, part): (usize, &WatchedRecipe)| {
         let product = Product::named(&part.product).ok_or_else(|| RecipeError::Value {

@@ -94,6 +94,12 @@ pub enum CaptureError {
         /// The symbols in the file.
         found: String,
     },
+    /// A spot session, where a session of contracts is due.
+    #[error("{path}: a recorded spot session; it can be a second price source (--spot-capture), not the market that is traded")]
+    Spot {
+        /// The file.
+        path: PathBuf,
+    },
     /// There is nothing to rebuild a book from.
     #[error("{path}: has no {missing} frame of {symbol}; a market needs depth and bookTicker frames")]
     Incomplete {

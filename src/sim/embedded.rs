@@ -47,6 +47,7 @@ pub struct Embedded {
     dice: Dice,
     commands: VecDeque<(Nanos, Command)>,
     answers: VecDeque<(Nanos, Answer)>,
+    notices: Vec<Notice>,
 }
 
 impl Embedded {
@@ -54,7 +55,7 @@ impl Embedded {
     #[must_use]
     pub fn new(exchange: Exchange, account: AccountId, prefix: Prefix, delays: Delays, seed: u64) -> Self {
         let (commands, answers) = (VecDeque::with_capacity(256), VecDeque::with_capacity(1024));
-        Self { exchange, account, prefix, delays, dice: Dice::new(seed), commands, answers }
+        Self { exchange, account, prefix, delays, dice: Dice::new(seed), commands, answers, notices: Vec::with_capacity(64) }
     }
 
     /// The exchange.
@@ -67,6 +68,12 @@ impl Embedded {
     /// before it are carried out before it.
     pub fn market(&mut self, now: Nanos, event: &Event<'_>) {
         self.exchange.market(now, event);
+        self.collect(now);
+    }
+
+    /// Looks at the accounts' margins now, where no mark prices come that would be the moment for it.
+    pub fn watch_margins(&mut self, now: Nanos) {
+        self.exchange.watch_margins(now);
         self.collect(now);
     }
 
@@ -259,8 +266,12 @@ impl Embedded {
 
     /// Sends back what the private stream of the account tells.
     fn collect(&mut self, now: Nanos) {
-        let notices: Vec<Notice> = self.exchange.drain().filter(|n| n.account == self.account).collect();
-        for notice in notices {
+        if self.exchange.is_silent() {
+            return;
+        }
+        let mut notices = std::mem::take(&mut self.notices);
+        notices.extend(self.exchange.drain().filter(|n| n.account == self.account));
+        for notice in &notices {
             match notice.event {
                 PrivateEvent::Order { execution, order, trade } => {
                     let kind = match execution {
@@ -298,6 +309,8 @@ impl Embedded {
                 PrivateEvent::MarginCall { .. } => self.answer(now, Answer::Account(AccountEvent::MarginCall)),
             }
         }
+        notices.clear();
+        self.notices = notices;
     }
 
     fn position(&self, instrument: InstrumentId, side: PositionSide, snapshot: bool, now: Nanos) -> AccountEvent {

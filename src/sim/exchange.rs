@@ -11,7 +11,7 @@ mod margin;
 #[cfg(test)]
 mod tests;
 
-use crate::event::{Event, MarkPrice, Side};
+use crate::event::{Event, Link, LinkState, MarkPrice, Side};
 use crate::instrument::{Instrument, InstrumentId};
 use crate::sim::account::{Account, LEVERAGE_MAX};
 use crate::sim::latency::Dice;
@@ -174,9 +174,14 @@ impl Exchange {
     pub fn next_due(&self) -> Nanos {
         let countdown = self.countdowns.iter().map(|c| c.due).min();
         let funding = self.venues.iter().map(|v| v.next_funding).filter(|t| *t > Nanos::ZERO).min();
-        let dated = self.orders.open_slots().map(|s| self.orders.at(s)).filter(|o| o.tif == Tif::Gtd);
-        let dated = dated.map(|o| o.good_till).min();
-        [countdown, funding, dated].into_iter().flatten().min().unwrap_or(Nanos::MAX)
+        [countdown, funding, self.orders.first_dated()].into_iter().flatten().min().unwrap_or(Nanos::MAX)
+    }
+
+    /// Nothing waits for [`Exchange::drain`].
+    #[must_use]
+    #[inline]
+    pub fn is_silent(&self) -> bool {
+        self.notices.is_empty()
     }
 
     /// Takes what the accounts are told, in order.
@@ -203,7 +208,7 @@ impl Exchange {
         true
     }
 
-    /// The market told something. Other events than market data are ignored.
+    /// The market told something, or was lost or found again: then nothing of it is known. Other events are ignored.
     pub fn market(&mut self, now: Nanos, event: &Event<'_>) {
         let id = match event {
             Event::Depth(update) => {
@@ -228,6 +233,10 @@ impl Exchange {
             }
             Event::Mark(mark) => {
                 self.on_mark(now, mark);
+                return;
+            }
+            Event::Link { instrument, link: Link::Market, state } if *state != LinkState::Stale => {
+                self.venues[usize::from(instrument.0)].matching.forget();
                 return;
             }
             _ => return,

@@ -43,16 +43,22 @@ pub enum FaultKind {
     ClockSkew(Nanos),
     /// The connection that carries market data is closed in an orderly way.
     Close,
+    /// No frame of the spot market is sent.
+    SpotSilence,
+    /// A depth frame of the spot market is left out.
+    SpotGap,
 }
 
 /// Names in the script, in the order of the documentation.
-const NAMES: [(&str, FaultKind); 16] = [
+const NAMES: [(&str, FaultKind); 18] = [
     ("gap", FaultKind::Gap),
     ("silence", FaultKind::Silence),
     ("private-loss", FaultKind::PrivateLoss),
     ("disconnect-pending", FaultKind::DisconnectPending),
     ("disconnect", FaultKind::Disconnect),
     ("close", FaultKind::Close),
+    ("spot-silence", FaultKind::SpotSilence),
+    ("spot-gap", FaultKind::SpotGap),
     ("duplicate-fills", FaultKind::DuplicateFills),
     ("reorder", FaultKind::Reorder),
     ("post-only-reject", FaultKind::PostOnlyReject),
@@ -208,7 +214,7 @@ fn parse_one(text: &str) -> Result<Fault, FaultProblem> {
     }
     fault.kind = kind.ok_or(FaultProblem::NoKind)?;
     fault.count = fault.count.max(1);
-    if fault.kind == FaultKind::Silence && fault.lasts.is_zero() {
+    if matches!(fault.kind, FaultKind::Silence | FaultKind::SpotSilence) && fault.lasts.is_zero() {
         return Err(FaultProblem::NeedsLength("silence"));
     }
     if !fault.every.is_zero() && fault.every <= fault.lasts {

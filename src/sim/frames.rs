@@ -5,6 +5,8 @@
 //! (`{"stream":"btcusdt@trade","data":{..}}`); `None` writes the bare document of a raw connection. Prices carry
 //! `price_places` decimals and quantities `qty_places`, with trailing zeros, as the venue prints them.
 
+pub mod spot;
+
 use crate::event::{BestQuote, DepthSnapshot, DepthUpdate, Level, MarkPrice, Side, Trade};
 use crate::instrument::Instrument;
 use crate::unit::{Lots, MONEY_PLACES, Nanos, Price, RATE_PLACES, Ticks, pow10};

@@ -148,6 +148,13 @@ impl Matching {
         self.touch(out);
     }
 
+    /// The visible market is not known any more; our orders keep their places until it is told again.
+    pub fn forget(&mut self) {
+        self.visible.clear();
+        self.used.clear();
+        self.quote = None;
+    }
+
     /// The market told the whole book.
     pub fn on_snapshot(&mut self, snapshot: &DepthSnapshot<'_>, out: &mut Vec<Outcome>) {
         self.depth_seq = snapshot.last;

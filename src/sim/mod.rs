@@ -16,4 +16,5 @@ pub mod protocol;
 pub mod queue;
 pub mod reject;
 pub mod server;
+pub mod spot;
 pub mod tape;

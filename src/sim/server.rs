@@ -24,6 +24,7 @@ use crate::sim::market::{MarketError, MarketSource};
 use crate::sim::order::{AccountId, Order};
 use crate::sim::protocol::{KeyError, LimitTerms};
 use crate::sim::queue::QueueModel;
+use crate::sim::spot::SpotConfig;
 use crate::unit::{Lots, Money, Nanos};
 use crate::wire::tls::{self, TlsError};
 use run::{Ask, Runner};
@@ -62,6 +63,8 @@ pub struct ServerConfig {
     pub tls: bool,
     /// The markets, one per instrument.
     pub markets: Vec<Box<dyn MarketSource + Send>>,
+    /// A spot market beside them, to be looked at: streams below `/spot`, requests below `/api/v3`.
+    pub spot: Option<SpotConfig>,
     /// The accounts, one per key.
     pub accounts: Vec<AccountConfig>,
     /// Of the order ids and of the faults' coins.
@@ -95,6 +98,7 @@ impl ServerConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             tls: true,
             markets,
+            spot: None,
             accounts,
             seed: 1,
             queue: QueueModel::default(),
@@ -176,6 +180,7 @@ pub struct Server {
     ask: mpsc::Sender<Ask>,
     waker: Arc<mio::Waker>,
     stop: Arc<AtomicBool>,
+    failed: Arc<AtomicBool>,
     thread: Mutex<Running>,
 }
 
@@ -217,8 +222,8 @@ impl Server {
             let (exchange, counts) = runner.into_parts();
             Ended { exchange, counts, error }
         })?;
-        let Parts { address, cert_pem, tls, ask, waker, stop } = parts;
-        Ok(Self { address, cert_pem, tls, ask, waker, stop, thread: Mutex::new(Running::Thread(thread)) })
+        let Parts { address, cert_pem, tls, ask, waker, stop, failed } = parts;
+        Ok(Self { address, cert_pem, tls, ask, waker, stop, failed, thread: Mutex::new(Running::Thread(thread)) })
     }
 
     /// Serves in this thread until `stop` is set (looked at ten times a second); `ready` is called with the address and the
@@ -336,6 +341,17 @@ impl Server {
         self.with(move |exchange, _| exchange.account(account).position(instrument, side).qty)
     }
 
+    /// A market cannot be played on, or the event loop failed; [`Server::error`] says why. Requests are still answered if only a market failed.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire) || self.has_ended()
+    }
+
+    fn has_ended(&self) -> bool {
+        let running = self.thread.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        !matches!(&*running, Running::Thread(thread) if !thread.is_finished())
+    }
+
     /// What ended it, if it was not [`Server::stop`]. Waits for the end.
     #[must_use]
     pub fn error(&self) -> Option<String> {
@@ -374,6 +390,7 @@ struct Parts {
     ask: mpsc::Sender<Ask>,
     waker: Arc<mio::Waker>,
     stop: Arc<AtomicBool>,
+    failed: Arc<AtomicBool>,
 }
 
 fn prepare(config: ServerConfig) -> Result<(Runner, Parts), ServerError> {
@@ -394,7 +411,7 @@ fn prepare(config: ServerConfig) -> Result<(Runner, Parts), ServerError> {
     };
     let tls = config.tls;
     let (ask, questions) = mpsc::channel();
-    let stop = Arc::new(AtomicBool::new(false));
-    let (runner, address, waker) = Runner::new(config, tls_config, questions, Arc::clone(&stop))?;
-    Ok((runner, Parts { address, cert_pem, tls, ask, waker, stop }))
+    let (stop, failed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (runner, address, waker) = Runner::new(config, tls_config, questions, Arc::clone(&stop), Arc::clone(&failed))?;
+    Ok((runner, Parts { address, cert_pem, tls, ask, waker, stop, failed }))
 }

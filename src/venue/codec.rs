@@ -3,8 +3,9 @@
 
 use crate::event::{DepthSnapshot, Event, Level};
 use crate::instrument::{InstrumentId, Symbol};
-use crate::unit::DecimalError;
+use crate::unit::{DecimalError, Lots, Ticks};
 use crate::wire::buf::touched;
+use crate::wire::simd::LevelSink;
 
 /// Price levels of one message, bids then asks, in memory taken at construction.
 #[derive(Debug)]
@@ -66,6 +67,24 @@ impl LevelBuf {
     #[must_use]
     pub fn asks(&self) -> &[Level] {
         &self.levels[self.bids..self.used]
+    }
+}
+
+impl LevelSink for LevelBuf {
+    #[inline]
+    fn push(&mut self, price: Ticks, qty: Lots) -> bool {
+        Self::push(self, Level { price, qty })
+    }
+
+    #[inline]
+    fn push_two(&mut self, [price, qty, price2, qty2]: [i64; 4]) -> bool {
+        let Some(slots) = self.levels.get_mut(self.used..self.used + 2) else {
+            return LevelSink::push(self, Ticks(price), Lots(qty)) && LevelSink::push(self, Ticks(price2), Lots(qty2));
+        };
+        slots[0] = Level { price: Ticks(price), qty: Lots(qty) };
+        slots[1] = Level { price: Ticks(price2), qty: Lots(qty2) };
+        self.used += 2;
+        true
     }
 }
 

@@ -5,6 +5,10 @@
 //! tick, and the first difference is one that such an input can make (the last price is the reference and a price or decision
 //! falls on a boundary, or the exact sum meets a depth exactly and the double sum misses it), the case counts as a float
 //! artifact; it is listed with its tick.
+//!
+//! A stop also cancels the entries that would add to the position (W13 in the strategy's table), which the originals leave. Such a
+//! cancel is recognised by its cause and its order's purpose, counted and listed, and not carried out: the rest of the scenario
+//! goes on with the order, as it was recorded.
 
 use super::Outcome;
 use serde_json::Value;
@@ -13,7 +17,8 @@ use spinquote::event::{ClientId, Level, PositionSide, Side};
 use spinquote::instrument::Instrument;
 use spinquote::maker::strategy::perpetual::{Act, Collateral, Perpetual};
 use spinquote::maker::strategy::{
-    AccountRequest, BookView, Cadence, External, ORDERS_MAX, OwnEvent, OwnOrder, Plan, PositionView, Strategy, View,
+    AccountRequest, BookView, Cadence, Cause, External, ORDERS_MAX, OwnEvent, OwnOrder, Plan, PositionView, Purpose,
+    Strategy, View,
 };
 use spinquote::unit::{Amount, Lots, Money, Nanos, Price, Rate, Ticks, parse_scaled};
 use std::cell::Cell;
@@ -154,6 +159,8 @@ struct Exchange {
     /// Ids given out, and orders placed and cancelled in one decision (W1).
     ids: u32,
     revoked: u32,
+    /// Entries that a stop cancelled (W13).
+    guarded: Vec<ClientId>,
     mode_ready: bool,
     mode_counter: u32,
     market_ready: bool,
@@ -191,7 +198,6 @@ fn play(case: &Value, binary_inputs: bool, notes: &mut Vec<String>) -> Result<()
         token => panic!("collateral {token} is neither base nor quote"),
     };
     let mut strategy = Perpetual::new(settings, Cadence::Interval(nanos(&case["tick_size"])))
-        .unguarded()
         .with_collateral(collateral("buy_collateral"), collateral("sell_collateral"));
     let sync = case["cancel_ack"] == "sync";
     if sync {
@@ -212,6 +218,7 @@ fn play(case: &Value, binary_inputs: bool, notes: &mut Vec<String>) -> Result<()
         available: HashMap::new(),
         ids: 0,
         revoked: 0,
+        guarded: Vec::new(),
         mode_ready: false,
         mode_counter: 0,
         market_ready: true,
@@ -234,6 +241,10 @@ fn play(case: &Value, binary_inputs: bool, notes: &mut Vec<String>) -> Result<()
         let expected = if step["intended"].is_array() { &step["intended"] } else { &step["original"] };
         let actual = exchange.tick(now, sync, &mut strategy);
         compare(step["t"].as_f64().expect("a time"), expected, actual, &exchange)?;
+    }
+    if !exchange.guarded.is_empty() {
+        let ids: Vec<String> = exchange.guarded.iter().map(|id| format!("o{}", id.seq)).collect();
+        notes.push(format!("W13: {} cancelled with a stop, left where the originals leave them", ids.join(", ")));
     }
     if exchange.revoked > 0 {
         notes.push(format!("W1: {} placed and cancelled in one decision, not sent", exchange.revoked));
@@ -449,11 +460,19 @@ impl Exchange {
         assert!(cancels.next().is_none() && places.next().is_none());
     }
 
+    fn is_entry(&self, id: ClientId) -> bool {
+        self.orders.iter().any(|order| order.id == id && order.purpose == Purpose::Entry)
+    }
+
     fn carry_out(&mut self, now: Nanos, sync: bool, script: &[Act]) -> Vec<String> {
         let mut actions = Vec::new();
         let mut placed = HashMap::new();
         for (n, act) in script.iter().enumerate() {
             let canceled = match act {
+                Act::Cancel(id, Cause::StopLoss) if self.is_entry(*id) => {
+                    self.guarded.push(*id);
+                    continue;
+                }
                 Act::Cancel(id, _) => *id,
                 Act::Revoke(at, _) => {
                     self.revoked += 1;

@@ -4,6 +4,7 @@
 
 use spinquote::config::engine::{EngineSettings, Wait};
 use spinquote::engine::clock::{Clock, wall};
+use spinquote::engine::housekeeper::CONNECTION_LIFE;
 use spinquote::engine::rest::{Caller, Rest};
 use spinquote::engine::wiring::{self, Ended, Launch, Running};
 use spinquote::event::{ClientId, Command, CommandKind, Operator, PositionSide, Side, TimeInForce};
@@ -92,6 +93,8 @@ pub struct Plan {
     /// Done at the venue before the engine comes.
     pub before: Option<Preparation>,
     pub engine: fn(&mut EngineSettings),
+    /// How old a connection may become.
+    pub connection_life: Nanos,
     /// The run directory lies in memory: on a disk the kernel write-protects pages while it writes them back, and the next store
     /// to one is a page fault.
     pub in_memory: bool,
@@ -110,6 +113,7 @@ impl Plan {
             server: |_| {},
             before: None,
             engine: |_| {},
+            connection_life: CONNECTION_LIFE,
             in_memory: false,
         }
     }
@@ -206,7 +210,7 @@ fn my_turn() -> MutexGuard<'static, ()> {
 impl Session {
     pub fn start(plan: Plan) -> Self {
         let turn = my_turn();
-        let Plan { market, faults, seed, strategy, server: shape, before, engine, in_memory } = plan;
+        let Plan { market, faults, seed, strategy, server: shape, before, engine, connection_life, in_memory } = plan;
         let terms = market.instrument().clone();
         let bid = market.book().best(spinquote::event::Side::Buy).map_or(Ticks(1), |level| level.price);
         let text = near_touch(&terms, bid, &strategy);
@@ -220,12 +224,12 @@ impl Session {
         }
         let memory = Path::new("/dev/shm");
         let dir = if in_memory && memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-        Self::attach_in(turn, dir.unwrap(), server, terms, text, engine)
+        Self::attach_in(turn, dir.unwrap(), server, terms, text, engine, connection_life)
     }
 
     /// The engine against a venue that already runs.
     pub fn attach(server: Server, terms: Instrument, text: String, engine: fn(&mut EngineSettings)) -> Self {
-        Self::attach_in(my_turn(), tempfile::tempdir().unwrap(), server, terms, text, engine)
+        Self::attach_in(my_turn(), tempfile::tempdir().unwrap(), server, terms, text, engine, CONNECTION_LIFE)
     }
 
     fn attach_in(
@@ -235,6 +239,7 @@ impl Session {
         terms: Instrument,
         text: String,
         engine: fn(&mut EngineSettings),
+        connection_life: Nanos,
     ) -> Self {
         let mut settings = EngineSettings::demo();
         settings.venue.rest_url = server.rest_url();
@@ -242,9 +247,13 @@ impl Session {
         settings.venue.market_ws_url = format!("{}/market", server.ws_url());
         settings.venue.private_ws_url = format!("{}/private", server.ws_url());
         settings.venue.order_ws_url = format!("{}/ws-fapi/v1", server.ws_url());
+        settings.source.rest_url = Some(server.rest_url());
+        settings.source.ws_url = Some(format!("{}/spot", server.ws_url()));
         // Several runs share few cores here.
         settings.threads.wait = Wait::Park;
         engine(&mut settings);
+        let strategy = dir.path().join("near_touch.yml");
+        std::fs::write(&strategy, &text).unwrap();
         let started = Instant::now();
         let running = wiring::start(
             Launch {
@@ -254,12 +263,13 @@ impl Session {
                 symbol: terms.symbol.to_string(),
                 strategy: StrategyText {
                     kind: StrategyKind::PerpetualMarketMaking,
-                    file: "near_touch.yml".to_owned(),
+                    file: strategy.display().to_string(),
                     text,
                 },
                 leverage: 10,
                 hedge: false,
                 run_dir: dir.path().join("run"),
+                connection_life,
                 description: serde_json::json!({}),
             },
             |_| {},
@@ -319,6 +329,14 @@ impl Session {
     /// Orders open at the venue, whoever placed them.
     pub fn venue_orders(&self) -> Vec<Order> {
         self.server.open_orders(ACCOUNT)
+    }
+
+    /// Changes the strategy's file as an editor does: whole, by renaming.
+    pub fn rewrite(&self, change: impl FnOnce(&str) -> String) {
+        let path = self.dir.path().join("near_touch.yml");
+        let new = self.dir.path().join("near_touch.new");
+        std::fs::write(&new, change(&std::fs::read_to_string(&path).unwrap())).unwrap();
+        std::fs::rename(new, path).unwrap();
     }
 
     /// Raises the kill flag, as an operator does.

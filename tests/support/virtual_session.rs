@@ -2,25 +2,26 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use spinquote::event::{
-    AccountEvent, ClientId, CommandKind, DepthSnapshot, Event, Fill, Link, LinkState, MarkPrice, Operator,
+    AccountEvent, ClientId, Command, CommandKind, DepthSnapshot, Event, Fill, Link, LinkState, MarkPrice, Operator,
     OrderEventKind, Side,
 };
 use spinquote::instrument::{Instrument, InstrumentId};
-use spinquote::maker::recipe::{InstrumentRecipe, Recipe, StrategyKind, StrategyText};
+use spinquote::maker::recipe::{InstrumentRecipe, Recipe, StrategyKind, StrategyText, WatchedRecipe};
 use spinquote::maker::strategy::{Cadence, Cause, Purpose};
-use spinquote::maker::{Decision, DecisionKind, Maker, MakerConfig, Output, RiskLimits, Status};
+use spinquote::maker::{Decision, DecisionKind, Maker, MakerConfig, Output, RiskLimits, Source, Status};
 use spinquote::sim::account::{EntryKind, in_venue_places};
 use spinquote::sim::embedded::{Answer, Embedded};
 use spinquote::sim::exchange::Exchange;
-use spinquote::sim::latency::Latency;
+use spinquote::sim::latency::{Delays, Latency};
 use spinquote::sim::market::MarketSource;
-use spinquote::sim::order::{AccountId, Request};
+use spinquote::sim::order::{AccountId, Order, Request};
 use spinquote::sim::queue::QueueModel;
 use spinquote::unit::{Lots, Money, Nanos, Rate, Ticks};
 use spinquote::venue::binance::usdm::client_id::Prefix;
 use std::collections::HashMap;
 
 pub const ID: InstrumentId = InstrumentId(0);
+const SOURCE: InstrumentId = InstrumentId(1);
 const ACCOUNT: AccountId = AccountId(0);
 const TIMER: Nanos = Nanos::from_millis(100);
 const UNDER_WAY_TIME: Nanos = Nanos::from_millis(2);
@@ -87,7 +88,24 @@ pub fn limits() -> RiskLimits {
     }
 }
 
+/// What a watcher sees after every step.
+pub struct Watched<'a> {
+    pub now: Nanos,
+    pub limits: &'a RiskLimits,
+    pub status: Status,
+    pub commands: &'a [Command],
+    /// Our orders that are open at the venue.
+    pub open: Vec<&'a Order>,
+}
+
+/// A step that concerns our orders, looked at.
+pub type Watch = fn(&Watched<'_>);
+
 struct Table {
+    watch: Option<Watch>,
+    limits: RiskLimits,
+    /// Our orders or fills may have changed since the last look.
+    stirred: bool,
     maker: Maker,
     venue: Embedded,
     out: Output,
@@ -96,7 +114,7 @@ struct Table {
     decisions: Vec<Decided>,
     marks: Vec<(Nanos, MarkPrice)>,
     purposes: HashMap<ClientId, Purpose>,
-    wants_snapshot: bool,
+    wants_snapshot: Vec<InstrumentId>,
 }
 
 impl Table {
@@ -114,9 +132,15 @@ impl Table {
         }
         for command in &self.out.commands {
             match command.kind {
-                CommandKind::Snapshot => self.wants_snapshot = true,
+                CommandKind::Snapshot => self.wants_snapshot.push(command.instrument),
                 _ => self.venue.submit(now, command),
             }
+        }
+        let stirred = std::mem::take(&mut self.stirred) || !self.out.commands.is_empty();
+        if let (Some(watch), true) = (self.watch, stirred) {
+            let open = self.venue.exchange().orders().open(ACCOUNT).collect();
+            let (status, commands) = (self.maker.status(ID), &self.out.commands);
+            watch(&Watched { now, limits: &self.limits, status, commands, open });
         }
     }
 
@@ -124,6 +148,7 @@ impl Table {
     fn advance(&mut self, now: Nanos) {
         let mut answers = Vec::new();
         self.venue.advance(now, |at, answer| answers.push((at, *answer)));
+        self.stirred |= !answers.is_empty();
         for (at, answer) in answers {
             match answer {
                 Answer::Order(order) if order.kind == OrderEventKind::Fill => {
@@ -138,10 +163,10 @@ impl Table {
     }
 
     fn snapshot(&mut self, now: Nanos, market: &dyn MarketSource) {
-        if std::mem::take(&mut self.wants_snapshot) {
+        for instrument in std::mem::take(&mut self.wants_snapshot) {
             let (mut bids, mut asks) = (Vec::new(), Vec::new());
             let last = market.snapshot(1_000, &mut bids, &mut asks);
-            let snapshot = DepthSnapshot { instrument: ID, last, venue_time: now, bids: &bids, asks: &asks };
+            let snapshot = DepthSnapshot { instrument, last, venue_time: now, bids: &bids, asks: &asks };
             self.step(now, &Event::Snapshot(snapshot));
         }
     }
@@ -149,6 +174,20 @@ impl Table {
 
 /// Plays it to its end, stops in order, and holds the books of both sides against each other.
 pub fn play(plan: Plan<'_>) -> Played {
+    play_with(plan, limits(), None, false)
+}
+
+/// The same with the market as its own price source besides: a watched instrument that shows what the traded one does.
+pub fn play_beside_its_source(plan: Plan<'_>) -> Played {
+    play_with(plan, limits(), None, true)
+}
+
+/// The same within `limits`, watched.
+pub fn play_watched(plan: Plan<'_>, limits: RiskLimits, watch: Watch) -> Played {
+    play_with(plan, limits, Some(watch), false)
+}
+
+fn play_with(plan: Plan<'_>, limits: RiskLimits, watch: Option<Watch>, sourced: bool) -> Played {
     let Plan { mut market, kind, file, cadence, leverage, hedge, deposit, lasts } = plan;
     let terms = market.instrument().clone();
     let started = market.due().unwrap().expect("a market with an event");
@@ -160,19 +199,31 @@ pub fn play(plan: Plan<'_>) -> Played {
         exchange.request(started, ACCOUNT, &request).unwrap();
     }
     let strategy = StrategyText { kind, file: file.0.to_owned(), text: file.1.to_owned() };
-    let part = InstrumentRecipe { instrument: terms.clone(), strategy, cadence, source: None };
-    let recipe = Recipe { config: MakerConfig::new(7, limits()), instruments: vec![part] };
+    let source = Source::Market { instrument: SOURCE, stale_after: Nanos::from_secs(3) };
+    let part = InstrumentRecipe { instrument: terms.clone(), strategy, cadence, source: sourced.then_some(source) };
+    let watched = if sourced {
+        vec![WatchedRecipe { instrument: terms.clone(), product: "binance_spot".to_owned() }]
+    } else {
+        Vec::new()
+    };
+    let recipe = Recipe { config: MakerConfig::new(7, limits), instruments: vec![part], watched };
     let mut table = Table {
+        watch,
+        limits,
+        stirred: false,
         maker: recipe.build().unwrap_or_else(|error| panic!("{}: {error}", file.0)),
-        venue: Embedded::new(exchange, ACCOUNT, Prefix::new("sq").unwrap(), UNDER_WAY, UNDER_WAY, 1),
+        venue: Embedded::new(exchange, ACCOUNT, Prefix::new("sq").unwrap(), Delays::both(UNDER_WAY, UNDER_WAY), 1),
         out: Output::default(),
         fills: Vec::new(),
         funding: Vec::new(),
         decisions: Vec::new(),
         marks: Vec::new(),
         purposes: HashMap::new(),
-        wants_snapshot: false,
+        wants_snapshot: Vec::new(),
     };
+    if sourced {
+        table.step(started, &Event::Link { instrument: SOURCE, link: Link::Market, state: LinkState::Up });
+    }
     for link in [Link::Market, Link::Private, Link::OrderEntry] {
         table.step(started, &Event::Link { instrument: ID, link, state: LinkState::Up });
     }
@@ -189,7 +240,11 @@ pub fn play(plan: Plan<'_>) -> Played {
             table.step(now, &Event::Timer);
             timer = now + TIMER;
         } else if due <= now {
-            let event = market.next().unwrap().expect("just seen").kind.event(ID);
+            let kind = market.next().unwrap().expect("just seen").kind;
+            if sourced {
+                table.step(now, &kind.event(SOURCE));
+            }
+            let event = kind.event(ID);
             if let Event::Mark(mark) = event {
                 table.marks.push((now, mark));
             }

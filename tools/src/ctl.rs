@@ -180,7 +180,7 @@ pub fn run(args: &CtlArgs, out: &mut dyn Write) -> Result<ExitCode> {
         page.clear_kill();
         writeln!(out, "the kill flag is cleared")?;
     }
-    let taken_over = taken_over(&run);
+    let (taken_over, settings) = (taken_over(&run), settings_seen(&run));
     let seq = page.request(operator, &signature).map_err(|error| anyhow::anyhow!(error))?;
     writeln!(out, "{verb}: asked as command {seq} by {}", signature.by)?;
     out.flush()?;
@@ -193,7 +193,7 @@ pub fn run(args: &CtlArgs, out: &mut dyn Write) -> Result<ExitCode> {
         watchers.into_iter().filter(|&(watcher, _)| !page.taken_by(watcher, seq)).map(|(_, name)| name).collect();
     if late.is_empty() {
         writeln!(out, "{verb}: taken by the engine and the I/O thread")?;
-        return Ok(ExitCode::SUCCESS);
+        return if let Verb::Reload(_) = args.verb { reloaded(&run, settings, out) } else { Ok(ExitCode::SUCCESS) };
     }
     for name in &late {
         writeln!(
@@ -240,6 +240,29 @@ fn taken_over(run: &Run) -> Option<i64> {
     Page::open(run).ok()?.value("sender.takeovers")
 }
 
+/// How often changed settings were taken over and refused so far.
+fn settings_seen(run: &Run) -> [i64; 2] {
+    let count = |page: &Page| ["housekeeper.settings_taken", "housekeeper.settings_refused"].map(|name| page.count(name));
+    Page::open(run).map_or([0; 2], |page| count(&page))
+}
+
+/// What became of the settings.
+fn reloaded(run: &Run, before: [i64; 2], out: &mut dyn Write) -> Result<ExitCode> {
+    // The housekeeper looks within milliseconds, unless a call to the venue keeps it.
+    let until = Instant::now() + Duration::from_secs(1);
+    while settings_seen(run) == before && Instant::now() < until {
+        sleep(Duration::from_millis(5));
+    }
+    let [taken, refused] = settings_seen(run);
+    if refused > before[1] {
+        writeln!(out, "reload: the changed settings are REFUSED, everything stays as it is; the run's log says why")?;
+        return Ok(ExitCode::FAILURE);
+    }
+    let what = if taken > before[0] { "the changed settings are taken over" } else { "nothing new in the settings file" };
+    writeln!(out, "reload: {what}")?;
+    Ok(ExitCode::SUCCESS)
+}
+
 fn wait(timeout: Nanos) -> Duration {
     Duration::from_nanos(timeout.0.max(0).unsigned_abs())
 }
@@ -283,7 +306,7 @@ fn preview(verb: &Verb, run: &Run, life: Life, command: &CommandPage, out: &mut 
     }
     match verb {
         Verb::Widen { percent, .. } => {
-            let before = page.value("engine.widened").unwrap_or(100);
+            let before = page.count("engine.widened").max(100);
             writeln!(out, "widen: {}, {before}% -> {percent}%", verb.effect())?;
         }
         _ => writeln!(out, "{}: {}", verb.name(), verb.effect())?,

@@ -148,12 +148,12 @@ impl Decided {
         let code = u8::try_from(self.detail).unwrap_or(0);
         match self.kind {
             _ if self.is(DecisionKind::Killed) => Some(coded(KILLS, |reason| reason as u8, code)),
+            _ if self.is(DecisionKind::Operator) => Some(verb_name(code)),
             _ if self.is(DecisionKind::Margin) => {
                 let level = coded(MARGINS, |level| level as u8, self.level);
                 let sign = if self.detail < 0 { "-" } else { "" };
                 Some(format!("{level} at {sign}{}.{:02}%", self.detail.abs() / 100, self.detail.abs() % 100))
             }
-            _ if self.is(DecisionKind::Operator) => Some(verb_name(code)),
             _ => None,
         }
     }

@@ -1,5 +1,6 @@
 //! Which records of a journal are wanted: kinds, an order, a range of time. Skips whole segments before the range.
 
+use crate::latency::Tracker;
 use crate::row::{KINDS, Row};
 use crate::run::{Run, read_fault};
 use crate::text;
@@ -8,6 +9,7 @@ use clap::Args;
 use spinquote::event::ClientId;
 use spinquote::journal::{Reader, Record};
 use spinquote::unit::Nanos;
+use std::cell::RefCell;
 
 /// The filter's arguments.
 #[derive(Debug, Default, Args)]
@@ -27,15 +29,19 @@ pub struct FilterArgs {
     /// Up to this time, inclusive.
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub to: Option<String>,
+    /// Only records that end a latency of this or more: a sent command, an answer, a frame older than this when it came.
+    #[arg(long, value_name = "DURATION", value_parser = spinquote::config::value::duration)]
+    pub slower: Option<Nanos>,
 }
 
 /// The filter.
-#[derive(Debug)]
 pub struct Filter {
     kinds: Vec<u16>,
     order: Option<ClientId>,
     from: Nanos,
     to: Nanos,
+    slower: Option<Nanos>,
+    tracker: RefCell<Tracker>,
 }
 
 impl FilterArgs {
@@ -51,16 +57,23 @@ impl FilterArgs {
         }
         let order = self.order.as_deref().map(|text| parse_order(text, run)).transpose()?;
         let time = |text: &Option<String>, open: Nanos| text.as_deref().map_or(Ok(open), |text| parse_time(text, run));
-        Ok(Filter { kinds, order, from: time(&self.from, Nanos(i64::MIN))?, to: time(&self.to, Nanos::MAX)? })
+        let (from, to) = (time(&self.from, Nanos(i64::MIN))?, time(&self.to, Nanos::MAX)?);
+        Ok(Filter { kinds, order, from, to, slower: self.slower, tracker: RefCell::default() })
     }
 }
 
 impl Filter {
-    /// Wanted?
+    /// Wanted? Records must come in their order.
     pub fn takes(&self, found: &Record<'_>) -> bool {
-        (self.from..=self.to).contains(&found.time)
+        self.is_slow(found)
+            && (self.from..=self.to).contains(&found.time)
             && self.takes_kind(found)
             && self.order.is_none_or(|order| crate::row::order_of(found) == Some(order))
+    }
+
+    /// A latency that ends with this record is long enough; the tracker sees every record, wanted or not.
+    fn is_slow(&self, found: &Record<'_>) -> bool {
+        self.slower.is_none_or(|least| self.tracker.borrow_mut().take(found).is_some_and(|took| took.time >= least))
     }
 
     fn takes_kind(&self, found: &Record<'_>) -> bool {

@@ -12,6 +12,7 @@ mod gate;
 mod hist;
 mod incident;
 mod journal;
+mod latency;
 mod ledger;
 mod meta;
 mod orders;

@@ -11,8 +11,9 @@ use std::process::ExitCode;
 /// Print a systemd unit for a run: cores, limits, hardening, restart policy, and sq doctor before the start.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The unit restarts a run that died, not one that ended in order, and gives up after three restarts in ten minutes. A run that the\n\
-                  loss limit killed does not end: it waits for `sq ctl resume` of a human, which a restart would get around.\n\n\
+    after_help = "The unit restarts a run that was killed by a signal, not one that ended by itself, in order or with a fault: what the loss limit or a\n\
+                  fault has stopped is started again by a human. It gives up after three restarts in ten minutes, because each run counts its\n\
+                  own loss against risk.loss_max.\n\n\
                   Examples:\n  sq unit strategy.yml engine.toml > /etc/systemd/system/spinquote.service\n  \
                   sq unit strategy.yml engine.toml --paper --user trader --dir /srv/spinquote\n  \
                   sq unit strategy.yml engine.toml --allow T-SMT,T-TIME-SYNC --name spinquote-btc"
@@ -139,7 +140,7 @@ fn unit(args: &UnitArgs, settings: &EngineSettings) -> Result<String> {
         .map(str::to_owned),
     );
     lines.push(format!("TimeoutStopSec={}", stop_seconds(settings)));
-    lines.extend(["Restart=on-failure", "RestartSec=10", ""].map(str::to_owned));
+    lines.extend(["Restart=on-abnormal", "RestartSec=10", ""].map(str::to_owned));
     if let (Some(engine), Some(io)) = (threads.engine_core, threads.io_core) {
         lines.push("# The two hot threads pin themselves; the others share the rest with the system.".to_owned());
         lines.push(format!("CPUAffinity={}", affinity(engine as usize, io as usize)));
@@ -185,7 +186,7 @@ fn unit(args: &UnitArgs, settings: &EngineSettings) -> Result<String> {
             "LockPersonality=yes",
             "MemoryDenyWriteExecute=yes",
             "SystemCallArchitectures=native",
-            "SystemCallFilter=@system-service @mlock",
+            "SystemCallFilter=@system-service",
             "UMask=0077",
         ]
         .map(str::to_owned),
@@ -247,7 +248,7 @@ mod tests {
             "ReadWritePaths=\"/srv/spin quote%%1/runs\" /dev/shm",
             "ExecStartPre=/usr/local/bin/sq doctor --strict --jitter 0s --engine \"/srv/spin quote%%1/engine.toml\" --allow T-SMT",
             "ExecStart=/usr/local/bin/spinquote run \"/srv/spin quote%%1/strategy.yml\" --engine \"/srv/spin quote%%1/engine.toml\"",
-            "Restart=on-failure",
+            "Restart=on-abnormal",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}:\n{text}");
         }

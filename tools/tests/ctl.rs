@@ -62,17 +62,19 @@ fn a_verb_is_taken_by_both_threads() {
     for (verb, operator) in [
         ("pause", Operator::Pause),
         ("resume", Operator::Resume),
+        ("widen 150", Operator::Widen { percent: 150 }),
+        ("reload", Operator::Reload),
         ("reduce-only", Operator::ReduceOnly),
         ("cancel-all --yes 20231114-221320", Operator::CancelAll),
         ("flatten --yes 20231114-221320", Operator::Flatten),
         ("stop --yes 20231114-221320", Operator::Stop),
     ] {
         let (run, watches) = apart(live());
-        let (said, taken) = watched(watches, || run.sq(&format!("ctl {verb} --by test")));
+        let (said, taken) = watched(watches, || run.sq(&format!("ctl {verb} --by test --why reason")));
         assert_eq!((said.code, said.err.as_str()), (0, ""), "{verb}: {}", said.out);
         assert!(
-            said.out.contains("asked as command 1 by test")
-                && said.out.ends_with("taken by the engine and the I/O thread\n")
+            said.out.contains("asked as command 1 by test, pid ")
+                && said.out.contains("taken by the engine and the I/O thread\n")
         );
         assert_eq!(taken, [Some(operator), Some(operator)]);
     }
@@ -162,4 +164,65 @@ fn an_ended_run_and_a_run_without_a_page_are_refused() {
     let run = live();
     std::fs::remove_file(run.run_dir().join("command.sqm")).unwrap();
     assert!(run.sq("ctl pause").err.contains("this run has no command page"));
+}
+
+#[test]
+fn what_would_go_is_shown_before_it_goes() {
+    use spinquote::event::{CommandKind, Side};
+    let mut run = live();
+    run.command(CommandKind::New, 1, 1, Side::Buy, 617_995, 5);
+    run.command(CommandKind::New, 2, 1, Side::Sell, 618_010, 7);
+    let said = run.sq("ctl flatten --yes wrong");
+    for part in [
+        "cancels 00000007-00000001 buy 0.005 @ 61799.5",
+        "cancels 00000007-00000002 sell 0.007 @ 61801.0",
+        "BTCUSDT: buys 0.005 at 61800.3 or worse, about 309.0015",
+    ] {
+        assert!(said.out.contains(part), "{part}: {}", said.out);
+    }
+    assert!(run.sq("ctl widen 99").err.contains("99 is not in 100..=10000"));
+    assert!(run.sq("ctl widen 150 --timeout 20ms").out.contains("100% -> 150%"));
+}
+
+#[test]
+fn alerts_are_acknowledged_by_a_human() {
+    let run = live();
+    let line = "{\"time_ns\":1,\"alert\":\"loss\",\"severity\":\"critical\",\"change\":\"raised\",\"text\":\"much\"}\n";
+    std::fs::write(run.run_dir().join("alerts.jsonl"), line).unwrap();
+    let seen = run.watches[0].alerts_seen();
+    assert_eq!(seen.up_to(), Nanos(0));
+    let said = run.sq("ctl ack");
+    assert_eq!((said.code, said.out.as_str()), (0, "ack: critical loss: much\n"));
+    assert!(seen.up_to().0 > 1_700_000_000_000_000_000);
+}
+
+#[test]
+fn a_page_of_an_older_layout_is_named() {
+    let run = live();
+    let path = run.run_dir().join("command.sqm");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[8] = 1;
+    std::fs::write(&path, bytes).unwrap();
+    let said = run.sq("ctl pause");
+    assert!(
+        said.code == 1 && said.err.contains("the command page has layout version 1, this sq reads 2"),
+        "{}",
+        said.err
+    );
+}
+
+#[test]
+fn who_asked_and_why_stands_on_the_page() {
+    let (run, watches) = apart(live());
+    let (said, _) = watched(watches, || {
+        support::sq_args(
+            run.path(),
+            &["ctl", "widen", "200", "--by", "night desk", "--why", "odd fills", "--yes", NAME],
+        )
+    });
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    let signature = page(&run).signature();
+    assert!(signature.by.starts_with("night desk, pid ") && signature.why.as_str() == "odd fills", "{signature:?}");
+    let killed = support::sq_args(run.path(), &["ctl", "kill", "--yes", NAME, "--why", "enough", "--timeout", "10ms"]);
+    assert!(killed.out.contains("kill: the flag is set by "), "{}", killed.out);
 }

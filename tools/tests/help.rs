@@ -4,7 +4,7 @@ mod support;
 
 use support::{golden, played, sq};
 
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 19] = [
     "status",
     "top",
     "orders",
@@ -16,6 +16,7 @@ const COMMANDS: [&str; 18] = [
     "ctl",
     "export",
     "prom",
+    "incident",
     "report",
     "web",
     "journal tail",
@@ -37,6 +38,18 @@ fn every_command_is_listed_and_has_examples() {
         let said = sq(dir.path(), &format!("{command} --help"));
         assert!(said.code == 0 && said.out.contains("Examples:\n  sq "), "{command}: {}", said.out);
         assert!(said.out.contains("[RUN]"), "{command} takes a run last");
+    }
+    for command in ["doctor", "unit"] {
+        assert!(help.out.contains(&format!("\n  {command} ")), "{command} is not listed");
+        assert!(sq(dir.path(), &format!("{command} --help")).out.contains("Examples:\n  sq "), "{command}");
+    }
+    for verb in ["pause", "resume", "widen", "reduce-only", "cancel-all", "flatten", "stop", "reload", "kill", "ack"] {
+        let said = sq(dir.path(), &format!("ctl {verb} --help"));
+        assert!(
+            said.code == 0 && said.out.contains("[RUN]") && said.out.contains("--why <TEXT>"),
+            "{verb}: {}",
+            said.out
+        );
     }
 }
 

@@ -114,3 +114,73 @@ fn a_missing_cut_or_old_file_is_named() {
     fs::write(&path, vec![0; 100]).unwrap();
     assert!(run.sq("hist").err.contains("only being set up"));
 }
+
+#[test]
+fn kinds_and_intervals_come_from_the_journal() {
+    let run = played();
+    let said = run.sq("hist --by-kind");
+    assert_eq!((said.code, said.err.as_str()), (0, ""));
+    golden("hist_kinds.txt", &said.out);
+    let json: serde_json::Value = serde_json::from_str(&run.sq("hist --interval 1s --by-kind --json").out).unwrap();
+    let intervals = json["intervals"].as_array().unwrap();
+    assert_eq!(intervals.len(), 2);
+    let count = |interval: &serde_json::Value, stage: &str, kind: &str| {
+        let kinds = interval["kinds"].as_array().unwrap();
+        kinds
+            .iter()
+            .find(|one| one["stage"] == stage && one["kind"] == kind)
+            .map_or(0, |one| one["count"].as_u64().unwrap())
+    };
+    assert_eq!((count(&intervals[0], "to_wire", "new"), count(&intervals[1], "to_wire", "new")), (2, 1));
+    assert_eq!((count(&intervals[0], "to_wire", "amend"), count(&intervals[1], "to_wire", "cancel")), (1, 1));
+    assert_eq!(count(&intervals[0], "round_trip", "new"), 2);
+    assert!(run.sq("hist --interval 1s --hlog kinds.hlog").out.contains("wrote kinds.hlog"));
+    let bytes = fs::read(run.path().join("kinds.hlog")).unwrap();
+    let lines = IntervalLogIterator::new(&bytes).filter(|entry| matches!(entry, Ok(LogEntry::Interval(_)))).count();
+    assert_eq!(lines, intervals.iter().map(|one| stages_of(one)).sum::<usize>());
+    assert!(run.sq("hist --interval 1us").err.contains("a longer --interval makes fewer"));
+}
+
+/// Stages that an interval has, all kinds as one.
+fn stages_of(interval: &serde_json::Value) -> usize {
+    let mut names: Vec<&str> =
+        interval["kinds"].as_array().unwrap().iter().map(|one| one["stage"].as_str().unwrap()).collect();
+    names.dedup();
+    names.len()
+}
+
+#[test]
+fn runs_of_one_host_are_merged_and_of_unlike_ones_refused() {
+    let first = played();
+    let mut second = Fixture::in_dir(first.dir, "other", 4096);
+    second.frame(1, "{}");
+    second.close();
+    let other = second.path().join("runs/other");
+    times(&other, 2);
+    let sum = |line: &str| -> serde_json::Value { serde_json::from_str(&second.sq(line).out).unwrap() };
+    let [one, two] = ["20231114-221320", "other"].map(|name| sum(&format!("hist --json {name}")));
+    let both = sum("hist --json --merge 20231114-221320 other");
+    let of = |json: &serde_json::Value, what: &str| json["stages"]["decode"][what].as_u64().unwrap();
+    assert_eq!(of(&both, "count"), of(&one, "count") + of(&two, "count"));
+    assert_eq!((of(&both, "min"), of(&both, "max")), (of(&one, "min"), of(&two, "max")));
+    assert_eq!(both["run"], "other and 1 more");
+    fs::write(other.join("meta.json"), META.replace("host-a", "host-b")).unwrap();
+    let refused = second.sq("hist --merge 20231114-221320 other");
+    assert!(refused.code == 1 && refused.err.contains("are of unlike hosts"), "{}", refused.err);
+    assert_eq!(second.sq("hist --merge 20231114-221320 other --force").code, 0);
+}
+
+#[test]
+fn the_plot_as_pixels_and_as_a_page() {
+    let run = played();
+    let said = run.sq("hist --png out.png --html out.html");
+    assert_eq!((said.code, said.out.as_str()), (0, "wrote out.png\nwrote out.html\n"));
+    let png = fs::read(run.path().join("out.png")).unwrap();
+    assert!(png.starts_with(b"\x89PNG\r\n\x1a\n") && png.len() > 2_000, "{} bytes", png.len());
+    let page = fs::read_to_string(run.path().join("out.html")).unwrap();
+    assert!(page.starts_with("<!doctype html>") && page.contains("<svg ") && page.contains("<td>1001</td>"));
+    assert!(
+        !page.contains("http://")
+            || page.matches("http://").count() == page.matches("http://www.w3.org/2000/svg").count()
+    );
+}

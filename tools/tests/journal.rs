@@ -224,3 +224,18 @@ fn stat_counts_each_kind() {
         (&8.into(), &(T0 + 9_201_000).into())
     );
 }
+
+#[test]
+fn records_that_took_long_are_found() {
+    let run = played();
+    let kinds = |line: &str| {
+        let text = run.sq(line).out;
+        text.lines().map(|line| line[40..].split_whitespace().next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    // Decided to written took 20 to 40 us, answers 600 to 900 us.
+    assert!(kinds("journal dump --slower 10us --kind sent").len() == 5);
+    assert_eq!(kinds("journal dump --slower 39us --kind sent"), ["sent"]);
+    assert!(kinds("journal dump --slower 39us --kind order").iter().all(|kind| kind == "order"));
+    assert_eq!(kinds("journal dump --slower 1h --not frame"), Vec::<String>::new());
+    assert!(!kinds("journal dump --slower 1ms --kind frame").is_empty(), "frames older than that");
+}

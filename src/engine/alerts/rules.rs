@@ -294,12 +294,12 @@ mod tests {
             (Slot::OrdersUsed, 190),
             (Slot::WeightUsed, 1200),
             (Slot::Takeovers, 1),
-            (Slot::DeadManAt, beat),
         ] {
             sender.set(slot, value);
         }
         housekeeper.set(Slot::ClockOffset, -settings.risk.clock_skew_max.0);
         housekeeper.set(Slot::RestFailed, 4);
+        housekeeper.set(Slot::DeadManAt, beat);
         housekeeper.set(Slot::JournalBytes, (settings.journal.bytes_max / 2) as i64);
         let facts = look(102);
         for (name, wanted) in [

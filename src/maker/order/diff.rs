@@ -7,7 +7,7 @@
 use super::table::Table;
 use crate::event::{PositionSide, Side, TimeInForce};
 use crate::maker::strategy::{Cause, ORDERS_MAX, Plan, Purpose, Quote};
-use crate::unit::{Lots, Ticks};
+use crate::unit::Lots;
 use arrayvec::ArrayVec;
 
 /// What should become of one order or quote.
@@ -38,55 +38,96 @@ fn kin(side: Side, position_side: PositionSide, purpose: Purpose, tif: TimeInFor
         | u32::from(reduce_only) << 24
 }
 
-/// An order that the plan cancels, until a quote takes it.
+/// The orders that the plan cancels, until a quote takes them; by column, because every quote looks at one or two of them.
+#[derive(Default)]
 struct Leaving {
-    place: usize,
-    cause: Cause,
-    /// `None`: a market order, which nothing can take.
-    kin: Option<Kin>,
-    price: Ticks,
-    rest: Lots,
+    places: ArrayVec<(u16, Cause), ORDERS_MAX>,
+    /// [`MARKET`] for a market order, which nothing can take.
+    kin: ArrayVec<Kin, ORDERS_MAX>,
+    price: ArrayVec<i64, ORDERS_MAX>,
+    rest: ArrayVec<Lots, ORDERS_MAX>,
+    /// One bit for each that no quote has taken.
+    free: u64,
+}
+
+const _: () = assert!(ORDERS_MAX <= u64::BITS as usize, "one bit per order");
+const MARKET: Kin = Kin::MAX;
+
+impl Leaving {
+    fn take(&mut self, at: usize) -> usize {
+        self.free &= !(1 << at);
+        usize::from(self.places[at].0)
+    }
+
+    fn is_free(&self, at: usize) -> bool {
+        self.free & (1 << at) != 0
+    }
+
+    /// The first one that already is what the quote wants.
+    fn same(&self, quote: &Quote) -> Option<usize> {
+        let (kin, price, rest) = (self.kin.as_slice(), self.price.as_slice(), self.rest.as_slice());
+        let wanted = quote.kin();
+        let same = |at: usize| rest[at] == quote.qty && kin[at] == wanted && self.is_free(at);
+        (0..price.len()).find(|&at| price[at] == quote.price.0 && same(at))
+    }
+
+    /// The one that is nearest in price, the first of equals.
+    fn nearest(&self, quote: &Quote) -> Option<usize> {
+        let wanted = quote.kin();
+        let mut best: Option<(i64, usize)> = None;
+        for (at, (&kin, &price)) in self.kin.iter().zip(&self.price).enumerate() {
+            if kin == wanted && self.is_free(at) {
+                let distance = (price - quote.price.0).abs();
+                if best.is_none_or(|(least, _)| distance < least) {
+                    best = Some((distance, at));
+                }
+            }
+        }
+        best.map(|(_, at)| at)
+    }
 }
 
 /// Works out the intents of `plan`: cancels first in the plan's order, then the rest in the order of its placements.
 /// Without `amend` nothing is amended, but equal quotes are still kept. `out` never holds more than [`INTENTS_MAX`].
 pub fn diff(plan: &Plan, table: &Table, amend: bool, out: &mut Vec<Intent>) {
     out.clear();
-    let mut leaving: ArrayVec<Leaving, ORDERS_MAX> = ArrayVec::new();
+    let mut leaving = Leaving::default();
     for &(id, cause) in &plan.cancel {
         let Some(place) = table.find(id) else { continue };
         let slot = table.at(place);
-        if slot.state.is_live() && !slot.is_leaving() && !leaving.iter().any(|other| other.place == place) {
+        if slot.state.is_live()
+            && !slot.is_leaving()
+            && !leaving.places.iter().any(|other| usize::from(other.0) == place)
+        {
             let own = slot.own();
             let kin = kin(slot.side, slot.position_side, slot.purpose, slot.tif, slot.reduce_only);
-            let kin = (!slot.market).then_some(kin);
-            leaving.push(Leaving { place, cause, kin, price: own.price, rest: own.qty - own.filled });
+            leaving.places.push((place as u16, cause));
+            leaving.kin.push(if slot.market { MARKET } else { kin });
+            leaving.price.push(own.price.0);
+            leaving.rest.push(own.qty - own.filled);
         }
     }
+    let count = leaving.places.len();
+    leaving.free = u64::MAX.checked_shr((u64::BITS as usize - count) as u32).unwrap_or(0);
     // Equal quotes first, so that an amend never takes an order that another quote could have kept.
     for &(quote, cause) in &plan.place {
-        let wanted = Some(quote.kin());
-        let same = |order: &Leaving| order.price == quote.price && order.rest == quote.qty && order.kin == wanted;
-        out.push(match leaving.iter().position(same) {
-            Some(at) => Intent::Keep(leaving.remove(at).place, quote, cause),
+        out.push(match leaving.same(&quote) {
+            Some(at) => Intent::Keep(leaving.take(at), quote, cause),
             None => Intent::Place(quote, cause),
         });
     }
     for intent in out.iter_mut().filter(|_| amend) {
         let Intent::Place(quote, cause) = *intent else { continue };
-        let wanted = Some(quote.kin());
-        let nearest = leaving
-            .iter()
-            .enumerate()
-            .filter(|(_, order)| order.kin == wanted)
-            .min_by_key(|&(at, order)| ((order.price - quote.price).abs(), at));
-        if let Some((at, _)) = nearest {
-            *intent = Intent::Amend(leaving.remove(at).place, quote, cause);
+        if let Some(at) = leaving.nearest(&quote) {
+            *intent = Intent::Amend(leaving.take(at), quote, cause);
         }
     }
     let quotes = out.len();
-    out.extend(leaving.iter().map(|order| Intent::Cancel(order.place, order.cause)));
-    out.rotate_left(quotes);
+    let gone = (0..count).filter(|&at| leaving.is_free(at)).map(|at| leaving.places[at]);
+    out.extend(gone.map(|(place, cause)| Intent::Cancel(usize::from(place), cause)));
+    if out.len() > quotes {
+        out.rotate_left(quotes);
+    }
 }
 
 impl Quote {
@@ -100,7 +141,7 @@ mod tests {
     use super::*;
     use crate::event::ClientId;
     use crate::maker::order::{Input, Slot};
-    use crate::unit::Nanos;
+    use crate::unit::{Nanos, Ticks};
     use proptest::prelude::*;
 
     fn quote(side: Side, price: i64, qty: i64) -> Quote {

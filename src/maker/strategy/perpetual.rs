@@ -18,8 +18,8 @@
 //! | W9 | sums of sizes and the last trade are binary doubles | exact decimals; may differ by a tick on a rounding boundary | both |
 //! | W10 | up to ten ticks of waiting for the position mode | asked for at start; the engine confirms it before the first decision | both |
 //! | W11 | a buy and a sell that round to one tick both go out | the sell moves a tick above the buy: the two sides never meet | every event |
-//! | W12 | a position mode that is lost halts the strategy, its orders stay | every live order is cancelled ([`Perpetual::unguarded`]: as the originals) | both |
-//! | W13 | entries that would add to the position stay while it is being stopped out | cancelled with the stop ([`Perpetual::unguarded`]: as the originals) | both |
+//! | W12 | a position mode that is lost halts the strategy, its orders stay | every live order is cancelled: every stop cancels | both |
+//! | W13 | entries that would add to the position stay while it is being stopped out | cancelled with the stop; the vectors' test counts these cancels and does not carry them out | both |
 //! | W14 | with a stale or missing external price, entries stay until the next refresh | withdrawn at once by the desk (`Blocks::SOURCE`); exits are managed on | both |
 
 mod exits;
@@ -87,7 +87,6 @@ pub struct Perpetual {
     settings: PerpetualSettings,
     cadence: Cadence,
     cancels_at_once: bool,
-    guarded: bool,
     collateral: [Collateral; 2],
     create_at: Nanos,
     cancel_at: Nanos,
@@ -118,7 +117,6 @@ impl Perpetual {
             settings,
             cadence,
             cancels_at_once: cadence == Cadence::EveryEvent,
-            guarded: true,
             collateral: [Collateral::Quote; 2],
             create_at: Nanos::ZERO,
             cancel_at: Nanos::ZERO,
@@ -142,13 +140,6 @@ impl Perpetual {
     #[must_use]
     pub fn with_cancels_at_once(mut self) -> Self {
         self.cancels_at_once = true;
-        self
-    }
-
-    /// Keeps the originals' orders on a halt and on a stop (W12, W13). For comparing with recorded outcomes only.
-    #[must_use]
-    pub fn unguarded(mut self) -> Self {
-        self.guarded = false;
         self
     }
 
@@ -393,9 +384,6 @@ impl Strategy for Perpetual {
 
     fn decide(&mut self, view: &View<'_>, plan: &mut Plan) {
         self.script.clear();
-        if !self.position_mode_ready && !self.guarded {
-            return;
-        }
         self.decided_at = view.now;
         self.renew_stop_at = Nanos::MAX;
         self.standing = None;
@@ -432,13 +420,16 @@ impl Strategy for Perpetual {
     }
 
     fn decide_again(&mut self, view: &View<'_>, plan: &mut Plan) {
-        let Some(standing) = self.standing else { return self.decide(view, plan) };
         let refresh = self.cancel_at <= view.now;
-        let reference = self.reference(view);
-        let stands = !refresh || (standing.tolerated && self.create_at <= view.now);
-        if !stands || view.orders.is_empty() || standing != Standing::of(view, reference, standing.tolerated) {
+        let stands = |standing: &Standing| {
+            (!refresh || (standing.tolerated && self.create_at <= view.now))
+                && standing.is_of(view)
+                && (self.quotes_on_touch() || standing.reference == self.reference(view))
+        };
+        let Some(reference) = self.standing.as_ref().filter(|standing| stands(standing)).map(|old| old.reference)
+        else {
             return self.decide(view, plan);
-        }
+        };
         self.script.clear();
         self.decided_at = view.now;
         self.flat_at = view.now;
@@ -565,10 +556,10 @@ fn far_enough(view: &View<'_>, reference: Price, minimum: Rate) -> bool {
 }
 
 /// On what the last decision asked for nothing. While it is the same, for the same orders and without a position, nothing is asked for.
-#[derive(Clone, Copy, PartialEq, Eq)]
 struct Standing {
     reference: Option<Price>,
     best: [Option<Ticks>; 2],
+    quoting: bool,
     available: Money,
     available_base: Amount,
     wallet: Money,
@@ -581,7 +572,8 @@ impl Standing {
     fn of(view: &View<'_>, reference: Option<Price>, tolerated: bool) -> Self {
         Self {
             reference,
-            best: [Side::Buy, Side::Sell].map(|side| view.book.best(side).map(|level| level.price)),
+            best: best(view),
+            quoting: !view.orders.is_empty(),
             available: view.available,
             available_base: view.available_base,
             wallet: view.wallet,
@@ -589,6 +581,20 @@ impl Standing {
             tolerated,
         }
     }
+
+    /// All of it but the reference is as it was, and there are orders.
+    fn is_of(&self, view: &View<'_>) -> bool {
+        self.quoting
+            && self.best == best(view)
+            && self.available == view.available
+            && self.available_base == view.available_base
+            && self.wallet == view.wallet
+            && self.widen == view.widen
+    }
+}
+
+fn best(view: &View<'_>) -> [Option<Ticks>; 2] {
+    [Side::Buy, Side::Sell].map(|side| view.book.best(side).map(|level| level.price))
 }
 
 /// The range of reference prices in which no live order violates the minimum spread. It depends on the nearest order of each

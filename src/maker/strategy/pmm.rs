@@ -10,14 +10,14 @@
 //! | M3 | controller and executors loop once a second, a shutdown every five | in the engine's cadence |
 //! | M4 | positions are stored and loaded | what the venue reports at the start is taken over as held |
 //! | M5 | fees as charged | the contract's rates: the net profit that triggers a market take profit is known before the venue says |
-//! | M6 | closes are reduce-only by position action | reduce-only in hedge mode; one-way executors may hold opposite inventory, so there an executor's close may cross zero |
+//! | M6 | closes are reduce-only by position action | reduce-only in hedge mode; in one-way mode a close at market is while the net position covers it. Executors may hold opposite inventory there, so a larger close may cross zero; and a resting take profit is plain, because the venue would cut it down with every fill of another level |
 //! | M7 | a lost position mode goes unnoticed | every executor is stopped and hands over what it holds |
 
 pub mod controller;
 pub mod executor;
 pub mod held;
 
-use super::exact::on_tick;
+use super::exact::{PRICE_MAX, on_tick};
 use super::internals::rate;
 use super::{
     AccountRequest, Cadence, Cause, Internals, ORDERS_MAX, OwnEvent, OwnOrder, Phase, Plan, Purpose, Quote, Strategy,
@@ -29,7 +29,7 @@ use crate::event::{ClientId, PositionSide, Side, TimeInForce};
 use crate::instrument::Instrument;
 use crate::unit::{Amount, Lots, MONEY_PLACES, Money, Nanos, Price, RATE_ONE, Rate, Ticks, mul_div, pow10};
 use arrayvec::ArrayVec;
-use controller::{Create, Decision, Figures, Record, Report, Status, Touch, evaluate};
+use controller::{Create, Decision, Figures, Record, Report, Skip, Status, Touch, evaluate};
 use executor::{Ask, Asks, Mission, News, OrderExecutor, OrderKind, PositionExecutor, Role};
 use held::Held;
 
@@ -44,9 +44,15 @@ impl Ratio {
     /// One.
     pub const ONE: Self = Self(ONE);
 
+    /// The largest, and its negative the smallest: what is beyond stays there.
+    pub const MAX: Self = Self(ONE * pow10(20));
+
     /// `part / whole`; `whole` is not zero.
     #[must_use]
     pub fn of(part: i128, whole: i128) -> Self {
+        if part.unsigned_abs() / whole.unsigned_abs() >= pow10(20).unsigned_abs() {
+            return Self(Self::MAX.0 * part.signum() * whole.signum());
+        }
         Self(mul_div(part, ONE, whole))
     }
 }
@@ -178,6 +184,8 @@ pub struct Pmm {
     position_mode_ready: bool,
     figures: Option<Figures>,
     skew: Option<[Ratio; 2]>,
+    /// Why the last decision skipped the levels of a side, where it created none of it.
+    skipped: [Option<WhyNot>; 2],
     decided_at: Nanos,
 }
 
@@ -205,6 +213,7 @@ impl Pmm {
             position_mode_ready: true,
             figures: None,
             skew: None,
+            skipped: [None; 2],
             decided_at: Nanos(i64::MIN),
         }
     }
@@ -382,11 +391,13 @@ impl Pmm {
             |(quote, base): (Money, Amount)| quote <= view.available && (perpetual || base <= view.available_base);
         match &mut slot.worker {
             Worker::Level(executor) => {
-                let affordable = covered(executor.needs(touch, perpetual));
+                // Asked once: later passes would only reckon in vain, at prices that it was not made for.
+                let affordable = !executor.is_new() || covered(executor.needs(touch, perpetual));
                 executor.pass(view.now, touch, affordable, &mut self.next_order, &mut asks);
             }
             Worker::Closing(executor) => {
-                let affordable = covered(executor.needs(touch, perpetual, self.settings.leverage));
+                let affordable =
+                    !executor.is_new() || covered(executor.needs(touch, perpetual, self.settings.leverage));
                 executor.pass(view.now, touch, affordable, &mut self.next_order, &mut asks);
             }
         }
@@ -394,7 +405,8 @@ impl Pmm {
             match ask {
                 Ask::Cancel(order) => self.cancel(view, place, order, plan),
                 Ask::Place { order, side, kind, closing, amount, price } => {
-                    let quote = self.quote(touch, place, order, side, kind, closing, amount, price);
+                    let reducible = self.reducible(view, plan, side);
+                    let quote = self.quote(touch, place, order, side, kind, closing, amount, price, reducible);
                     let room = ORDERS_MAX.saturating_sub(view.orders.len() + plan.place.len());
                     // What does not go out is found missing by the next decision and asked for again.
                     if let (Some((quote, cause)), true) = (quote, room > 0) {
@@ -403,6 +415,16 @@ impl Pmm {
                 }
             }
         }
+    }
+
+    /// What an order of this side may take off the net position, closes that are under way or planned set aside.
+    fn reducible(&self, view: &View<'_>, plan: &Plan, side: Side) -> Lots {
+        let held: i64 = view.positions.iter().map(|position| position.qty.0).sum();
+        let closes = |order: &&OwnOrder| order.side == side && order.purpose == Purpose::StopLoss;
+        let live: i64 = view.orders.iter().filter(closes).map(|order| (order.qty - order.filled).0).sum();
+        let planned = plan.place.iter().map(|(quote, _)| quote).filter(|quote| quote.side == side);
+        let planned: i64 = planned.filter(|quote| quote.purpose == Purpose::StopLoss).map(|quote| quote.qty.0).sum();
+        Lots((-held * side.sign()).saturating_sub(live).saturating_sub(planned).max(0))
     }
 
     fn cancel(&self, view: &View<'_>, place: usize, order: u32, plan: &mut Plan) {
@@ -425,6 +447,7 @@ impl Pmm {
         closing: bool,
         amount: Amount,
         price: Option<Price>,
+        reducible: Lots,
     ) -> Option<(Quote, Cause)> {
         let slot = self.slots[place].as_ref()?;
         let role = ROLES.into_iter().find(|role| slot.live(*role) == Some(order))?;
@@ -448,7 +471,8 @@ impl Pmm {
             (true, Side::Buy) => PositionSide::Long,
             (true, Side::Sell) => PositionSide::Short,
         };
-        let (reduce_only, level) = (closing && self.hedge(), place as u8);
+        let covered = kind == OrderKind::Market && qty <= reducible;
+        let (reduce_only, level) = (closing && (self.hedge() || covered), place as u8);
         let quote = Quote { side, position_side, purpose: purpose(role), level, price, qty, tif, reduce_only };
         (qty > Lots::ZERO).then_some((quote, cause))
     }
@@ -508,7 +532,8 @@ impl Strategy for Pmm {
 
     fn decide(&mut self, view: &View<'_>, plan: &mut Plan) {
         self.decided_at = view.now;
-        let best = |side| view.book.best(side).map(|level| level.price);
+        let workable = |price: &Ticks| view.instrument.price(*price) <= PRICE_MAX;
+        let best = |side| view.book.best(side).map(|level| level.price).filter(workable);
         let touch = Touch { instrument: view.instrument, bid: best(Side::Buy), ask: best(Side::Sell) };
         let reference = touch.reference();
         plan.reference = reference.unwrap_or(Price::ZERO);
@@ -536,9 +561,19 @@ impl Strategy for Pmm {
                 .collect();
             let slots = self.order.iter().filter_map(|place| self.slots[usize::from(*place)].as_ref());
             let reports: ArrayVec<Report, SLOTS> = slots.map(|slot| slot.report(&touch)).collect();
-            let Decision { figures, skew, creates, stops, .. } =
+            let Decision { figures, skew, creates, stops, skipped, .. } =
                 evaluate(&self.settings, &touch, view.now, view.widen, &records, &reports);
             (self.figures, self.skew) = (Some(figures), skew);
+            self.skipped = [Side::Buy, Side::Sell].map(|side| {
+                let created = |create: &Create| matches!(create, Create::Level { level, .. } if level.side == side);
+                let first =
+                    skipped.iter().find(|(level, _)| level.side == side).filter(|_| !creates.iter().any(created));
+                first.map(|(_, skip)| match skip {
+                    Skip::InsufficientBalanceCooldown => WhyNot::Balance,
+                    Skip::NoReferencePrice => WhyNot::NoPrice,
+                    Skip::AmountZero | Skip::BelowMinOrderSize | Skip::BelowMinNotional => WhyNot::TooSmall,
+                })
+            });
             for wanted in &creates {
                 self.create(view, wanted, reference);
             }
@@ -578,12 +613,14 @@ impl Strategy for Pmm {
             }
             _ => None,
         });
-        let mut blocked = [None; 2];
+        let mut blocked = self.skipped;
         if let Some(figures) = self.figures {
             let of_settings = |bound: Rate| i128::from(bound.0) * (ONE / i128::from(RATE_ONE));
             blocked = [
-                (figures.base_pct.0 > of_settings(self.settings.max_base_pct)).then_some(WhyNot::AboveBase),
-                (figures.base_pct.0 < of_settings(self.settings.min_base_pct)).then_some(WhyNot::BelowBase),
+                blocked[0]
+                    .or((figures.base_pct.0 > of_settings(self.settings.max_base_pct)).then_some(WhyNot::AboveBase)),
+                blocked[1]
+                    .or((figures.base_pct.0 < of_settings(self.settings.min_base_pct)).then_some(WhyNot::BelowBase)),
             ];
         }
         Internals {

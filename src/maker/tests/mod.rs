@@ -3,6 +3,7 @@
 mod faults;
 mod operator;
 mod quoting;
+mod sources;
 mod standing;
 mod venue;
 

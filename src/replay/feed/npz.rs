@@ -6,12 +6,12 @@
 //! a row without the LOCAL bit is the exchange's copy of another row and is left out. Depth rows of equal times were one message.
 //! A clear row and the snapshot rows behind it are one book: all levels up to the worst one told (`px` of the clear row).
 
+use super::DataFault;
 use super::frame::{Body, Frame, FrameReader};
 use super::report::{FaultKind, FileReport};
-use super::survey::{FINE_PLACES, Survey};
-use super::DataFault;
+use super::survey::fine_terms;
 use crate::event::{BestQuote, Level, Side, Trade};
-use crate::instrument::{Instrument, InstrumentId};
+use crate::instrument::{Instrument, InstrumentId, Symbol};
 use crate::unit::{Lots, Nanos, Seq, Step, Ticks};
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -184,12 +184,17 @@ fn shape(header: &str) -> Result<u64, Option<String>> {
 /// An array being read.
 pub(super) struct NpzReader {
     rows: Rows,
+    /// Its instrument, if it was opened to find the grid.
+    symbol: Option<Symbol>,
     instrument: InstrumentId,
     tick: Step,
     lot: Step,
     ahead: Option<(Row, u64)>,
     best: [Level; 2],
+    /// Time of the row read last.
     at: Nanos,
+    /// A row of this time was faulty: what else is of its message is left out, for half a book is none.
+    spoilt: Option<Nanos>,
     over: bool,
 }
 
@@ -197,14 +202,23 @@ impl NpzReader {
     pub(super) fn open(path: &Path, instrument: InstrumentId, terms: &Instrument) -> Result<Self, DataFault> {
         Ok(Self {
             rows: Rows::open(path)?,
+            symbol: None,
             instrument,
             tick: terms.tick,
             lot: terms.lot,
             ahead: None,
             best: [Level::default(); 2],
             at: Nanos::ZERO,
+            spoilt: None,
             over: false,
         })
+    }
+
+    /// Opens an array to find the grid of its instrument, which it does not name; numbers are on the fine grid.
+    pub(super) fn find(path: &Path, symbol: &str) -> Result<Self, DataFault> {
+        let name =
+            Symbol::from(symbol).map_err(|_| DataFault::Symbol { path: path.to_owned(), symbol: symbol.to_owned() })?;
+        Ok(Self { symbol: Some(name), ..Self::open(path, InstrumentId(0), &fine_terms(symbol))? })
     }
 
     /// The next row that is for us, with its number; an error is a place where something is missing.
@@ -213,12 +227,16 @@ impl NpzReader {
             match self.rows.next() {
                 Ok(Some(row)) => {
                     let number = self.rows.read;
+                    if row.ev & (EXCH | LOCAL) == EXCH {
+                        continue;
+                    }
+                    self.at = Nanos(row.local_ts);
                     match row.ev & KIND {
-                        DEPTH | TRADE | CLEAR | SNAPSHOT | BBO if row.ev & (EXCH | LOCAL) != 0 => {
-                            if row.ev & LOCAL == 0 {
+                        DEPTH | TRADE | CLEAR | SNAPSHOT | BBO if row.ev & LOCAL != 0 => {
+                            if self.spoilt.is_some_and(|at| at == self.at && row.ev & KIND != TRADE) {
                                 continue;
                             }
-                            self.at = Nanos(row.local_ts);
+                            self.spoilt = None;
                             return Some(Ok((row, number)));
                         }
                         DEPTH | TRADE | CLEAR | SNAPSHOT | BBO => {
@@ -331,6 +349,7 @@ impl FrameReader for NpzReader {
                     }
                 }
             };
+            self.spoilt = Some(self.at);
             (frame.at, frame.venue, frame.line) = (self.at, Nanos::ZERO, spoilt);
             frame.body = Body::Lost { instrument: None };
             return Ok(true);
@@ -340,30 +359,10 @@ impl FrameReader for NpzReader {
     fn position(&self) -> u64 {
         (&self.rows.file).stream_position().unwrap_or(0)
     }
-}
 
-/// The first pass: the grid of an array, which names no symbol.
-pub(super) fn survey(path: &Path, symbol: &str) -> Result<Survey, DataFault> {
-    let mut rows = Rows::open(path)?;
-    let mut survey = Survey::default();
-    let at = survey.place(path, symbol)?;
-    let fine = super::survey::fine_step();
-    debug_assert_eq!(fine.places(), FINE_PLACES);
-    while let Ok(Some(row)) = rows.next() {
-        if !(DEPTH..=BBO).contains(&(row.ev & KIND)) || row.ev & LOCAL == 0 {
-            continue;
-        }
-        survey.time(Nanos(row.local_ts), Nanos(row.exch_ts));
-        // A double of 17 digits times 10^8 is off by less than a hundredth; what is not on that grid at all is the second pass's fault.
-        let fine_of = |value: f64| {
-            let fine = value * 1e8;
-            ((fine - fine.round()).abs() < 0.01 && (0.0..9e15).contains(&fine)).then(|| fine.round() as i64)
-        };
-        if let (Some(price), Some(qty)) = (fine_of(row.px), fine_of(row.qty)) {
-            survey.level(at, Ticks(price), Lots(qty));
-        }
+    fn found(&self) -> &[Symbol] {
+        self.symbol.as_slice()
     }
-    Ok(survey)
 }
 
 #[cfg(test)]

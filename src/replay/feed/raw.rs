@@ -1,25 +1,30 @@
 //! Recorded frames of a venue (`<time> <JSON>` lines): each through the venue's own decoder, inline REST snapshots too.
 //! Checks lines; leaves sequences to the guard.
 
+use super::DataFault;
 use super::frame::{Body, Frame, FrameReader};
 use super::report::{FaultKind, FileReport};
-use super::survey::{Survey, fine_terms};
-use super::DataFault;
+use super::survey::{Found, fine_terms};
 use crate::event::{DepthSnapshot, Event};
-use crate::instrument::{Instrument, InstrumentId};
+use crate::instrument::{Instrument, InstrumentId, Symbol};
 use crate::sim::capture::{CaptureError, CaptureReader};
 use crate::unit::{Nanos, Ticks};
+use crate::venue::binance::Product;
+use crate::venue::binance::spot::market::SpotDecoder;
 use crate::venue::binance::usdm::market::MarketDecoder;
-use crate::venue::codec::{DecodeError, MarketMessage};
+use crate::venue::codec::{DecodeError, MarketCodec, MarketMessage};
 use crate::wire::simd::SPARE;
 use std::path::Path;
 
 /// What a hole in a recording of ours begins with; see `commands::capture`.
 const GAP_MARK: &[u8] = b"{\"spinquote\":{\"gap\"";
 
+/// Lines that are looked at to tell the product whose frames a recording holds.
+const LOOK: usize = 1_000;
+
 /// A decoder and the room that it may change a document in.
 pub(super) struct Documents {
-    decoder: MarketDecoder,
+    decoder: Box<dyn MarketCodec + Send>,
     document: Vec<u8>,
     /// A price of each instrument that was heard last: tells whose book a snapshot is, which names none.
     prices: Vec<Option<Ticks>>,
@@ -35,12 +40,25 @@ pub(super) enum Document<'a> {
 }
 
 impl Documents {
-    pub(super) fn new(instruments: &[Instrument]) -> Self {
-        Self {
-            decoder: MarketDecoder::new(instruments),
-            document: Vec::with_capacity(1 << 16),
-            prices: vec![None; instruments.len()],
-        }
+    pub(super) fn new(product: Product, instruments: &[Instrument]) -> Self {
+        let decoder: Box<dyn MarketCodec + Send> = match product {
+            Product::Usdm => Box::new(MarketDecoder::new(instruments)),
+            Product::Spot => Box::new(SpotDecoder::new(instruments)),
+        };
+        Self::with(decoder, instruments.len())
+    }
+
+    /// With a decoder whose events bear ids below `ids`.
+    pub(super) fn with(decoder: Box<dyn MarketCodec + Send>, ids: usize) -> Self {
+        Self { decoder, document: Vec::with_capacity(1 << 16), prices: vec![None; ids] }
+    }
+
+    /// Goes on with these symbols, of which one is new, on the fine grid.
+    fn restart(&mut self, product: Product, names: &[Symbol]) {
+        let terms: Vec<Instrument> = names.iter().map(|name| fine_terms(name)).collect();
+        let prices = std::mem::take(&mut self.prices);
+        *self = Self::new(product, &terms);
+        self.prices[..prices.len()].copy_from_slice(&prices);
     }
 
     pub(super) fn read(&mut self, json: &[u8]) -> Result<Document<'_>, DecodeError> {
@@ -108,14 +126,23 @@ fn fill(document: &mut Vec<u8>, json: &[u8]) {
 pub(super) struct RawReader {
     lines: CaptureReader,
     documents: Documents,
+    product: Product,
+    /// The symbols found, if it was opened to find them.
+    found: Option<Found>,
     at: Nanos,
     over: bool,
 }
 
 impl RawReader {
-    pub(super) fn open(path: &Path, instruments: &[Instrument]) -> Result<Self, DataFault> {
+    pub(super) fn open(path: &Path, product: Product, instruments: &[Instrument]) -> Result<Self, DataFault> {
         let lines = CaptureReader::open(path)?;
-        Ok(Self { lines, documents: Documents::new(instruments), at: Nanos::ZERO, over: false })
+        let documents = Documents::new(product, instruments);
+        Ok(Self { lines, documents, product, found: None, at: Nanos::ZERO, over: false })
+    }
+
+    /// Opens a recording to find its symbols; numbers are on the fine grid.
+    pub(super) fn find(path: &Path, product: Product) -> Result<Self, DataFault> {
+        Ok(Self { found: Some(Found::default()), ..Self::open(path, product, &[])? })
     }
 }
 
@@ -156,6 +183,18 @@ impl FrameReader for RawReader {
                     (frame.venue, frame.body) = (Nanos::ZERO, Body::Lost { instrument: None });
                     return Ok(true);
                 }
+                // A name that is too long for a symbol comes cut, and is never found.
+                Err(DecodeError::UnknownSymbol { symbol })
+                    if !symbol.is_full() && self.found.as_mut().is_some_and(|found| found.place(&symbol).is_some()) =>
+                {
+                    let names = self.found.as_ref().map(Found::names).unwrap_or_default();
+                    self.documents.restart(self.product, names);
+                    match self.documents.read(line.json) {
+                        Ok(Document::Event(event)) if frame.take(&event) => return Ok(true),
+                        Ok(_) => {}
+                        Err(error) => report.fault(FaultKind::Malformed, frame.line, || error.to_string()),
+                    }
+                }
                 Err(error @ DecodeError::UnknownSymbol { .. }) => {
                     report.fault(FaultKind::UnknownInstrument, frame.line, || error.to_string());
                 }
@@ -167,56 +206,28 @@ impl FrameReader for RawReader {
     fn position(&self) -> u64 {
         self.lines.position()
     }
+
+    fn found(&self) -> &[Symbol] {
+        self.found.as_ref().map(Found::names).unwrap_or_default()
+    }
 }
 
-/// The first pass. What is wrong with the file is left to the second.
-pub(super) fn survey(path: &Path) -> Result<Survey, DataFault> {
+/// Whose frames a recording holds: those of spot have other keys. What tells nothing is taken for USD-M.
+pub(super) fn product(path: &Path) -> Result<Product, DataFault> {
     let mut lines = CaptureReader::open(path)?;
-    let mut survey = Survey::default();
-    let mut documents = Documents::new(&[]);
-    loop {
-        let line = match lines.next_line() {
-            Ok(Some(line)) => line,
+    for _ in 0..LOOK {
+        let json = match lines.next_line() {
+            Ok(Some(line)) => line.json,
             Err(CaptureError::Layout { .. }) => continue,
-            Ok(None) | Err(_) => return Ok(survey),
+            Ok(None) | Err(_) => break,
         };
-        let unknown = match documents.read(line.json) {
-            Ok(Document::Event(event)) => {
-                survey.event(&event);
-                survey.time(line.received, venue_time(&event));
-                continue;
-            }
-            Ok(Document::Snapshot(book)) => {
-                survey.event(&Event::Snapshot(book));
-                continue;
-            }
-            Err(DecodeError::UnknownSymbol { symbol }) => symbol,
-            Ok(_) | Err(_) => continue,
-        };
-        let known = survey.seen.len();
-        // A name that is too long for a symbol comes cut, and is unknown for ever.
-        if survey.place(path, &unknown)? < known || unknown.is_full() {
-            continue;
+        let has = |word: &[u8]| json.windows(word.len()).any(|window| window == word);
+        if has(b"\"e\":\"depthUpdate\"") {
+            return Ok(if has(b"\"pu\":") { Product::Usdm } else { Product::Spot });
         }
-        let terms: Vec<Instrument> = survey.seen.iter().map(|seen| fine_terms(&seen.symbol)).collect();
-        let prices = documents.prices;
-        documents = Documents::new(&terms);
-        documents.prices[..known].copy_from_slice(&prices);
-        if let Ok(Document::Event(event)) = documents.read(line.json) {
-            survey.event(&event);
-            survey.time(line.received, venue_time(&event));
+        if has(b"@bookTicker\"") {
+            return Ok(if has(b"\"e\":\"bookTicker\"") { Product::Usdm } else { Product::Spot });
         }
     }
-}
-
-/// The venue's time of a market event, 0 where there is none.
-pub(super) fn venue_time(event: &Event<'_>) -> Nanos {
-    match event {
-        Event::Depth(depth) => depth.venue_time,
-        Event::Snapshot(book) => book.venue_time,
-        Event::Quote(quote) => quote.venue_time,
-        Event::Trade(trade) => trade.venue_time,
-        Event::Mark(mark) => mark.venue_time,
-        _ => Nanos::ZERO,
-    }
+    Ok(Product::Usdm)
 }

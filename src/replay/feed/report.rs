@@ -10,8 +10,10 @@ pub const PLACES_MAX: usize = 8;
 /// What kind of file it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileKind {
-    /// Recorded frames, `<time> <JSON>` lines.
+    /// Recorded frames of Binance USD-M, `<time> <JSON>` lines.
     Raw,
+    /// Those of Binance spot.
+    RawSpot,
     /// A run directory of ours.
     Run,
     /// Tardis `incremental_book_L2`.
@@ -32,6 +34,7 @@ impl FileKind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Raw => "raw frames",
+            Self::RawSpot => "raw spot frames",
             Self::Run => "run",
             Self::TardisDepth => "Tardis incremental_book_L2",
             Self::TardisTrades => "Tardis trades",
@@ -45,7 +48,7 @@ impl FileKind {
     #[must_use]
     pub const fn unit(self) -> &'static str {
         match self {
-            Self::Raw | Self::TardisDepth | Self::TardisTrades | Self::TardisQuotes => "line",
+            Self::Raw | Self::RawSpot | Self::TardisDepth | Self::TardisTrades | Self::TardisQuotes => "line",
             Self::Run | Self::Feed => "record",
             Self::Hftbacktest => "row",
         }
@@ -175,7 +178,8 @@ impl FileReport {
         let count = &mut self.counts[kind as usize];
         *count += 1;
         if *count <= PLACES_MAX as u64 {
-            self.faults.push(Fault { kind, line, what: what() });
+            let at = self.faults.partition_point(|fault| fault.line <= line);
+            self.faults.insert(at, Fault { kind, line, what: what() });
         }
     }
 

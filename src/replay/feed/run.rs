@@ -1,22 +1,26 @@
 //! A run directory of ours as market data: its journalled frames through the decoder again. Never looks at its orders.
 
+use super::DataFault;
 use super::frame::{Body, Frame, FrameReader};
 use super::raw::{Document, Documents};
 use super::report::{FaultKind, FileReport};
-use super::survey::Survey;
-use super::DataFault;
+use super::survey::stream_name;
 use crate::event::{Event, Link, LinkState};
+use crate::instrument::{Instrument, InstrumentId};
 use crate::journal::record::{self, FeedGap, Loss, Origin};
 use crate::journal::{Reader, RunDir};
-use crate::replay::player::read_recipe;
+use crate::replay::player::{ReplayError, read_recipe, watched_decoders};
 use crate::unit::Nanos;
+use crate::venue::binance::Product;
 use crate::venue::codec::DecodeError;
 use std::path::Path;
 
 /// A journal being read.
 pub(super) struct RunReader {
     reader: Reader,
-    documents: Documents,
+    /// Of the traded instruments together, then of each watched one.
+    documents: Vec<Documents>,
+    traded: usize,
     over: bool,
 }
 
@@ -24,10 +28,27 @@ impl RunReader {
     /// Opens a run; the instruments are those of its recipe, in its order.
     pub(super) fn open(path: &Path) -> Result<Self, DataFault> {
         let dir = RunDir::new(path);
-        let contracts = read_recipe(&dir.meta()).map_err(Box::new)?.contracts();
+        let recipe = read_recipe(&dir.meta()).map_err(Box::new)?;
+        let contracts = recipe.contracts();
+        let refused = |source| Box::new(ReplayError::Recipe { path: dir.meta(), source });
+        let watched = watched_decoders(&recipe).map_err(refused)?.into_iter().map(|decoder| {
+            let ids = usize::from(decoder.id().0) + 1;
+            Documents::with(Box::new(decoder), ids)
+        });
+        let documents = [Documents::new(Product::Usdm, &contracts)].into_iter().chain(watched).collect();
         let reader = Reader::open(dir).map_err(|error| Box::new(error.into()))?;
-        Ok(Self { reader, documents: Documents::new(&contracts), over: false })
+        Ok(Self { reader, documents, traded: contracts.len(), over: false })
     }
+}
+
+/// The terms of a run's instruments: the traded ones, then the watched ones.
+pub(super) fn terms(path: &Path) -> Result<Vec<Instrument>, DataFault> {
+    let recipe = read_recipe(&RunDir::new(path).meta()).map_err(Box::new)?;
+    let watched = recipe.watched.iter().map(|part| {
+        let product = Product::named(&part.product).unwrap_or(Product::Usdm);
+        Instrument { symbol: stream_name(product, &part.instrument.symbol), ..part.instrument.clone() }
+    });
+    Ok(recipe.contracts().into_iter().chain(watched).collect())
 }
 
 impl FrameReader for RunReader {
@@ -48,15 +69,18 @@ impl FrameReader for RunReader {
             match record.kind {
                 record::FRAME | record::SNAPSHOT => {
                     report.frames += 1;
-                    let Some(json) = payload.get(Origin::SIZE..) else {
-                        report.fault(FaultKind::Malformed, frame.line, || "a frame without its origin".to_owned());
+                    let parts = payload.split_at_checked(Origin::SIZE);
+                    let parts = parts.and_then(|(origin, json)| Some((Origin::decode(origin).ok()?.instrument, json)));
+                    let of = |instrument: InstrumentId| (usize::from(instrument.0) + 1).saturating_sub(self.traded);
+                    let parts = parts.and_then(|(id, json)| Some((self.documents.get_mut(of(id))?, id, json)));
+                    let Some((documents, id, json)) = parts else {
+                        report.fault(FaultKind::Malformed, frame.line, || "a frame of no known origin".to_owned());
                         continue;
                     };
                     let read = if record.kind == record::FRAME {
-                        self.documents.read(json)
+                        documents.read(json)
                     } else {
-                        let origin = Origin::decode(&payload[..Origin::SIZE]).ok();
-                        self.documents.snapshot_of(origin.map(|origin| origin.instrument), json)
+                        documents.snapshot_of(Some(id), json)
                     };
                     match read {
                         Ok(Document::Event(event)) if frame.take(&event) => return Ok(true),
@@ -98,16 +122,4 @@ impl FrameReader for RunReader {
         let place = self.reader.place();
         place.segment * self.reader.segment().size + place.offset
     }
-}
-
-/// The terms of the run, and how its clock runs.
-pub(super) fn survey(path: &Path) -> Result<Survey, DataFault> {
-    let mut survey = Survey::default();
-    survey.terms = read_recipe(&RunDir::new(path).meta()).map_err(Box::new)?.contracts();
-    let mut reader = RunReader::open(path)?;
-    let (mut frame, mut unheard) = (Frame::new(), FileReport::new(path, super::FileKind::Run));
-    while reader.next(&mut frame, &mut unheard)? {
-        survey.time(frame.at, frame.venue);
-    }
-    Ok(survey)
 }

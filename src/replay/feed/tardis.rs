@@ -11,10 +11,10 @@
 //! replaces what was known; changes before the first snapshot are early ones and no book. There are no update ids, so a row that
 //! cannot be read is a hole: the book is lost until the next snapshot. An empty price (an empty side) is a quantity of zero.
 
+use super::DataFault;
 use super::frame::{Body, Frame, FrameReader};
 use super::report::{FaultKind, FileKind, FileReport};
-use super::survey::{Survey, fine_step};
-use super::DataFault;
+use super::survey::{Found, cut, fine_step, venue_name};
 use crate::event::{BestQuote, Level, Side, Trade};
 use crate::instrument::{Instrument, InstrumentId, Symbol};
 use crate::sim::capture::TextLines;
@@ -123,6 +123,13 @@ struct Row {
     id: u64,
 }
 
+impl Row {
+    /// Whether a row of a book that follows was in the same message.
+    fn together(&self, next: &Self) -> bool {
+        (next.instrument, next.snapshot) == (self.instrument, self.snapshot) && (self.snapshot || next.at == self.at)
+    }
+}
+
 fn time(text: &[u8], column: &'static str) -> Result<Nanos, RowFault> {
     let whole = Step::ONE.parse_count(text).ok().filter(|micros| *micros >= 0);
     let nanos = whole.and_then(|micros| micros.checked_mul(1_000));
@@ -168,12 +175,8 @@ impl Rows {
         Ok(Self { lines, columns, name: Vec::new(), name_is: Ok(InstrumentId(0)) })
     }
 
-    /// The line that was read last; `find` tells whose it is, `scale` on which grid.
-    fn row(
-        &mut self,
-        find: &mut dyn FnMut(&str) -> Option<InstrumentId>,
-        scale: &dyn Fn(InstrumentId) -> Scale,
-    ) -> Line {
+    /// The line that was read last.
+    fn row(&mut self, names: &mut Names) -> Line {
         let Columns { count: due, exchange, symbol, .. } = self.columns;
         let mut cells = [&b""[..]; COLUMNS_MAX];
         let mut found = 0;
@@ -193,13 +196,13 @@ impl Rows {
             self.name.extend_from_slice(exchange);
             self.name.extend_from_slice(symbol);
             let name = name(exchange, symbol);
-            self.name_is = find(&name).ok_or_else(|| cut(&name));
+            self.name_is = names.find(&name).ok_or_else(|| cut(&name));
         }
         let instrument = match self.name_is {
             Ok(instrument) => instrument,
             Err(symbol) => return Line::Unknown(symbol),
         };
-        match self.read(&cells, instrument, scale(instrument)) {
+        match self.read(&cells, instrument, names.scale(instrument)) {
             Ok(row) => Line::Row(row),
             Err(fault) => Line::Faulty(fault),
         }
@@ -251,37 +254,58 @@ impl Rows {
 /// The name of an instrument of a venue.
 fn name(exchange: &[u8], symbol: &[u8]) -> String {
     let symbol = String::from_utf8_lossy(symbol).into_owned();
-    if exchange == HOME { symbol } else { format!("{symbol}@{}", String::from_utf8_lossy(exchange)) }
+    if exchange == HOME { symbol } else { venue_name(&symbol, &String::from_utf8_lossy(exchange)) }
 }
 
-/// As much of a name as a symbol holds.
-fn cut(name: &str) -> Symbol {
-    let mut symbol = Symbol::new();
-    for letter in name.chars() {
-        if symbol.try_push(letter).is_err() {
-            break;
+/// Whose rows are read, and on which grid.
+enum Names {
+    Known(Symbols, Vec<Scale>),
+    /// To be found, on the fine grid.
+    Found(Found, Scale),
+}
+
+impl Names {
+    fn find(&mut self, name: &str) -> Option<InstrumentId> {
+        match self {
+            Self::Known(symbols, _) => symbols.find(name.as_bytes()),
+            Self::Found(found, _) => found.place(name),
         }
     }
-    symbol
+
+    fn scale(&self, instrument: InstrumentId) -> Scale {
+        match self {
+            Self::Known(_, scales) => scales[usize::from(instrument.0)],
+            Self::Found(_, fine) => *fine,
+        }
+    }
 }
 
 /// A CSV file being read.
 pub(super) struct TardisReader {
     rows: Rows,
-    symbols: Symbols,
-    scales: Vec<Scale>,
+    names: Names,
     /// The first row of the next message.
     ahead: Option<Row>,
     /// Time of the row read last.
     at: Nanos,
+    /// The row in front was faulty: the next message may be the rest of its message, and half a book is none.
+    spoilt: bool,
     over: bool,
 }
 
 impl TardisReader {
     pub(super) fn open(path: &Path, instruments: &[Instrument]) -> Result<Self, DataFault> {
         let scales = instruments.iter().map(|terms| Scale { tick: terms.tick, lot: terms.lot }).collect();
-        let symbols = Symbols::new(instruments);
-        Ok(Self { rows: Rows::open(path)?, symbols, scales, ahead: None, at: Nanos::ZERO, over: false })
+        Self::with(path, Names::Known(Symbols::new(instruments), scales))
+    }
+
+    /// Opens a file to find its symbols; numbers are on the fine grid.
+    pub(super) fn find(path: &Path) -> Result<Self, DataFault> {
+        Self::with(path, Names::Found(Found::default(), Scale { tick: fine_step(), lot: fine_step() }))
+    }
+
+    fn with(path: &Path, names: Names) -> Result<Self, DataFault> {
+        Ok(Self { rows: Rows::open(path)?, names, ahead: None, at: Nanos::ZERO, spoilt: false, over: false })
     }
 
     /// The next row; `Ok(Err(..))` where the book is lost.
@@ -304,9 +328,7 @@ impl TardisReader {
                 }
             }
             let line = self.rows.lines.line();
-            let (symbols, scales) = (&self.symbols, &self.scales);
-            let mut find = |name: &str| symbols.find(name.as_bytes());
-            match self.rows.row(&mut find, &|instrument| scales[usize::from(instrument.0)]) {
+            match self.rows.row(&mut self.names) {
                 Line::Row(row) => {
                     self.at = row.at;
                     return Some(Ok(row));
@@ -330,9 +352,24 @@ impl TardisReader {
         }
     }
 
-    fn lost(&self, frame: &mut Frame, line: u64) {
+    fn lost(&mut self, frame: &mut Frame, line: u64) {
+        self.spoilt = true;
         (frame.at, frame.venue, frame.line) = (self.at, Nanos::ZERO, line);
         frame.body = Body::Lost { instrument: None };
+    }
+
+    /// The row behind what may be the rest of a spoilt message.
+    fn behind_the_rest(&mut self, report: &mut FileReport) -> Option<Result<Row, u64>> {
+        let rest = match self.row(report)? {
+            Ok(row) => row,
+            fault => return Some(fault),
+        };
+        loop {
+            match self.row(report)? {
+                Ok(row) if rest.together(&row) => {}
+                other => return Some(other),
+            }
+        }
     }
 
     /// Levels of one message, of which `first` is the first row.
@@ -344,13 +381,7 @@ impl TardisReader {
             side.push(row.level);
             (frame.at, frame.venue) = (row.at, row.venue);
             match self.row(report) {
-                Some(Ok(next))
-                    if next.instrument == first.instrument
-                        && next.snapshot == first.snapshot
-                        && (first.snapshot || next.at == first.at) =>
-                {
-                    row = next;
-                }
+                Some(Ok(next)) if first.together(&next) => row = next,
                 Some(Ok(next)) => {
                     self.ahead = Some(next);
                     break;
@@ -371,7 +402,8 @@ impl TardisReader {
 
 impl FrameReader for TardisReader {
     fn next(&mut self, frame: &mut Frame, report: &mut FileReport) -> Result<bool, DataFault> {
-        let row = match self.ahead.take().map(Ok).or_else(|| self.row(report)) {
+        let next = if std::mem::take(&mut self.spoilt) { self.behind_the_rest(report) } else { None };
+        let row = match next.or_else(|| self.ahead.take().map(Ok)).or_else(|| self.row(report)) {
             Some(Ok(row)) => row,
             Some(Err(line)) => {
                 self.lost(frame, line);
@@ -403,31 +435,11 @@ impl FrameReader for TardisReader {
     fn position(&self) -> u64 {
         self.rows.lines.position()
     }
-}
 
-/// The first pass.
-pub(super) fn survey(path: &Path) -> Result<Survey, DataFault> {
-    let mut rows = Rows::open(path)?;
-    let mut survey = Survey::default();
-    let fine = Scale { tick: fine_step(), lot: fine_step() };
-    let mut refused = None;
-    while let Ok(true) = rows.lines.advance() {
-        let mut find = |name: &str| match survey.place(path, name) {
-            Ok(at) => u16::try_from(at).ok().map(InstrumentId),
-            Err(fault) => {
-                refused = Some(fault);
-                None
-            }
-        };
-        if let Line::Row(row) = rows.row(&mut find, &|_| fine) {
-            survey.time(row.at, row.venue);
-            for level in [row.level, row.bid] {
-                survey.level(row.instrument.0.into(), level.price, level.qty);
-            }
-        }
-        if let Some(fault) = refused {
-            return Err(fault);
+    fn found(&self) -> &[Symbol] {
+        match &self.names {
+            Names::Found(found, _) => found.names(),
+            Names::Known(..) => &[],
         }
     }
-    Ok(survey)
 }

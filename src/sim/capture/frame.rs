@@ -22,18 +22,33 @@ pub(super) enum Frame<'a> {
 pub(super) struct Depth<'a> {
     #[serde(rename = "s")]
     pub symbol: &'a str,
+    /// USD-M has it; spot's only time is that of sending.
     #[serde(rename = "T")]
-    pub time_ms: i64,
+    matched_ms: Option<i64>,
+    #[serde(rename = "E")]
+    sent_ms: i64,
     #[serde(rename = "U")]
     pub first: u64,
     #[serde(rename = "u")]
     pub last: u64,
+    /// USD-M has it; the ids of spot diffs are consecutive.
     #[serde(rename = "pu")]
-    pub prev: u64,
+    prev: Option<u64>,
     #[serde(rename = "b", borrow)]
     pub bids: Vec<Texts<'a>>,
     #[serde(rename = "a", borrow)]
     pub asks: Vec<Texts<'a>>,
+}
+
+impl Depth<'_> {
+    pub(super) fn time_ms(&self) -> i64 {
+        self.matched_ms.unwrap_or(self.sent_ms)
+    }
+
+    /// The update that it follows.
+    pub(super) fn prev(&self) -> u64 {
+        self.prev.unwrap_or(self.first.saturating_sub(1))
+    }
 }
 
 #[derive(Deserialize)]
@@ -42,8 +57,9 @@ pub(super) struct Quote<'a> {
     pub symbol: &'a str,
     #[serde(rename = "u")]
     pub seq: u64,
+    /// Spot has none.
     #[serde(rename = "T")]
-    pub time_ms: i64,
+    pub time_ms: Option<i64>,
     #[serde(rename = "b")]
     pub bid: &'a str,
     #[serde(rename = "B")]
@@ -109,6 +125,9 @@ struct Head<'a> {
     e: Option<&'a str>,
     #[serde(rename = "lastUpdateId")]
     snapshot: Option<u64>,
+    /// The bid's quantity of a spot best quote, which does not say what it is.
+    #[serde(rename = "B", borrow)]
+    bid_qty: Option<&'a str>,
 }
 
 #[derive(Deserialize)]
@@ -145,6 +164,7 @@ pub(super) fn parse(json: &[u8]) -> Result<Frame<'_>, serde_json::Error> {
         Some("bookTicker") => Frame::Quote(body(json, wrapped)?),
         Some("trade" | "aggTrade") => Frame::Trade(body(json, wrapped)?),
         Some("markPriceUpdate") => Frame::Mark(body(json, wrapped)?),
+        None if head.bid_qty.is_some() => Frame::Quote(body(json, wrapped)?),
         None if head.snapshot.is_some() => Frame::Snapshot(body(json, wrapped)?),
         _ => Frame::Other,
     })

@@ -49,7 +49,20 @@ impl CaptureMarket {
     /// # Errors
     /// The file cannot be read, has another symbol, several and none was named, or no depth and best quotes.
     pub fn open(path: &Path, symbol: Option<&str>) -> Result<Self, CaptureError> {
-        let Survey { instrument, book, start, marks, behind, damage } = survey(path, symbol)?;
+        let found = survey(path, symbol)?;
+        if found.spot { Err(CaptureError::Spot { path: path.to_owned() }) } else { Self::surveyed(path, found) }
+    }
+
+    /// [`CaptureMarket::open`] for a market that is told as a spot market: the recording may be one. Its frames are not passed on.
+    ///
+    /// # Errors
+    /// As [`CaptureMarket::open`].
+    pub fn open_any(path: &Path, symbol: Option<&str>) -> Result<Self, CaptureError> {
+        Self::surveyed(path, survey(path, symbol)?)
+    }
+
+    fn surveyed(path: &Path, found: Survey) -> Result<Self, CaptureError> {
+        let Survey { instrument, book, start, marks, spot: _, behind, damage } = found;
         let touch = book.best(Side::Buy).zip(book.best(Side::Sell));
         let mid = touch.map_or(Price::ZERO, |(bid, ask)| instrument.mid(bid.price, ask.price));
         Ok(Self {
@@ -139,7 +152,9 @@ impl MarketSource for CaptureMarket {
             Held::Mark(mark, settle) => MarketKind::Mark { mark, settle },
             Held::Quote(quote) => {
                 self.touch = Some((quote.bid.price, quote.ask.price));
-                self.offset = quote.venue_time - at;
+                if !quote.venue_time.is_zero() {
+                    self.offset = quote.venue_time - at;
+                }
                 MarketKind::Quote(quote)
             }
             Held::Depth { first, last, prev, venue_time } => {
@@ -170,7 +185,7 @@ fn hold(
     bids: &mut Vec<Level>,
     asks: &mut Vec<Level>,
 ) -> Result<Option<Held>, String> {
-    let frame = frame::parse(json).map_err(|error| format!("not a USD-M frame: {error}"))?;
+    let frame = frame::parse(json).map_err(|error| format!("not a frame of the venue: {error}"))?;
     if frame.symbol() != Some(instrument.symbol.as_str()) {
         return Ok(None);
     }
@@ -195,15 +210,15 @@ fn convert(
                     out.push(level(text)?);
                 }
             }
-            let venue_time = Nanos::from_millis(depth.time_ms);
-            Held::Depth { first: Seq(depth.first), last: Seq(depth.last), prev: Seq(depth.prev), venue_time }
+            let venue_time = Nanos::from_millis(depth.time_ms());
+            Held::Depth { first: Seq(depth.first), last: Seq(depth.last), prev: Seq(depth.prev()), venue_time }
         }
         Frame::Quote(quote) => Held::Quote(BestQuote {
             instrument: id,
             seq: Seq(quote.seq),
             bid: level([quote.bid, quote.bid_qty])?,
             ask: level([quote.ask, quote.ask_qty])?,
-            venue_time: Nanos::from_millis(quote.time_ms),
+            venue_time: quote.time_ms.map_or(Nanos::ZERO, Nanos::from_millis),
         }),
         // Insurance fund, liquidations by ADL and placeholder rows are no prints of the book.
         Frame::Trade(trade) if trade.origin.is_some_and(|origin| origin != "MARKET") => return Ok(None),

@@ -33,6 +33,8 @@ pub(super) struct Survey {
     pub start: Seq,
     /// The recording has mark prices of its own.
     pub marks: bool,
+    /// The frames are a spot market's.
+    pub spot: bool,
     /// How far the recorder's clock ran behind the venue's: no frame can have been received before the venue made it.
     pub behind: Nanos,
     /// Where and how the recording is damaged; what lies before is played.
@@ -73,6 +75,7 @@ struct Collected {
     told: Option<(i128, i128)>,
     start: Option<Seq>,
     marks: bool,
+    spot: bool,
     behind: Nanos,
 }
 
@@ -102,13 +105,16 @@ impl Collected {
     fn frame(&mut self, received: Nanos, frame: &Frame<'_>) -> Result<(), String> {
         match frame {
             Frame::Depth(depth) => {
-                self.time(received, depth.time_ms);
-                self.start.get_or_insert(Seq(depth.prev));
+                self.time(received, depth.time_ms());
+                self.start.get_or_insert(Seq(depth.prev()));
                 depth.bids.iter().try_for_each(|&level| self.level(Side::Buy, level))?;
                 depth.asks.iter().try_for_each(|&level| self.level(Side::Sell, level))?;
             }
             Frame::Quote(quote) => {
-                self.time(received, quote.time_ms);
+                match quote.time_ms {
+                    Some(time) => self.time(received, time),
+                    None => self.spot = true,
+                }
                 let (bid, ask) = (self.prices.add(quote.bid)?, self.prices.add(quote.ask)?);
                 let (lowest, highest) = self.extremes.unwrap_or((bid, ask));
                 self.extremes = Some((lowest.min(bid), highest.max(ask)));
@@ -160,7 +166,7 @@ pub(super) fn survey(path: &Path, symbol: Option<&str>) -> Result<Survey, Captur
             }
         };
         let bad = |why| CaptureError::Frame { path: path.to_owned(), line, why };
-        let taken = frame::parse(json).map_err(|error| bad(format!("not a USD-M frame: {error}"))).and_then(|frame| {
+        let taken = frame::parse(json).map_err(|error| bad(format!("not a frame of the venue: {error}"))).and_then(|frame| {
             if let Some(symbol) = frame.symbol() {
                 let wanted = wanted.get_or_insert_with(|| symbol.to_owned());
                 if symbols.len() < SYMBOLS_MAX && !symbols.contains(symbol) {
@@ -198,7 +204,7 @@ pub(super) fn survey(path: &Path, symbol: Option<&str>) -> Result<Survey, Captur
     }
     let instrument = collected.instrument(&wanted);
     let book = collected.book();
-    Ok(Survey { instrument, book, start, marks: collected.marks, behind: collected.behind, damage })
+    Ok(Survey { instrument, book, start, marks: collected.marks, spot: collected.spot, behind: collected.behind, damage })
 }
 
 impl Collected {

@@ -128,6 +128,11 @@ impl Exchange {
         }
     }
 
+    /// Liquidates or warns where the margin is gone or thin, at the mark prices or the mids that there are.
+    pub fn watch_margins(&mut self, now: Nanos) {
+        self.check_margins(now);
+    }
+
     pub(super) fn check_margins(&mut self, now: Nanos) {
         for at in 0..self.accounts.len() {
             let account = AccountId(at as u8);

@@ -45,6 +45,8 @@ pub struct Ws {
     pub reader: WsReader,
     /// The WebSocket API rather than streams.
     pub api: bool,
+    /// Streams of the spot market.
+    pub spot: bool,
     /// Log-on state of the API.
     pub session: Session,
     /// Frames come in the envelope.

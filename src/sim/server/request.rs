@@ -106,7 +106,7 @@ impl Runner {
             return false;
         }
         if let Some(endpoint) = upgrade {
-            let ws = websocket(endpoint, now, &self.exchange, self.protocol.credentials());
+            let ws = websocket(endpoint, now, &self.exchange, self.spot.as_ref(), self.protocol.credentials());
             connection.talk = Talk::Ws(Box::new(ws));
         } else if !keep {
             connection.closing = true;
@@ -117,6 +117,9 @@ impl Runner {
     /// Answers a REST request; `None` drops the connection.
     fn rest(&mut self, rest: &Rest<'_>) -> Option<Reply> {
         let now = self.now + self.skew();
+        if let Some(spot) = self.spot.as_ref().filter(|_| rest.path.starts_with("/api/v3/")) {
+            return Some(spot.rest(now, rest.method, rest.path, rest.query));
+        }
         let strike = self.strike(Protocol::route(rest));
         if let Strike::Refuse(error) = &strike {
             let mut reply = Reply::default();
@@ -273,7 +276,10 @@ impl Runner {
                     if ws.subscriptions.len() == STREAMS_MAX {
                         return Err(format!("Invalid request: more than {STREAMS_MAX} streams"));
                     }
-                    let parsed = stream::parse(&name, self.now, &self.exchange, self.protocol.credentials());
+                    let parsed = match ws.spot {
+                        true => stream::parse_spot(&name, self.spot.as_ref()),
+                        false => stream::parse(&name, self.now, &self.exchange, self.protocol.credentials()),
+                    };
                     ws.subscriptions.push(parsed);
                 }
                 Ok(done)

@@ -9,6 +9,7 @@ use crate::instrument::InstrumentId;
 use crate::sim::exchange::Exchange;
 use crate::sim::fault::{FaultKind, FaultScript, Faults};
 use crate::sim::order::{AccountId, Execution, Notice, PrivateEvent};
+use crate::sim::spot::SpotMarket;
 use crate::sim::protocol::{Books, Credentials, Protocol, World, private};
 use crate::sim::tape::Tape;
 use crate::unit::{Nanos, Seq};
@@ -23,10 +24,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// A look at the exchange, or work on it.
+pub type Look = Box<dyn FnOnce(&mut Exchange, Nanos, ServerCounts) + Send>;
+
 /// What another thread wants of the server.
 pub enum Ask {
-    /// A look at the exchange, or work on it.
-    Look(Box<dyn FnOnce(&mut Exchange, Nanos, ServerCounts) + Send>),
+    /// A look.
+    Look(Look),
     /// This goes wrong from now on, and nothing else.
     Faults(FaultScript),
 }
@@ -56,6 +60,7 @@ pub struct Runner {
     tls: Option<Arc<TlsConfig>>,
     pub(super) connections: Vec<Option<Connection>>,
     feeds: Vec<Feed>,
+    pub(super) spot: Option<SpotMarket>,
     pub(super) tapes: Vec<Tape>,
     pub(super) exchange: Exchange,
     pub(super) protocol: Protocol,
@@ -65,6 +70,10 @@ pub struct Runner {
     pub(super) counts: ServerCounts,
     questions: mpsc::Receiver<Ask>,
     stop: Arc<AtomicBool>,
+    /// Why markets are not played on, and which. Their clients are served all the same: they have orders to cancel.
+    failure: Option<ServerError>,
+    failed: Arc<AtomicBool>,
+    over: Vec<bool>,
     next_housekeeping: Nanos,
     /// A private frame that a reorder fault holds back until the next one has gone.
     swapped: Option<(AccountId, &'static str, Vec<u8>)>,
@@ -88,6 +97,7 @@ impl Runner {
         tls: Option<Arc<TlsConfig>>,
         questions: mpsc::Receiver<Ask>,
         stop: Arc<AtomicBool>,
+        failed: Arc<AtomicBool>,
     ) -> Result<(Self, SocketAddr, Arc<Waker>), ServerError> {
         let poll = Poll::new()?;
         let listen = |source| ServerError::Listen { address: config.listen, source };
@@ -113,13 +123,20 @@ impl Runner {
             feed.prime(now, &mut exchange);
             feeds.push(feed);
         }
+        let spot = config.spot.take().map(|spot| {
+            let symbol = spot.source.instrument().symbol.to_string();
+            SpotMarket::new(spot, now, config.speed).map_err(|source| ServerError::Market { symbol, source })
+        });
+        let spot = spot.transpose()?;
         let tapes = feeds.iter().map(|_| Tape::default()).collect();
+        let over = vec![false; feeds.len()];
         let runner = Self {
             poll,
             listener,
             tls,
             connections: Vec::new(),
             feeds,
+            spot,
             tapes,
             exchange,
             protocol: Protocol::new(credentials, config.limits),
@@ -128,6 +145,9 @@ impl Runner {
             counts: ServerCounts::default(),
             questions,
             stop,
+            failure: None,
+            failed,
+            over,
             next_housekeeping: now,
             swapped: None,
             envelope: Vec::with_capacity(64 * 1024),
@@ -142,16 +162,23 @@ impl Runner {
         (self.exchange, self.counts)
     }
 
-    /// Serves until the own stop flag is set.
+    /// Serves until the own stop flag is set. A market that cannot be played on is told at the end.
     pub fn run(&mut self) -> Result<(), ServerError> {
         let never = AtomicBool::new(false);
-        self.run_until(&never)
+        self.serve_until(&never, false)
     }
 
-    /// Serves until either flag is set.
+    /// Serves until either flag is set, or a market cannot be played on.
     pub fn run_until(&mut self, other: &AtomicBool) -> Result<(), ServerError> {
+        self.serve_until(other, true)
+    }
+
+    fn serve_until(&mut self, other: &AtomicBool, strict: bool) -> Result<(), ServerError> {
         let mut events = Events::with_capacity(256);
         while !self.stop.load(Ordering::Acquire) && !other.load(Ordering::Acquire) {
+            if strict && self.failure.is_some() {
+                break;
+            }
             let due = self.pass()?;
             self.wait(due, &mut events)?;
             self.now = clock().max(self.now);
@@ -173,7 +200,7 @@ impl Runner {
             }
         }
         self.flush();
-        Ok(())
+        self.failure.take().map_or(Ok(()), Err)
     }
 
     /// Everything that is due now; returns when the next thing will be.
@@ -185,6 +212,9 @@ impl Runner {
         let release = self.release();
         let mut due = Nanos::MAX;
         for at in 0..self.feeds.len() {
+            if self.over[at] {
+                continue;
+            }
             let id = InstrumentId(at as u16);
             let (feed, tape) = (&mut self.feeds[at], &mut self.tapes[at]);
             let (connections, staging) = (&mut self.connections, &mut self.staging);
@@ -217,9 +247,30 @@ impl Runner {
                 (None, Ok(next)) => due = due.min(next),
                 (Some(source), _) | (None, Err(source)) => {
                     let symbol = self.exchange.instrument(id).symbol.to_string();
-                    return Err(ServerError::Market { symbol, source });
+                    self.failure.get_or_insert(ServerError::Market { symbol, source });
+                    self.over[at] = true;
+                    self.failed.store(true, Ordering::Release);
                 }
             }
+        }
+        if let Some(spot) = &mut self.spot {
+            let silent = self.faults.strikes(now, FaultKind::SpotSilence);
+            let (connections, staging) = (&mut self.connections, &mut self.staging);
+            let (envelope, sent) = (&mut self.envelope, &mut self.counts.market_frames);
+            let id = InstrumentId(u16::MAX);
+            let mut emit = |channel, data: &[u8]| {
+                if !silent {
+                    *sent += broadcast(connections, staging, envelope, now, release, id, Channel::Spot(channel), data);
+                }
+            };
+            let failed = |source| ServerError::Market { symbol: "the spot market".to_owned(), source };
+            let mut left = EVENTS_PER_PASS;
+            while left > 0 && spot.play(now, &mut emit).map_err(failed)? {
+                left -= 1;
+            }
+            let faults = &mut self.faults;
+            spot.flush(now, &mut || faults.strikes(now, FaultKind::SpotGap), &mut emit);
+            due = due.min(spot.due().map_err(failed)?);
         }
         self.counts.markets_ended = self.feeds.iter().all(Feed::ended);
         if self.exchange.next_due() <= now {
@@ -467,11 +518,22 @@ fn wrap(envelope: &mut Vec<u8>, stream: &str, data: &[u8]) {
 }
 
 /// A fresh WebSocket state.
-pub fn websocket(endpoint: stream::Endpoint, now: Nanos, exchange: &Exchange, credentials: &Credentials) -> Ws {
-    let subscriptions = endpoint.streams.iter().map(|name| stream::parse(name, now, exchange, credentials)).collect();
+pub fn websocket(
+    endpoint: stream::Endpoint,
+    now: Nanos,
+    exchange: &Exchange,
+    spot: Option<&SpotMarket>,
+    credentials: &Credentials,
+) -> Ws {
+    let parse = |name: &String| match endpoint.spot {
+        true => stream::parse_spot(name, spot),
+        false => stream::parse(name, now, exchange, credentials),
+    };
+    let subscriptions = endpoint.streams.iter().map(parse).collect();
     Ws {
         reader: crate::wire::ws::WsReader::new(crate::wire::ws::Role::Server, super::connection::MESSAGE_MAX),
         api: endpoint.api,
+        spot: endpoint.spot,
         session: crate::sim::protocol::Session { logged_on: None, connected: now },
         combined: endpoint.combined,
         subscriptions,

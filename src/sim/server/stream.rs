@@ -3,6 +3,7 @@
 use crate::instrument::InstrumentId;
 use crate::sim::exchange::Exchange;
 use crate::sim::protocol::{Credentials, KeyId};
+use crate::sim::spot::{SpotChannel, SpotMarket};
 use crate::unit::Nanos;
 use crate::wire::http;
 
@@ -27,6 +28,8 @@ pub enum Channel {
     Ticker,
     /// The private stream of a key.
     Private(KeyId),
+    /// Of the spot market.
+    Spot(SpotChannel),
     /// A name that the venue accepts and this server has nothing for.
     Nothing,
 }
@@ -81,6 +84,14 @@ pub fn parse(name: &str, now: Nanos, exchange: &Exchange, credentials: &Credenti
     }
 }
 
+/// Understands a stream name of the spot market.
+#[must_use]
+pub fn parse_spot(name: &str, market: Option<&SpotMarket>) -> Subscription {
+    let channel = market.and_then(|market| market.channel(name)).map_or(Channel::Nothing, Channel::Spot);
+    // No market of the exchange has this number.
+    Subscription { name: name.to_owned(), instrument: InstrumentId(u16::MAX), channel }
+}
+
 /// What a WebSocket address means.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Endpoint {
@@ -88,6 +99,8 @@ pub struct Endpoint {
     pub api: bool,
     /// Frames come in the envelope `{"stream":..,"data":..}`.
     pub combined: bool,
+    /// Streams of the spot market.
+    pub spot: bool,
     /// Streams to begin with.
     pub streams: Vec<String>,
     /// Private events wanted; empty for all.
@@ -102,7 +115,8 @@ pub fn endpoint(path: &str, query: &str) -> Option<Endpoint> {
     if path == "/ws-fapi/v1" {
         return Some(Endpoint { api: true, ..endpoint });
     }
-    let path = ["/public", "/market", "/private"].iter().find_map(|p| path.strip_prefix(p)).unwrap_or(path);
+    endpoint.spot = path.starts_with("/spot/");
+    let path = ["/spot", "/public", "/market", "/private"].iter().find_map(|p| path.strip_prefix(p)).unwrap_or(path);
     let names = |text: &str| text.split('/').filter(|n| !n.is_empty()).map(str::to_owned).collect::<Vec<_>>();
     if path == "/stream" {
         endpoint.combined = true;
@@ -171,6 +185,8 @@ mod tests {
             let e = endpoint(path, query).unwrap();
             assert_eq!((e.combined, streams(&e).as_str(), e.api), (combined, names, false), "{path}?{query}");
         }
+        let spot = endpoint("/spot/stream", "streams=btcusdt@trade").unwrap();
+        assert!(spot.spot && spot.combined && !endpoint("/stream", "").unwrap().spot);
         assert!(endpoint("/ws-fapi/v1", "").unwrap().api);
         assert_eq!(endpoint("/private/ws", "listenKey=k&events=A/B").unwrap().events, ["A", "B"]);
         assert_eq!(endpoint("/fapi/v1/order", ""), None);

@@ -23,6 +23,12 @@ pub struct Column {
     drop_bits: u32,
     fraction_mask: u128,
     point_bits: u32,
+    /// As `pattern`, for the last eight bytes; then the bytes of it that belong to the point and the decimals, and those that must be 0.
+    tail_pattern: u64,
+    tail_mask: u64,
+    tail_zero: u64,
+    /// 10 to the number of decimals that count.
+    whole: u64,
     /// Digits are worth `scale / mantissa` steps.
     scale: u64,
     mantissa: u64,
@@ -50,6 +56,7 @@ impl Column {
             to -= 1;
             shuffle[to] = from as u8;
         }
+        let tail = |bytes: [u8; 16]| u64::from_le_bytes([8, 9, 10, 11, 12, 13, 14, 15].map(|at: usize| bytes[at]));
         let zero_mask = limit.map(|limit| if limit == 0 { 0xff } else { 0 });
         let fraction_mask = if kept == 0 { u128::MAX } else { !(u128::MAX >> (8 * kept as u32)) };
         Self {
@@ -62,6 +69,11 @@ impl Column {
             drop_bits: 8 * dropped as u32,
             fraction_mask,
             point_bits: if kept == 0 { 0 } else { 8 },
+            tail_pattern: tail(pattern),
+            // Only used where point and decimals lie in the tail.
+            tail_mask: u64::MAX.checked_shl(64_u32.saturating_sub(8 * (places as u32 + 1))).unwrap_or(0),
+            tail_zero: tail(zero_mask),
+            whole: 10_u64.pow(kept as u32),
             scale: 10_u64.pow(step.places().saturating_sub(kept as u32).min(19)),
             mantissa: step.mantissa() as u64,
         }
@@ -82,10 +94,45 @@ impl Column {
         if self.places == 0 { 1 } else { self.places + 2 }
     }
 
+    /// Digits are steps.
+    #[inline]
+    pub(super) const fn is_plain(&self) -> bool {
+        self.scale == 1 && self.mantissa == 1
+    }
+
     /// Steps in the number `buf[start..end]`, or `None` when it does not have the column's form or is not on the grid.
     #[inline]
     #[must_use]
     pub fn count(&self, buf: &[u8], start: usize, end: usize) -> Option<i64> {
+        let whole = end.wrapping_sub(start).wrapping_sub(self.places + 1);
+        // Up to eight digits before the point and seven behind it: the parts are converted each by itself.
+        if whole.wrapping_sub(1) < 8 && self.places.wrapping_sub(1) < 7 {
+            self.count_short(buf, end, whole)
+        } else {
+            self.count_long(buf, start, end)
+        }
+    }
+
+    /// `whole` digits (1 to 8), the point and 1 to 7 decimals before `end`.
+    #[inline]
+    fn count_short(&self, buf: &[u8], end: usize, whole: usize) -> Option<i64> {
+        let bytes: &[u8; 16] = buf.get(end.checked_sub(TEXT_MAX)?..end)?.try_into().ok()?;
+        let (_, tail) = bytes.split_first_chunk::<8>()?;
+        let tail = u64::from_le_bytes(tail.try_into().ok()?) ^ self.tail_pattern;
+        let tail = tail & self.tail_mask;
+        let head = bytes.get(7 - self.places..)?.first_chunk::<8>()?;
+        let head = (u64::from_le_bytes(*head) ^ 0x3030_3030_3030_3030) & (u64::MAX << (64 - 8 * whole as u32));
+        const SIX: u64 = 0x0606_0606_0606_0606;
+        const HIGH: u64 = 0xf0f0_f0f0_f0f0_f0f0;
+        // As in the long form.
+        let wrong = (tail & self.tail_zero) | ((tail | tail.wrapping_add(SIX) | head | head.wrapping_add(SIX)) & HIGH);
+        if wrong != 0 {
+            return None;
+        }
+        self.steps(eight_digits(head) * self.whole + eight_digits(tail.checked_shl(self.drop_bits).unwrap_or(0)))
+    }
+
+    fn count_long(&self, buf: &[u8], start: usize, end: usize) -> Option<i64> {
         let len = end.checked_sub(start)?;
         if len < self.text_min() || len > TEXT_MAX {
             return None;
@@ -111,6 +158,9 @@ impl Column {
     #[inline]
     pub(super) fn steps(&self, digits: u64) -> Option<i64> {
         let mut value = digits;
+        if self.is_plain() {
+            return i64::try_from(value).ok();
+        }
         if self.scale != 1 {
             value = value.checked_mul(self.scale)?;
         }

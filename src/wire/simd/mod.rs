@@ -37,7 +37,11 @@ impl Kernel {
         #[cfg(target_arch = "x86_64")]
         match self {
             Self::Portable => true,
-            Self::Avx2 => std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("bmi1"),
+            Self::Avx2 => {
+                std::is_x86_feature_detected!("avx2")
+                    && std::is_x86_feature_detected!("bmi1")
+                    && std::is_x86_feature_detected!("bmi2")
+            }
             Self::Avx512 => {
                 Self::Avx2.available()
                     && std::is_x86_feature_detected!("avx512f")
@@ -53,6 +57,24 @@ impl Kernel {
     #[must_use]
     pub fn detect() -> Self {
         Self::ALL.into_iter().rev().find(|kernel| kernel.available()).unwrap_or(Self::Portable)
+    }
+}
+
+/// Where a scanner puts levels. A closure `FnMut(Ticks, Lots) -> bool` is one.
+pub trait LevelSink {
+    /// Takes a level; `false` refuses it.
+    fn push(&mut self, price: Ticks, qty: Lots) -> bool;
+    /// Takes two levels (price and quantity of the first, then of the second); `false` refuses them.
+    #[inline]
+    fn push_two(&mut self, [price, qty, price2, qty2]: [i64; 4]) -> bool {
+        self.push(Ticks(price), Lots(qty)) && self.push(Ticks(price2), Lots(qty2))
+    }
+}
+
+impl<F: FnMut(Ticks, Lots) -> bool> LevelSink for F {
+    #[inline]
+    fn push(&mut self, price: Ticks, qty: Lots) -> bool {
+        self(price, qty)
     }
 }
 
@@ -76,9 +98,9 @@ impl Scanner {
         self.kernel
     }
 
-    /// Reads the level array that starts at `at` in the document `buf[..len]`, hands each level to `push` in order and
+    /// Reads the level array that starts at `at` in the document `buf[..len]`, hands each level to `sink` in order and
     /// returns the offset behind the closing bracket. `None` for anything but the exact compact form, for numbers that do not
-    /// fit the columns' form, and when `push` refuses a level; levels pushed so far are then to be discarded.
+    /// fit the columns' form, and when the sink refuses a level; levels pushed so far are then to be discarded.
     ///
     /// # Panics
     /// When `buf` has less than [`SPARE`] bytes behind `len`: a bug of the caller.
@@ -90,7 +112,7 @@ impl Scanner {
         at: usize,
         price: &Column,
         qty: &Column,
-        push: impl FnMut(Ticks, Lots) -> bool,
+        sink: &mut impl LevelSink,
     ) -> Option<usize> {
         assert!(buf.len() >= len + SPARE, "a document of {len} bytes in a buffer of {} has no spare bytes", buf.len());
         // A number is loaded as the 16 bytes before its closing quote.
@@ -102,10 +124,35 @@ impl Scanner {
         }
         match self.kernel {
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx512 => x86::levels_avx512(buf, len, at + 1, price, qty, push),
+            Kernel::Avx512 => x86::levels_avx512(buf, len, at + 1, price, qty, sink),
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx2 => x86::levels_avx2(buf, len, at + 1, price, qty, push),
-            _ => portable::levels(buf, len, at + 1, price, qty, push),
+            Kernel::Avx2 => x86::levels_avx2(buf, len, at + 1, price, qty, sink),
+            _ => portable::levels(buf, len, at + 1, price, qty, sink),
+        }
+    }
+}
+
+/// The text of a best quote, up to the first number and between the numbers: `"b":"<price>","B":"<quantity>","a":...`.
+pub const QUOTE_KEYS: [&[u8; 8]; 4] = [b"\"b\":\"\0\0\0", b"\",\"B\":\"\0", b"\",\"a\":\"\0", b"\",\"A\":\"\0"];
+
+impl Scanner {
+    /// Reads `"b":"<price>","B":"<quantity>","a":"<price>","A":"<quantity>"` at `at` and returns the four numbers and the offset
+    /// behind it. `None` for anything else, for numbers that do not fit the columns' form, where it is longer than 64 bytes, and
+    /// from the portable kernel: the caller then reads it field by field.
+    ///
+    /// # Panics
+    /// As [`Scanner::levels`].
+    #[inline]
+    #[must_use]
+    pub fn quote(self, buf: &[u8], len: usize, at: usize, price: &Column, qty: &Column) -> Option<([i64; 4], usize)> {
+        assert!(buf.len() >= len + SPARE, "a document of {len} bytes in a buffer of {} has no spare bytes", buf.len());
+        if at < 16 || at >= len {
+            return None;
+        }
+        match self.kernel {
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx512 | Kernel::Avx2 => x86::quote_avx2(buf, at, price, qty).filter(|(_, end)| *end <= len),
+            _ => None,
         }
     }
 }
@@ -137,11 +184,11 @@ mod tests {
         let len = buf.len();
         buf.resize(len + SPARE, behind);
         let mut levels = Vec::new();
-        let push = |price: Ticks, qty: Lots| {
+        let mut push = |price: Ticks, qty: Lots| {
             levels.push((price.0, qty.0));
             true
         };
-        let end = Scanner::new(kernel).levels(&buf, len, HEAD, columns.0, columns.1, push)?;
+        let end = Scanner::new(kernel).levels(&buf, len, HEAD, columns.0, columns.1, &mut push)?;
         (end == len).then_some(levels)
     }
 
@@ -207,6 +254,55 @@ mod tests {
         }
     }
 
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #[test]
+        fn a_best_quote_is_read_as_its_four_numbers(
+            (tick, price_places) in steps(),
+            (lot, qty_places) in steps(),
+            counts: [u32; 4],
+            bite in prop::option::of((any::<prop::sample::Index>(), prop::sample::select(b"\"09.,:[b ".to_vec()))),
+        ) {
+            let columns = (Column::new(tick, price_places), Column::new(lot, qty_places));
+            let [bid, bid_qty, ask, ask_qty] = counts.map(i64::from);
+            let (price, qty) = (|n| text(tick, price_places, n), |n| text(lot, qty_places, n));
+            let written = format!(
+                r#""b":"{}","B":"{}","a":"{}","A":"{}""#, price(bid), qty(bid_qty), price(ask), qty(ask_qty)
+            );
+            let mut buf = vec![b' '; 16];
+            buf.extend_from_slice(written.as_bytes());
+            let len = buf.len();
+            let bitten = bite.is_some_and(|(at, byte)| {
+                let at = 16 + at.index(written.len());
+                std::mem::replace(&mut buf[at], byte) != byte
+            });
+            buf.resize(len + SPARE, b'"');
+            let naive = || {
+                let text = std::str::from_utf8(&buf[16..len]).ok()?;
+                let mut parts = text.split('"');
+                let mut value = |key: &str, step: Step| {
+                    let found = [parts.next()?, parts.next()?, parts.next()?];
+                    (found[1] == key && found[2] == ":").then_some(())?;
+                    step.parse_count(parts.next()?.as_bytes()).ok()
+                };
+                Some([value("b", tick)?, value("B", lot)?, value("a", tick)?, value("A", lot)?])
+            };
+            for kernel in Kernel::ALL.into_iter().filter(|kernel| kernel.available()) {
+                let found = Scanner::new(kernel).quote(&buf, len, 16, &columns.0, &columns.1);
+                if let Some((numbers, end)) = found {
+                    prop_assert_eq!(end, len);
+                    prop_assert_eq!(Some(numbers), naive());
+                } else if kernel != Kernel::Portable && !bitten && written.len() <= 64 {
+                    let short = [price(bid), qty(bid_qty), price(ask), qty(ask_qty)].iter().all(|text| text.len() <= 16);
+                    let formed = |places: usize, step: Step| places == 0 || places >= step.places() as usize;
+                    let is_formed = formed(price_places, tick) && formed(qty_places, lot)
+                        && (price_places > 0 || tick.places() == 0) && (qty_places > 0 || lot.places() == 0);
+                    prop_assert!(!(short && is_formed), "{}", written);
+                }
+            }
+        }
+    }
+
     #[test]
     fn a_full_sink_and_a_cut_array_stop_the_scan() {
         let column = Column::new(Step::parse(b"0.1").unwrap(), 1);
@@ -220,11 +316,11 @@ mod tests {
                 let mut buf = [b' '; 256];
                 buf[16..16 + array.len()].copy_from_slice(array.as_bytes());
                 let mut room = levels - 1;
-                let push = |_, _| {
+                let mut push = |_, _| {
                     room = room.wrapping_sub(1);
                     room != usize::MAX
                 };
-                assert_eq!(Scanner::new(kernel).levels(&buf, 16 + array.len(), 16, &column, &column, push), None);
+                assert_eq!(Scanner::new(kernel).levels(&buf, 16 + array.len(), 16, &column, &column, &mut push), None);
             }
         }
     }

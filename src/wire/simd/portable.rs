@@ -1,7 +1,7 @@
 //! The level scanner in plain integer arithmetic: the twin that runs everywhere.
 
-use super::Column;
 use super::column::TEXT_MAX;
+use super::{Column, LevelSink};
 use crate::unit::{Lots, Ticks};
 
 /// See [`super::Scanner::levels`]; `at` is behind the opening bracket of a non-empty array.
@@ -12,7 +12,7 @@ pub(super) fn levels(
     mut at: usize,
     price: &Column,
     qty: &Column,
-    mut push: impl FnMut(Ticks, Lots) -> bool,
+    sink: &mut impl LevelSink,
 ) -> Option<usize> {
     loop {
         if buf.get(at..at + 2)? != b"[\"" {
@@ -29,7 +29,7 @@ pub(super) fn levels(
         }
         let ticks = price.count(buf, at + 2, price_end)?;
         let lots = qty.count(buf, price_end + 3, qty_end)?;
-        if !push(Ticks(ticks), Lots(lots)) {
+        if !sink.push(Ticks(ticks), Lots(lots)) {
             return None;
         }
         match buf[next] {

@@ -1,33 +1,19 @@
 //! The level scanner on AVX2 and AVX-512: quotes are found as bits of a 64-byte mask, a level's two numbers are converted at once.
 #![allow(unsafe_code)] // Vector loads through pointers; every offset is checked against the slice before it.
 
-use super::SPARE;
 use super::column::{Column, TEXT_MAX};
+use super::{LevelSink, QUOTE_KEYS, SPARE};
 use crate::unit::{Lots, Ticks};
 use std::arch::x86_64::*;
 
-/// Where the parts of one level are, as offsets from its first byte; found in a 64-byte window.
-#[derive(Clone, Copy)]
-struct Marks {
-    price_end: usize,
-    qty_end: usize,
-}
-
-/// Takes a level's four quotes off `quotes`.
-#[inline(always)]
-fn marks(quotes: &mut u64) -> Option<Marks> {
-    let mut rest = *quotes;
-    rest &= rest.wrapping_sub(1);
-    let price_end = rest.trailing_zeros() as usize;
-    rest &= rest.wrapping_sub(1);
-    rest &= rest.wrapping_sub(1);
-    if rest == 0 {
-        return None;
-    }
-    let qty_end = rest.trailing_zeros() as usize;
-    *quotes = rest & (rest - 1);
-    Some(Marks { price_end, qty_end })
-}
+/// Behind the text of a level that is not the last one, up to the next level's first quote.
+const BETWEEN: u64 = u64::from_le_bytes(*b"\"],[\"\0\0\0");
+const BETWEEN_MASK: u64 = (1 << 40) - 1;
+/// Behind the last one.
+const END: u32 = u32::from_le_bytes(*b"\"]]\0");
+const MIDDLE: u32 = u32::from_le_bytes(*b"\",\"\0");
+const OPEN: u32 = u32::from_le_bytes(*b"[\"\0\0");
+const THREE_BYTES: u32 = 0x00ff_ffff;
 
 #[inline(always)]
 fn word(buf: &[u8], at: usize) -> u32 {
@@ -36,33 +22,60 @@ fn word(buf: &[u8], at: usize) -> u32 {
     unsafe { buf.as_ptr().add(at).cast::<u32>().read_unaligned() }
 }
 
-/// Checks the punctuation of the level at `at`; `None` unless all of it, and the byte behind it, lies in the document.
 #[inline(always)]
-fn well_formed(buf: &[u8], len: usize, at: usize, level: Marks) -> Option<u8> {
-    let (price_end, qty_end) = (at + level.price_end, at + level.qty_end);
-    if qty_end + 2 >= len {
-        return None;
+fn long(buf: &[u8], at: usize) -> u64 {
+    assert!(at + 8 <= buf.len());
+    // SAFETY: eight bytes from `at` are inside `buf`.
+    unsafe { buf.as_ptr().add(at).cast::<u64>().read_unaligned() }
+}
+
+/// The same number, but the compiler does not know that: what is computed from it does not wait for what it was compared with.
+#[inline(always)]
+fn forecast(guess: usize) -> usize {
+    let mut value = guess;
+    // SAFETY: no instruction is executed.
+    unsafe { std::arch::asm!("/* {0} */", inout(reg) value, options(nomem, nostack, preserves_flags)) };
+    value
+}
+
+/// The place `step` behind `at`. Levels are mostly of one length: where it is the last one again, the processor goes on with that
+/// instead of waiting for the window that said so.
+#[inline(always)]
+fn advance(at: usize, step: usize, guess: &mut usize) -> usize {
+    if step == *guess {
+        at + forecast(*guess)
+    } else {
+        *guess = step;
+        at + step
     }
-    // One branch for all punctuation of a level.
-    let head = word(buf, at) ^ u32::from_le_bytes(*b"[\"\0\0");
-    let middle = word(buf, price_end) ^ u32::from_le_bytes(*b"\",\"\0");
-    let tail = word(buf, qty_end);
-    let wrong = (head & 0xffff) | (middle & 0x00ff_ffff) | ((tail ^ u32::from_le_bytes(*b"\"]\0\0")) & 0xffff);
-    (wrong == 0).then_some((tail >> 16) as u8)
 }
 
-/// Lengths of the two numbers, if the columns take them.
+/// Offsets of a level's second and fourth quote, and the quotes behind them. All zero bits where one is missing.
 #[inline(always)]
-fn lengths(level: Marks, price: &Column, qty: &Column) -> Option<(usize, usize)> {
-    let price_len = level.price_end.checked_sub(2)?;
-    let qty_len = level.qty_end.checked_sub(level.price_end + 3)?;
-    let ok = price_len >= price.text_min() && price_len <= TEXT_MAX && qty_len >= qty.text_min() && qty_len <= TEXT_MAX;
-    ok.then_some((price_len, qty_len))
+fn marks(quotes: u64) -> (usize, usize, u64) {
+    let drop = |bits: u64| bits & bits.wrapping_sub(1);
+    let price_end = drop(quotes);
+    let qty_end = drop(drop(price_end));
+    (price_end.trailing_zeros() as usize, qty_end.trailing_zeros() as usize, drop(qty_end))
 }
 
+/// Least lengths of the two numbers, for [`is_len`].
+#[derive(Clone, Copy)]
+struct Least {
+    price: usize,
+    qty: usize,
+}
+
+impl Least {
+    fn of(price: &Column, qty: &Column) -> Self {
+        Self { price: price.text_min(), qty: qty.text_min() }
+    }
+}
+
+/// `least <= len <= TEXT_MAX`; a length that wrapped below zero is none.
 #[inline(always)]
-fn digits(halves: u64) -> u64 {
-    (halves & 0xffff_ffff) * 100_000_000 + (halves >> 32)
+const fn is_len(len: usize, least: usize) -> bool {
+    len.wrapping_sub(least) <= TEXT_MAX - least
 }
 
 /// 32-byte constants of a pair of columns: price in the low lane, quantity in the high one.
@@ -74,7 +87,7 @@ struct Pair {
 }
 
 #[inline]
-#[target_feature(enable = "avx2,bmi1")]
+#[target_feature(enable = "avx2,bmi1,bmi2")]
 fn pair(price: &Column, qty: &Column) -> Pair {
     let join = |low: &[u8; 16], high: &[u8; 16]| {
         // SAFETY: both arrays are 16 bytes long and unaligned loads are used.
@@ -87,11 +100,10 @@ fn pair(price: &Column, qty: &Column) -> Pair {
     }
 }
 
-/// Loads the two numbers of a level, each right-aligned in its lane.
+/// Loads the 16 bytes before each end: two numbers, each right-aligned in its lane.
 #[inline]
-#[target_feature(enable = "avx2,bmi1")]
-fn load(buf: &[u8], at: usize, level: Marks) -> __m256i {
-    let (price_end, qty_end) = (at + level.price_end, at + level.qty_end);
+#[target_feature(enable = "avx2,bmi1,bmi2")]
+fn load(buf: &[u8], price_end: usize, qty_end: usize) -> __m256i {
     assert!(price_end >= TEXT_MAX && qty_end >= price_end && qty_end <= buf.len());
     // SAFETY: 16 <= price_end <= qty_end <= buf.len(), so both 16-byte loads are inside `buf`.
     unsafe {
@@ -112,7 +124,7 @@ static TAIL: [u8; 32] = {
 };
 
 #[inline]
-#[target_feature(enable = "avx2,bmi1")]
+#[target_feature(enable = "avx2,bmi1,bmi2")]
 fn tail_mask(price_len: usize, qty_len: usize) -> __m256i {
     assert!(price_len <= 16 && qty_len <= 16);
     // SAFETY: offsets of at most 16 leave 16 bytes of the 32.
@@ -122,155 +134,225 @@ fn tail_mask(price_len: usize, qty_len: usize) -> __m256i {
     }
 }
 
-/// Digit values of both lanes to `[hi8, lo8]` as 64 bits each.
+/// Bit i is set when byte i of the 32-byte window is a quote.
 #[inline]
-#[target_feature(enable = "avx2,bmi1")]
-fn convert(values: __m256i) -> __m256i {
-    let pairs = _mm256_maddubs_epi16(values, _mm256_set1_epi16(0x010a));
+#[target_feature(enable = "avx2,bmi1,bmi2")]
+fn quotes(buf: &[u8], at: usize) -> u64 {
+    assert!(at + 32 <= buf.len());
+    // SAFETY: 32 bytes from `at` are inside `buf`.
+    let block = unsafe { _mm256_loadu_si256(buf.as_ptr().add(at).cast()) };
+    u64::from(_mm256_movemask_epi8(_mm256_cmpeq_epi8(block, _mm256_set1_epi8(b'"' as i8))) as u32)
+}
+
+/// Two numbers of the columns, by their ends and lengths (at most 16).
+#[inline]
+#[target_feature(enable = "avx2,bmi1,bmi2")]
+fn numbers(buf: &[u8], ends: [usize; 2], lens: [usize; 2], constants: &Pair) -> Option<[u64; 2]> {
+    let text = _mm256_sub_epi8(load(buf, ends[0], ends[1]), constants.pattern);
+    let values = _mm256_and_si256(text, tail_mask(lens[0], lens[1]));
+    let beyond = _mm256_subs_epu8(values, constants.limit);
+    if _mm256_testz_si256(beyond, beyond) == 0 {
+        return None;
+    }
+    // Digits to pairs, fours and eights; the first eight are worth 10^8 each.
+    let pairs = _mm256_maddubs_epi16(_mm256_shuffle_epi8(values, constants.shuffle), _mm256_set1_epi16(0x010a));
     let fours = _mm256_madd_epi16(pairs, _mm256_set1_epi32(0x0001_0064));
-    let packed = _mm256_packus_epi32(fours, fours);
-    _mm256_madd_epi16(packed, _mm256_set1_epi32(0x0001_2710))
+    let eights = _mm256_madd_epi16(_mm256_packus_epi32(fours, fours), _mm256_set1_epi32(0x0001_2710));
+    let high = _mm256_mul_epu32(eights, _mm256_set1_epi64x(100_000_000));
+    let sums = _mm256_add_epi64(high, _mm256_srli_epi64::<32>(eights));
+    Some([_mm256_extract_epi64::<0>(sums) as u64, _mm256_extract_epi64::<2>(sums) as u64])
 }
 
-/// Bit i is set when byte i of the 64-byte window is a quote.
-#[inline]
-#[target_feature(enable = "avx2,bmi1")]
-fn quotes_avx2(buf: &[u8], at: usize) -> u64 {
-    assert!(at + SPARE <= buf.len());
-    let quote = _mm256_set1_epi8(b'"' as i8);
-    // SAFETY: 64 bytes from `at` are inside `buf`.
-    let (low, high) = unsafe {
-        let start = buf.as_ptr().add(at);
-        (_mm256_loadu_si256(start.cast()), _mm256_loadu_si256(start.add(32).cast()))
-    };
-    let bits = |block| _mm256_movemask_epi8(_mm256_cmpeq_epi8(block, quote)) as u32;
-    u64::from(bits(low)) | u64::from(bits(high)) << 32
+/// Digits to steps of both columns. `PLAIN`: they are the same.
+#[inline(always)]
+fn level<const PLAIN: bool>([ticks, lots]: [u64; 2], price: &Column, qty: &Column) -> Option<(Ticks, Lots)> {
+    if PLAIN {
+        // Sixteen digits fit.
+        return Some((Ticks(ticks.cast_signed()), Lots(lots.cast_signed())));
+    }
+    Some((Ticks(price.steps(ticks)?), Lots(qty.steps(lots)?)))
 }
 
-#[target_feature(enable = "avx2,bmi1")]
-fn avx2(
+#[target_feature(enable = "avx2,bmi1,bmi2")]
+fn avx2<const PLAIN: bool>(
     buf: &[u8],
     len: usize,
     mut at: usize,
     price: &Column,
     qty: &Column,
-    mut push: impl FnMut(Ticks, Lots) -> bool,
+    sink: &mut impl LevelSink,
 ) -> Option<usize> {
-    let constants = pair(price, qty);
+    let (constants, least) = (pair(price, qty), Least::of(price, qty));
+    if (word(buf, at) ^ OPEN) & 0xffff != 0 {
+        return None;
+    }
+    let mut guess = 0;
     while at < len {
-        let mut quotes = quotes_avx2(buf, at);
-        let level = marks(&mut quotes)?;
-        let next = well_formed(buf, len, at, level)?;
-        let (ticks, lots) = single(buf, at, level, price, qty, &constants)?;
-        if !push(ticks, lots) {
+        let mut found = quotes(buf, at);
+        let (mut price_end, mut qty_end, _) = marks(found);
+        if qty_end >= 32 {
+            // A level with a long number.
+            found |= quotes(buf, at + 32) << 32;
+            (price_end, qty_end, _) = marks(found);
+        }
+        let lens = [price_end.wrapping_sub(2), qty_end.wrapping_sub(price_end + 3)];
+        if qty_end >= 64 || found & 2 == 0 || !is_len(lens[0], least.price) || !is_len(lens[1], least.qty) {
             return None;
         }
-        at += level.qty_end + 3;
-        match next {
-            b',' => {}
-            b']' => return Some(at),
-            _ => return None,
+        let ends = [at + price_end, at + qty_end];
+        if ends[1] + 2 >= len || (word(buf, ends[0]) ^ MIDDLE) & THREE_BYTES != 0 {
+            return None;
         }
+        let (ticks, lots) = level::<PLAIN>(numbers(buf, ends, lens, &constants)?, price, qty)?;
+        if !sink.push(ticks, lots) {
+            return None;
+        }
+        if (long(buf, ends[1]) ^ BETWEEN) & BETWEEN_MASK != 0 {
+            return ((word(buf, ends[1]) ^ END) & THREE_BYTES == 0).then_some(ends[1] + 3);
+        }
+        at = advance(at, qty_end + 3, &mut guess);
     }
     None
 }
 
 /// Two levels of one window at a time; what is left over goes through the narrower code.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,bmi1")]
-fn avx512(
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,bmi1,bmi2")]
+fn avx512<const PLAIN: bool>(
     buf: &[u8],
     len: usize,
     mut at: usize,
     price: &Column,
     qty: &Column,
-    mut push: impl FnMut(Ticks, Lots) -> bool,
+    sink: &mut impl LevelSink,
 ) -> Option<usize> {
-    let one = pair(price, qty);
+    let (one, least) = (pair(price, qty), Least::of(price, qty));
     let pattern = _mm512_broadcast_i64x4(one.pattern);
     let limit = _mm512_broadcast_i64x4(one.limit);
     let shuffle = _mm512_broadcast_i64x4(one.shuffle);
+    if (word(buf, at) ^ OPEN) & 0xffff != 0 {
+        return None;
+    }
+    let mut guess = 0;
     while at < len {
         assert!(at + SPARE <= buf.len());
         // SAFETY: 64 bytes from `at` are inside `buf`.
         let window = unsafe { _mm512_loadu_si512(buf.as_ptr().add(at).cast()) };
-        let mut quotes = _mm512_cmpeq_epi8_mask(window, _mm512_set1_epi8(b'"' as i8));
-        let first = marks(&mut quotes)?;
-        let between = well_formed(buf, len, at, first)?;
-        let second_at = at + first.qty_end + 3;
-        let second = if between == b',' { marks(&mut quotes) } else { None };
-        let Some(second) = second else {
+        let found = _mm512_cmpeq_epi8_mask(window, _mm512_set1_epi8(b'"' as i8));
+        let (price_end, qty_end, rest) = marks(found);
+        let (price_end2, qty_end2, _) = marks(rest);
+        let lens = [price_end.wrapping_sub(2), qty_end.wrapping_sub(price_end + 3)];
+        if qty_end >= 64 || found & 2 == 0 || !is_len(lens[0], least.price) || !is_len(lens[1], least.qty) {
+            return None;
+        }
+        let ends = [at + price_end, at + qty_end];
+        if ends[1] + 2 >= len || (word(buf, ends[0]) ^ MIDDLE) & THREE_BYTES != 0 {
+            return None;
+        }
+        let more = (long(buf, ends[1]) ^ BETWEEN) & BETWEEN_MASK == 0;
+        if !more || qty_end2 >= 64 || at + qty_end2 + 2 >= len {
             // The last of an odd count, or a level too long for two to a window.
-            let (ticks, lots) = single(buf, at, first, price, qty, &one)?;
-            if !push(ticks, lots) {
+            let (ticks, lots) = level::<PLAIN>(numbers(buf, ends, lens, &one)?, price, qty)?;
+            if !sink.push(ticks, lots) {
                 return None;
             }
-            at = second_at;
-            match between {
-                b',' => continue,
-                b']' => return Some(at),
-                _ => return None,
+            if !more {
+                return ((word(buf, ends[1]) ^ END) & THREE_BYTES == 0).then_some(ends[1] + 3);
             }
-        };
-        let shift = first.qty_end + 3;
-        let second =
-            Marks { price_end: second.price_end.checked_sub(shift)?, qty_end: second.qty_end.checked_sub(shift)? };
-        let next = well_formed(buf, len, second_at, second)?;
-        let (price_len, qty_len) = lengths(first, price, qty)?;
-        let (price_len2, qty_len2) = lengths(second, price, qty)?;
-        let text = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(load(buf, at, first)), load(buf, second_at, second));
-        let tail = |len: usize| (0xffff_u64 << (TEXT_MAX - len)) & 0xffff;
-        let live = tail(price_len) | tail(qty_len) << 16 | tail(price_len2) << 32 | tail(qty_len2) << 48;
-        let values = _mm512_maskz_mov_epi8(live, _mm512_xor_si512(text, pattern));
+            at += qty_end + 3;
+            continue;
+        }
+        let lens2 = [price_end2.wrapping_sub(qty_end + 5), qty_end2.wrapping_sub(price_end2 + 3)];
+        let ends2 = [at + price_end2, at + qty_end2];
+        let middle = (word(buf, ends2[0]) ^ MIDDLE) & THREE_BYTES;
+        if middle != 0 || !is_len(lens2[0], least.price) || !is_len(lens2[1], least.qty) {
+            return None;
+        }
+        let text =
+            _mm512_inserti64x4::<1>(_mm512_castsi256_si512(load(buf, ends[0], ends[1])), load(buf, ends2[0], ends2[1]));
+        // The last `len` of sixteen bytes.
+        let tail = |len: usize| u64::from((0xffff_0000_u32 >> len) as u16);
+        let live = tail(lens[0]) | tail(lens[1]) << 16 | tail(lens2[0]) << 32 | tail(lens2[1]) << 48;
+        let values = _mm512_maskz_sub_epi8(live, text, pattern);
         if _mm512_cmpgt_epu8_mask(values, limit) != 0 {
             return None;
         }
+        // As in `numbers`.
         let pairs = _mm512_maddubs_epi16(_mm512_shuffle_epi8(values, shuffle), _mm512_set1_epi16(0x010a));
         let fours = _mm512_madd_epi16(pairs, _mm512_set1_epi32(0x0001_0064));
-        let halves = _mm512_madd_epi16(_mm512_packus_epi32(fours, fours), _mm512_set1_epi32(0x0001_2710));
-        let low = _mm512_castsi512_si256(halves);
-        let high = _mm512_extracti64x4_epi64::<1>(halves);
-        let ticks = price.steps(digits(_mm256_extract_epi64::<0>(low) as u64))?;
-        let lots = qty.steps(digits(_mm256_extract_epi64::<2>(low) as u64))?;
-        let ticks2 = price.steps(digits(_mm256_extract_epi64::<0>(high) as u64))?;
-        let lots2 = qty.steps(digits(_mm256_extract_epi64::<2>(high) as u64))?;
-        if !push(Ticks(ticks), Lots(lots)) || !push(Ticks(ticks2), Lots(lots2)) {
+        let eights = _mm512_madd_epi16(_mm512_packus_epi32(fours, fours), _mm512_set1_epi32(0x0001_2710));
+        let high = _mm512_mul_epu32(eights, _mm512_set1_epi64(100_000_000));
+        let sums = _mm512_add_epi64(high, _mm512_srli_epi64::<32>(eights));
+        let order = _mm512_setr_epi64(0, 2, 4, 6, 0, 0, 0, 0);
+        let packed = _mm512_castsi512_si256(_mm512_permutexvar_epi64(order, sums));
+        let mut two = [0_i64; 4];
+        // SAFETY: the array is 32 bytes long and an unaligned store is used.
+        unsafe { _mm256_storeu_si256(two.as_mut_ptr().cast(), packed) };
+        if !PLAIN {
+            for (column, value) in [price, qty, price, qty].into_iter().zip(&mut two) {
+                *value = column.steps(value.cast_unsigned())?;
+            }
+        }
+        if !sink.push_two(two) {
             return None;
         }
-        at = second_at + second.qty_end + 3;
-        match next {
-            b',' => {}
-            b']' => return Some(at),
-            _ => return None,
+        if (long(buf, ends2[1]) ^ BETWEEN) & BETWEEN_MASK != 0 {
+            return ((word(buf, ends2[1]) ^ END) & THREE_BYTES == 0).then_some(ends2[1] + 3);
         }
+        at = advance(at, qty_end2 + 3, &mut guess);
     }
     None
 }
 
-/// Ticks and lots of one level.
-#[inline]
-#[target_feature(enable = "avx2,bmi1")]
-fn single(
-    buf: &[u8],
-    at: usize,
-    level: Marks,
-    price: &Column,
-    qty: &Column,
-    constants: &Pair,
-) -> Option<(Ticks, Lots)> {
-    let (price_len, qty_len) = lengths(level, price, qty)?;
-    let text = _mm256_xor_si256(load(buf, at, level), constants.pattern);
-    let values = _mm256_and_si256(text, tail_mask(price_len, qty_len));
-    let beyond = _mm256_subs_epu8(values, constants.limit);
-    if _mm256_testz_si256(beyond, beyond) == 0 {
+/// See [`super::Scanner::quote`].
+#[target_feature(enable = "avx2,bmi1,bmi2")]
+fn quote(buf: &[u8], at: usize, price: &Column, qty: &Column) -> Option<([i64; 4], usize)> {
+    let found = quotes(buf, at) | quotes(buf, at + 32) << 32;
+    // Of the sixteen quotes every fourth ends a number.
+    let nth = |bit: u64| _pdep_u64(bit, found).trailing_zeros() as usize;
+    let ends = [nth(1 << 3), nth(1 << 7), nth(1 << 11), nth(1 << 15)];
+    if ends[3] >= 64 {
         return None;
     }
-    let halves = convert(_mm256_shuffle_epi8(values, constants.shuffle));
-    let ticks = price.steps(digits(_mm256_extract_epi64::<0>(halves) as u64))?;
-    let lots = qty.steps(digits(_mm256_extract_epi64::<2>(halves) as u64))?;
-    Some((Ticks(ticks), Lots(lots)))
+    const KEYS: [u64; 4] = [
+        u64::from_le_bytes(*QUOTE_KEYS[0]),
+        u64::from_le_bytes(*QUOTE_KEYS[1]),
+        u64::from_le_bytes(*QUOTE_KEYS[2]),
+        u64::from_le_bytes(*QUOTE_KEYS[3]),
+    ];
+    let differs = ((long(buf, at) ^ KEYS[0]) << 24)
+        | ((long(buf, at + ends[0]) ^ KEYS[1]) << 8)
+        | ((long(buf, at + ends[1]) ^ KEYS[2]) << 8)
+        | ((long(buf, at + ends[2]) ^ KEYS[3]) << 8);
+    let least = Least::of(price, qty);
+    let lens = [
+        ends[0].wrapping_sub(5),
+        ends[1].wrapping_sub(ends[0] + 7),
+        ends[2].wrapping_sub(ends[1] + 7),
+        ends[3].wrapping_sub(ends[2] + 7),
+    ];
+    let right = is_len(lens[0], least.price)
+        & is_len(lens[1], least.qty)
+        & is_len(lens[2], least.price)
+        & is_len(lens[3], least.qty);
+    if differs != 0 || !right {
+        return None;
+    }
+    let constants = pair(price, qty);
+    let ends = ends.map(|end| at + end);
+    let [bid, bid_qty] = numbers(buf, [ends[0], ends[1]], [lens[0], lens[1]], &constants)?;
+    let [ask, ask_qty] = numbers(buf, [ends[2], ends[3]], [lens[2], lens[3]], &constants)?;
+    let numbers = [price.steps(bid)?, qty.steps(bid_qty)?, price.steps(ask)?, qty.steps(ask_qty)?];
+    Some((numbers, ends[3] + 1))
 }
 
-/// See [`super::Scanner::levels`]. The caller has checked that the machine has AVX2 and BMI1.
+/// See [`super::Scanner::quote`]; `at` is at least 16 and in the document. The caller has checked that the machine has AVX2, BMI1 and BMI2.
+#[inline]
+pub(super) fn quote_avx2(buf: &[u8], at: usize, price: &Column, qty: &Column) -> Option<([i64; 4], usize)> {
+    // SAFETY: `Scanner` only holds a kernel that this machine can run.
+    unsafe { quote(buf, at, price, qty) }
+}
+
+/// See [`super::Scanner::levels`]. The caller has checked that the machine has AVX2, BMI1 and BMI2.
 #[inline]
 pub(super) fn levels_avx2(
     buf: &[u8],
@@ -278,13 +360,19 @@ pub(super) fn levels_avx2(
     at: usize,
     price: &Column,
     qty: &Column,
-    push: impl FnMut(Ticks, Lots) -> bool,
+    sink: &mut impl LevelSink,
 ) -> Option<usize> {
     // SAFETY: `Scanner` only holds a kernel that this machine can run.
-    unsafe { avx2(buf, len, at, price, qty, push) }
+    unsafe {
+        if price.is_plain() && qty.is_plain() {
+            avx2::<true>(buf, len, at, price, qty, sink)
+        } else {
+            avx2::<false>(buf, len, at, price, qty, sink)
+        }
+    }
 }
 
-/// See [`super::Scanner::levels`]. The caller has checked that the machine has AVX-512 F, BW and VL.
+/// See [`super::Scanner::levels`]. The caller has checked that the machine has AVX-512 F, BW and VL, and what AVX2 takes.
 #[inline]
 pub(super) fn levels_avx512(
     buf: &[u8],
@@ -292,8 +380,14 @@ pub(super) fn levels_avx512(
     at: usize,
     price: &Column,
     qty: &Column,
-    push: impl FnMut(Ticks, Lots) -> bool,
+    sink: &mut impl LevelSink,
 ) -> Option<usize> {
     // SAFETY: `Scanner` only holds a kernel that this machine can run.
-    unsafe { avx512(buf, len, at, price, qty, push) }
+    unsafe {
+        if price.is_plain() && qty.is_plain() {
+            avx512::<true>(buf, len, at, price, qty, sink)
+        } else {
+            avx512::<false>(buf, len, at, price, qty, sink)
+        }
+    }
 }

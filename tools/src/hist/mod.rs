@@ -1,6 +1,9 @@
 //! `sq hist`: latency percentiles per stage, two runs side by side, and exports. Refuses to compare unlike hosts unless told to.
 
 mod hlog;
+mod html;
+mod kinds;
+mod png;
 mod svg;
 
 use crate::run::{Run, RunArgs};
@@ -9,6 +12,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::{Value, json};
 use spinquote::journal::histogram::{Snapshot, Stage};
+use spinquote::unit::Nanos;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -17,7 +21,11 @@ use std::process::ExitCode;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  sq hist\n  sq hist --stage tick_to_order,decode --json\n  \
                         sq hist --compare runs/20261120-101500 runs/20261121-101500\n  \
-                        sq hist --hlog latency.hlog --svg latency.svg\n\n\
+                        sq hist --hlog latency.hlog --svg latency.svg\n  \
+                        sq hist --merge 20261119-101500,20261120-101500 --html latency.html\n  \
+                        sq hist --by-kind --interval 10s --stage round_trip\n\n\
+                        --by-kind and --interval read the journal: to_wire is decided to written, round_trip written to answered, frame_age the\n\
+                        venue's time to ours. Without them the engine's own histograms are read. Runs of unlike hosts are neither compared nor merged.\n\
                         A value is below its percentile by at most 1/128. The stages are explained by `sq hist --explain`.")]
 pub struct HistArgs {
     /// Only these stages.
@@ -26,15 +34,30 @@ pub struct HistArgs {
     /// Another run, or its name in --runs, to stand before this one.
     #[arg(long, value_name = "OTHER")]
     compare: Option<PathBuf>,
-    /// Compare although the hosts differ or are not known.
+    /// Other runs, or their names in --runs, whose values are added.
+    #[arg(long, value_name = "OTHER", value_delimiter = ',', conflicts_with_all = ["compare", "by_kind", "interval"])]
+    merge: Vec<PathBuf>,
+    /// Compare or merge although the hosts differ or are not known.
     #[arg(long)]
     force: bool,
+    /// From the journal, each kind of message apart.
+    #[arg(long, conflicts_with = "compare")]
+    by_kind: bool,
+    /// From the journal, in intervals of this length.
+    #[arg(long, value_name = "DURATION", conflicts_with = "compare", value_parser = spinquote::config::value::duration)]
+    interval: Option<Nanos>,
     /// Write an interval log that HdrHistogram's tools read; its values are nanoseconds.
     #[arg(long, value_name = "FILE")]
     hlog: Option<PathBuf>,
     /// Write a plot of the percentiles.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["by_kind", "interval"])]
     svg: Option<PathBuf>,
+    /// The same plot as pixels.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["by_kind", "interval"])]
+    png: Option<PathBuf>,
+    /// The same plot and the table as one page.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["by_kind", "interval"])]
+    html: Option<PathBuf>,
     /// Say what each stage is.
     #[arg(long)]
     explain: bool,
@@ -46,7 +69,7 @@ pub struct HistArgs {
 }
 
 /// What the columns show, in millionths.
-const PERCENTILES: [(&str, u32); 5] =
+pub const PERCENTILES: [(&str, u32); 5] =
     [("p50", 500_000), ("p90", 900_000), ("p99", 990_000), ("p999", 999_000), ("p9999", 999_900)];
 
 /// Prints and writes what is asked for.
@@ -60,19 +83,45 @@ pub fn run(args: &HistArgs, out: &mut dyn Write) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let run = Run::find(&args.run)?;
-    let stages = stages(&run, &args.stage)?;
+    if args.by_kind || args.interval.is_some() {
+        return journalled(args, &run, out);
+    }
+    let mut stages = stages(&run, &args.stage)?;
+    for other in &args.merge {
+        let other = named(args, other)?;
+        if !args.force {
+            alike(&other, &run)?;
+        }
+        for more in self::stages(&other, &args.stage)? {
+            match stages.iter_mut().find(|stage| stage.name == more.name) {
+                Some(stage) => stage.merge(&more),
+                None => stages.push(more),
+            }
+        }
+    }
     if let Some(path) = &args.hlog {
         hlog::write(path, &run, &stages)?;
         writeln!(out, "wrote {}", path.display())?;
     }
-    if let Some(path) = &args.svg {
-        std::fs::write(path, svg::plot(&run.name, &stages))
-            .map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
+    let title = match args.merge.len() {
+        0 => run.name.clone(),
+        more => format!("{} and {more} more", run.name),
+    };
+    let plots: [(&Option<PathBuf>, Draw); 3] = [
+        (&args.svg, |title, stages| svg::plot(title, stages).into_bytes()),
+        (&args.png, png::plot),
+        (&args.html, |title, stages| html::page(title, &svg::plot(title, stages), stages).into_bytes()),
+    ];
+    let mut written = args.hlog.is_some();
+    for (path, draw) in plots {
+        let Some(path) = path else { continue };
+        std::fs::write(path, draw(&title, &stages)).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
         writeln!(out, "wrote {}", path.display())?;
+        written = true;
     }
     match &args.compare {
         Some(other) => {
-            let other = Run::find(&RunArgs { runs: args.run.runs.clone(), run: Some(other.clone()) })?;
+            let other = named(args, other)?;
             if !args.force {
                 alike(&other, &run)?;
             }
@@ -80,10 +129,32 @@ pub fn run(args: &HistArgs, out: &mut dyn Write) -> Result<ExitCode> {
         }
         None if args.json => {
             let all: serde_json::Map<_, _> = stages.iter().map(|stage| (stage.name.clone(), to_json(stage))).collect();
-            text::json(out, &json!({"run": run.name, "unit": "ns", "stages": all}), true)?;
+            text::json(out, &json!({"run": title, "unit": "ns", "stages": all}), true)?;
         }
-        None if args.hlog.is_some() || args.svg.is_some() => {}
-        None => print(&run, &stages, out)?,
+        None if written => {}
+        None => print(&title, &stages, out)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Draws a plot into the bytes of a file.
+type Draw = fn(&str, &[Snapshot]) -> Vec<u8>;
+
+/// Another run, by its directory or its name.
+fn named(args: &HistArgs, other: &std::path::Path) -> Result<Run> {
+    Run::find(&RunArgs { runs: args.run.runs.clone(), run: Some(other.to_path_buf()) })
+}
+
+/// From the journal.
+fn journalled(args: &HistArgs, run: &Run, out: &mut dyn Write) -> Result<ExitCode> {
+    let intervals = kinds::intervals(run, &args.stage, args.by_kind, args.interval)?;
+    if let Some(path) = &args.hlog {
+        kinds::write_hlog(path, run, &intervals)?;
+        writeln!(out, "wrote {}", path.display())?;
+    } else if args.json {
+        text::json(out, &kinds::to_json(run, &intervals), true)?;
+    } else {
+        kinds::print(run, &intervals, args.interval.is_some(), out)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -139,8 +210,8 @@ fn span(ns: u64) -> String {
     text::span(ns.cast_signed())
 }
 
-fn print(run: &Run, stages: &[Snapshot], out: &mut dyn Write) -> Result<()> {
-    writeln!(out, "run {}", run.name)?;
+fn print(title: &str, stages: &[Snapshot], out: &mut dyn Write) -> Result<()> {
+    writeln!(out, "run {title}")?;
     if stages.is_empty() {
         writeln!(out, "nothing was timed yet")?;
         return Ok(());

@@ -12,7 +12,8 @@ use std::process::ExitCode;
 /// Print every record.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  sq journal dump\n  sq journal dump --not frame,timer runs/20261121-101500\n  \
-                        sq journal dump --kind order,command --from +10s --to +20s --json\n  sq journal dump --order 1a --full")]
+                        sq journal dump --kind order,command --from +10s --to +20s --json\n  sq journal dump --order 1a --full\n  \
+                        sq journal dump --slower 5ms --kind sent,order")]
 pub struct DumpArgs {
     #[command(flatten)]
     filter: FilterArgs,

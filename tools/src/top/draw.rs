@@ -15,6 +15,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Paragraph};
+use spinquote::engine::ring::ORDERS_CAPACITY;
 use spinquote::event::{LinkState, Side};
 use spinquote::instrument::InstrumentId;
 use spinquote::journal::record;
@@ -36,46 +37,62 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, view: &View) {
     let wide = area.width >= NARROW;
     let timed = model.stages.iter().filter(|stage| stage.whole.count > 0).count() as u16;
     let tall = area.height >= 40;
-    // Title and keys have a line each; what is left is shared.
-    let latency = (timed + 1).clamp(2, if tall { 18 } else { 6 }) + 1;
-    let book = if tall { (ladder(model, view, 21).len() as u16 + 1).max(9) } else { 8 };
-    let parts: [Rect; 6] = if wide {
-        let rows = [
-            Constraint::Length(1),
-            Constraint::Length(book),
-            Constraint::Length(4),
-            Constraint::Length(latency),
-            Constraint::Min(2),
-            Constraint::Length(1),
-        ];
-        Layout::vertical(rows).areas(area)
+    // Alerts, title and keys have lines of their own; what is left is shared.
+    let alerts = (model.alerts.len() as u16).min(if tall { 6 } else { 2 });
+    let left = area.height.saturating_sub(2 + alerts);
+    let [ladder_rows, position_rows, health_rows, latency_rows] = if wide {
+        let latency = (timed + 1).clamp(2, if tall { 18 } else { 5 }) + 1;
+        let book = if tall { left.saturating_sub(latency + 4 + 10).clamp(9, 30) } else { 9 };
+        [book, book, 4, latency]
     } else {
-        let rows = [
-            Constraint::Length(1),
-            Constraint::Length(17),
-            Constraint::Length(7),
-            Constraint::Length(latency),
-            Constraint::Min(0),
-            Constraint::Length(1),
-        ];
-        Layout::vertical(rows).areas(area)
+        // Under each other; a low screen keeps the nearest prices and the first lines of each.
+        let spare = left.saturating_sub(20);
+        [6 + spare.min(12), 6 + (spare / 3).min(4), 5 + (spare / 4).min(2), 3 + (spare / 5).min(8)]
     };
-    let [title, middle, health, stages, events, keys] = parts;
+    let book = if wide { ladder_rows } else { ladder_rows + position_rows };
+    let rows = [
+        Constraint::Length(1),
+        Constraint::Length(alerts),
+        Constraint::Length(book),
+        Constraint::Length(health_rows),
+        Constraint::Length(latency_rows),
+        Constraint::Min(0),
+        Constraint::Length(1),
+    ];
+    let [title, warned, middle, health, stages, events, keys]: [Rect; 7] = Layout::vertical(rows).areas(area);
     frame.render_widget(Paragraph::new(title_line(model, view)), title);
+    frame.render_widget(Paragraph::new(alert_lines(model, alerts)), warned);
     let halves = [Constraint::Percentage(50), Constraint::Percentage(50)];
     let [left, right] = match wide {
         true => Layout::horizontal(halves).spacing(1).areas(middle),
-        false => Layout::vertical([Constraint::Length(8), Constraint::Min(0)]).areas(middle),
+        false => Layout::vertical([Constraint::Length(ladder_rows), Constraint::Min(0)]).areas(middle),
     };
     block(frame, left, "book and own orders", ladder(model, view, left.height.saturating_sub(1)));
     block(frame, right, "position", position(model, view, right.height.saturating_sub(1)));
-    block(frame, health, "feed and orders", health_lines(model, wide));
+    let top = Block::new().borders(Borders::TOP).border_style(DIM).title(budgets(model, wide));
+    frame.render_widget(Paragraph::new(health_lines(model, wide)).block(top), health);
     let name = if view.recent { "latency, last moments" } else { "latency, whole run" };
     block(frame, stages, name, latency_lines(model, view, stages));
     block(frame, events, "events", event_lines(model, events));
     let every = text::span(i64::try_from(view.every.as_nanos()).unwrap_or(0));
-    let hint = format!("q quit  Tab instrument  space hold  +/- every {every}  l latency");
+    let hint = match wide {
+        true => format!("q quit  Tab instrument  space hold  +/- every {every}  l latency"),
+        false => format!("q quit Tab next spc hold +- {every} l lat"),
+    };
     frame.render_widget(Paragraph::new(Line::styled(hint, DIM)), keys);
+}
+
+/// The worst alerts; how many more there are stands in the last line.
+fn alert_lines(model: &Model, rows: u16) -> Vec<Line<'static>> {
+    let rows = usize::from(rows);
+    let more = model.alerts.len().saturating_sub(rows);
+    let line = |(at, alert): (usize, &crate::alerts::Active)| {
+        let seen = if alert.acknowledged { " (seen)" } else { "" };
+        let rest = if at + 1 == rows && more > 0 { format!("  and {more} more") } else { String::new() };
+        let said = format!("{} {}{seen}: {}{rest}", alert.severity.to_uppercase(), alert.name, alert.text);
+        Line::styled(said, if alert.severity == "warning" { OWN } else { BAD })
+    };
+    model.alerts.iter().take(rows).enumerate().map(line).collect()
 }
 
 fn block(frame: &mut Frame<'_>, area: Rect, title: &str, lines: Vec<Line<'_>>) {
@@ -112,12 +129,13 @@ fn title_line(model: &Model, view: &View) -> Line<'static> {
     ])
 }
 
-/// A price of the ladder: the market's touch, own orders, or both.
+/// A price of the ladder: the market's quantity as far as it was seen, own orders, or both.
 #[derive(Default)]
 struct Rung {
-    touch: Option<Side>,
+    /// Quantity of the market, lots; our own is in it.
+    market: Option<i64>,
+    touch: bool,
     own: i64,
-    side: Option<Side>,
     orders: u32,
 }
 
@@ -126,16 +144,19 @@ fn ladder(model: &Model, view: &View, rows: u16) -> Vec<Line<'static>> {
     let on = InstrumentId(at as u16);
     let page = &model.page;
     let symbol = page.symbols.get(at).cloned().unwrap_or_default();
-    let mut rungs: BTreeMap<i64, Rung> = BTreeMap::new();
-    for (side, name) in [(Side::Buy, "bid"), (Side::Sell, "ask")] {
-        if let Some(price) = page.of(at, name).filter(|&price| price != 0) {
-            rungs.entry(price).or_default().touch = Some(side);
+    let (bid, ask) = (page.of(at, "bid").unwrap_or(0), page.of(at, "ask").unwrap_or(0));
+    let each = usize::from(rows.saturating_sub(1)) / 2;
+    // Bids and asks apart: a price of ours may stand on the wrong side of a market that has moved.
+    let mut sides: [BTreeMap<i64, Rung>; 2] = [BTreeMap::new(), BTreeMap::new()];
+    for (side, best) in [bid, ask].into_iter().enumerate().filter(|&(_, best)| best != 0) {
+        for (price, qty) in model.book.side(&symbol, side, best).into_iter().take(each) {
+            sides[side].entry(price).or_default().market = Some(qty);
         }
+        sides[side].entry(best).or_default().touch = true;
     }
     for order in model.ledger.open().filter(|order| order.instrument == on && !order.price.is_zero()) {
-        let rung = rungs.entry(order.price.0).or_default();
+        let rung = sides[order.side.index()].entry(order.price.0).or_default();
         rung.own += order.qty.0 - order.filled.0;
-        rung.side = Some(order.side);
         rung.orders += 1;
     }
     let in_sync = page.of(at, "in_sync") == Some(1);
@@ -143,20 +164,21 @@ fn ladder(model: &Model, view: &View, rows: u16) -> Vec<Line<'static>> {
     let mid = page.of(at, "mid").unwrap_or(0);
     let head = vec![Span::raw(format!("{symbol:<10} mid {:<14} ", money(mid))), sync];
     let mut lines = vec![Line::from(head)];
-    // Best prices are nearest to the middle; the far ones give way.
-    let ask = page.of(at, "ask").unwrap_or(i64::MAX);
-    let each = usize::from(rows.saturating_sub(1)) / 2;
-    let is_ask = |price: i64, rung: &Rung| rung.touch.or(rung.side).map_or(price >= ask, |side| side == Side::Sell);
-    let (asks, bids): (Vec<_>, Vec<_>) = rungs.iter().partition(|&(&price, rung)| is_ask(price, rung));
-    let asks = asks[..asks.len().min(each)].iter().rev();
-    let bids = bids.iter().rev().take(each);
-    for &(&price, rung) in asks.chain(bids) {
-        let side = if is_ask(price, rung) { "ask" } else { "bid" };
-        let touch = if rung.touch.is_some() { "touch" } else { "" };
+    let [bids, asks] = sides;
+    let asks = shown(asks.into_iter().collect(), each);
+    let bids = shown(bids.into_iter().rev().collect(), each);
+    let asks = asks.into_iter().rev().map(|rung| (Side::Sell, rung));
+    for (side, (price, rung)) in asks.chain(bids.into_iter().map(|rung| (Side::Buy, rung))) {
+        let name = if side == Side::Sell { "ask" } else { "bid" };
+        let market = rung.market.map_or_else(String::new, |qty| model.run.meta.qty_text(on, Lots(qty)));
+        let mark = if rung.touch { if market.is_empty() { "touch" } else { "*" } } else { "" };
         let mut spans = vec![
-            Span::raw(format!("{side} ")),
-            Span::raw(format!("{:>12} ", ticks_text(&model.run, at, Some(price)))),
-            Span::styled(format!("{touch:<6}"), DIM),
+            Span::raw(format!("{name} ")),
+            Span::raw(format!("{:>9} ", ticks_text(&model.run, at, Some(price)))),
+            Span::styled(
+                format!("{:>8} ", if market.is_empty() { mark.to_owned() } else { format!("{market}{mark}") }),
+                DIM,
+            ),
         ];
         if rung.orders > 0 {
             let qty = model.run.meta.qty_text(on, Lots(rung.own));
@@ -166,6 +188,21 @@ fn ladder(model: &Model, view: &View, rows: u16) -> Vec<Line<'static>> {
         lines.push(Line::from(spans));
     }
     lines
+}
+
+/// The nearest prices, and our own however far they are: the market's far ones give way to them.
+fn shown(nearest: Vec<(i64, Rung)>, room: usize) -> Vec<(i64, Rung)> {
+    let own = nearest.iter().filter(|(_, rung)| rung.orders > 0).count().min(room.saturating_sub(1));
+    let (mut own_left, mut market_left) = (own, room - own.min(room));
+    nearest
+        .into_iter()
+        .filter(|(_, rung)| {
+            let left = if rung.orders > 0 && own_left > 0 { &mut own_left } else { &mut market_left };
+            let takes = *left > 0;
+            *left -= usize::from(takes);
+            takes
+        })
+        .collect()
 }
 
 /// How far from the mid, in tenths of a basis point.
@@ -200,6 +237,7 @@ fn position(model: &Model, view: &View, rows: u16) -> Vec<Line<'static>> {
     if page.of(at, "liquidation").is_some_and(|price| price != 0) {
         let ratio = Span::raw(format!("  margin {} ", percent_of(page.count("margin.ratio"))));
         let warning = Span::styled(margin_warning(page).unwrap_or_default(), BAD);
+        // What matters most stands where a low screen still shows it.
         lines.insert(1, Line::from([pair("liq.", Span::raw(amount("liquidation"))), vec![ratio, warning]].concat()));
     }
     lines.extend([
@@ -207,17 +245,36 @@ fn position(model: &Model, view: &View, rows: u16) -> Vec<Line<'static>> {
             [pair("spread", signed("pnl.spread")), vec![Span::raw("  inventory "), signed("pnl.inventory")]].concat(),
         ),
         Line::from([pair("fees", signed("pnl.fees")), vec![Span::raw("  funding "), signed("pnl.funding")]].concat()),
-        Line::from(pair("fills", Span::raw(format!("{} buys, {} sells", count("fills.buy"), count("fills.sell"))))),
-        Line::from(pair("wallet", Span::raw(wallet(model)))),
     ]);
     let symbol = page.symbols.get(at).map_or("", String::as_str);
     if let Some(funding) = model.funding.get(symbol) {
         let left = text::span((funding.next.0 - model.now.0).max(0));
-        let shown = format!("{}  {} in {left}", trimmed(&funding.mark), percent(&funding.rate));
-        lines.push(Line::from(pair("mark", Span::raw(shown))));
+        let at = text::clock(funding.next);
+        let at = at.get(..5).unwrap_or_default();
+        lines.push(Line::from(pair("funding", Span::raw(format!("{} at {at}, in {left}", percent(&funding.rate))))));
     }
+    let mark = model.funding.get(symbol).map(|funding| trimmed(&funding.mark).to_owned());
+    let mark = mark.or_else(|| page.of(at, "mark").filter(|&price| price != 0).map(money));
+    if let Some(mark) = mark {
+        lines.push(Line::from([pair("mark", Span::raw(mark)), vec![liquidation_distance(model, at)]].concat()));
+    }
+    lines.extend([
+        Line::from(pair("fills", Span::raw(format!("{} buys, {} sells", count("fills.buy"), count("fills.sell"))))),
+        Line::from(pair("wallet", Span::raw(wallet(model)))),
+    ]);
     lines.truncate(usize::from(rows));
     lines
+}
+
+/// How far the liquidation price is from the mark, or else the mid; red below five percent. Empty where there is none.
+fn liquidation_distance(model: &Model, at: usize) -> Span<'static> {
+    let of = |name: &str| i128::from(model.page.of(at, name).unwrap_or(0));
+    let mark = ["mark", "mid"].into_iter().map(of).find(|&price| price != 0).unwrap_or(0);
+    let away = (of("liquidation") != 0).then(|| ((of("liquidation") - mark) * 1000).checked_div(mark)).flatten();
+    let Some(permille) = away else { return Span::raw("") };
+    let (sign, size) = (if permille < 0 { '-' } else { '+' }, permille.unsigned_abs());
+    let style = if size < 50 { BAD } else { PLAIN };
+    Span::styled(format!("  liquidation {sign}{}.{}%", size / 10, size % 10), style)
 }
 
 /// The balance as the counters page has it, or as the venue last said.
@@ -240,6 +297,24 @@ fn trimmed(text: &str) -> &str {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
 }
 
+/// What may be used up, against its limit, red near it: the order ring, orders in 10 s, request weight in a minute.
+fn budgets(model: &Model, wide: bool) -> Line<'static> {
+    let page = &model.page;
+    let used = |what: &str, used: i64, most: i64| match most {
+        0 => Span::raw(format!("{what} {} ", text::count(used))),
+        most if used * 5 >= most * 4 => Span::styled(format!("{what} {used}/{most} "), BAD),
+        most => Span::raw(format!("{what} {used}/{most} ")),
+    };
+    let ring = ORDERS_CAPACITY as i64;
+    let waiting = if page.count("engine.heartbeat") == 0 { 0 } else { ring - page.count("engine.ring_free") };
+    Line::from(vec![
+        Span::raw(if wide { " feed and orders  " } else { " " }),
+        used("ring", waiting, ring),
+        used("10s", page.count("sender.orders_used"), page.count("sender.orders_limit")),
+        used("weight", page.count("sender.weight_used"), page.count("sender.weight_limit")),
+    ])
+}
+
 fn health_lines(model: &Model, wide: bool) -> Vec<Line<'static>> {
     let page = &model.page;
     let rate = |name: &str| model.rate(name).map_or_else(|| "-".to_owned(), text::count);
@@ -259,8 +334,6 @@ fn health_lines(model: &Model, wide: bool) -> Vec<Line<'static>> {
     };
     let flow = vec![
         Span::raw(format!("{} frames/s  {} commands/s  ", rate("engine.frames"), rate("engine.commands"))),
-        Span::raw(format!("ring free {}  ", text::count(page.count("engine.ring_free")))),
-        Span::raw(format!("weight {}  ", text::count(page.count("sender.weight_used")))),
         Span::raw(format!("{quiet}{busy}")),
     ];
     let feed = vec![

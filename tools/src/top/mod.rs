@@ -1,9 +1,10 @@
 //! `sq top`: a full-screen live view; one plain picture of it where stdout is no terminal. Reads only: commands are `sq ctl`.
 
+mod book;
 mod draw;
 pub mod model;
 
-use crate::run::{Run, RunArgs};
+use crate::run::{Life, Run, RunArgs};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use model::Model;
@@ -15,7 +16,7 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-/// Watch a run: book touch with own orders in place, position, P&L, rates, latency, feed health.
+/// Watch a run: book ladder with own orders in place, position, P&L, rates, latency, feed health.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Keys: q quit, Tab next instrument, space hold the picture, + and - how often, l latency of the run or of the last moments.\n\
@@ -52,6 +53,8 @@ pub struct View {
     pub recent: bool,
 }
 
+/// Between the two looks of a plain picture.
+const PLAIN_LOOKS: Duration = Duration::from_millis(250);
 const FASTEST: Duration = Duration::from_millis(50);
 const SLOWEST: Duration = Duration::from_secs(10);
 
@@ -63,6 +66,11 @@ pub fn run(args: &TopArgs, out: &mut dyn Write) -> Result<ExitCode> {
     let mut model = Model::open(run)?;
     if args.plain || !io::stdout().is_terminal() {
         model.look();
+        if matches!(model.life, Life::Live(_)) {
+            // Rates are the change between two looks.
+            std::thread::sleep(PLAIN_LOOKS);
+            model.look();
+        }
         write!(out, "{}", plain(&model, &view, args.size)?)?;
         return Ok(ExitCode::SUCCESS);
     }

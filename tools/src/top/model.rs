@@ -1,5 +1,7 @@
 //! What `sq top` shows: the pages now, the changes since the last look, and what the journal's end says. Bounded, whatever the run's length.
 
+use super::book::Seen;
+use crate::alerts::{self, Active};
 use crate::ledger::Ledger;
 use crate::page::Page;
 use crate::row::Row;
@@ -58,6 +60,10 @@ pub struct Model {
     /// The last events worth a line, oldest first.
     pub events: VecDeque<Row>,
     pub funding: HashMap<String, Funding>,
+    /// The market's levels as far as they were seen.
+    pub book: Seen,
+    /// Alerts that hold, the worst first.
+    pub alerts: Vec<Active>,
     /// Time of the last frame, 0 before the first.
     pub frame_time: Nanos,
     /// What cannot be read.
@@ -92,6 +98,8 @@ impl Model {
             ledger: Ledger::default(),
             events: VecDeque::new(),
             funding: HashMap::new(),
+            book: Seen::default(),
+            alerts: Vec::new(),
             frame_time: Nanos::ZERO,
             fault,
             histograms,
@@ -108,7 +116,13 @@ impl Model {
         if !matches!(self.life, Life::Ended { .. }) {
             self.life = self.run.life();
         }
+        // What is still to come of an ended run is counted from its end.
+        if let Life::Ended { at, .. } = self.life {
+            self.now = at;
+        }
         self.follow();
+        self.book.settle(&self.run.meta);
+        self.alerts = alerts::active(&self.run);
         let elapsed = self.looked.map_or(0, |looked| self.now.0 - looked.0);
         for name in RATES {
             let value = self.page.count(name);
@@ -151,11 +165,15 @@ impl Model {
                     return;
                 }
             };
+            if matches!(found.kind, record::GAP | record::LAPSE | record::LINK) {
+                self.book.forget();
+            }
             let fills = self.ledger.fills.len();
             self.ledger.take(&found);
             match found.kind {
                 record::FRAME => {
                     self.frame_time = found.time;
+                    self.book.take(found.payload.get(record::Origin::SIZE..).unwrap_or_default());
                     let head = &found.payload[..found.payload.len().min(160)];
                     if head.windows(15).any(|window| window == b"markPriceUpdate")
                         && let Some((symbol, funding)) = funding(&found.payload[record::Origin::SIZE..])

@@ -357,12 +357,12 @@ pub fn publish(run: &Fixture, now: Nanos) {
         (Slot::Rejects, 1),
         (Slot::WeightUsed, 12),
         (Slot::OrdersUsed, 3),
-        (Slot::DeadManAt, now.0 + 45_000_000_000),
     ] {
         sender.set(slot, value);
     }
     housekeeper.set(Slot::HousekeeperHeartbeat, now.0);
     housekeeper.set(Slot::JournalBytes, 1 << 16);
+    housekeeper.set(Slot::DeadManAt, now.0 + 45_000_000_000);
     for (slot, value) in [
         (InstrumentSlot::Mid, 6_180_025_000_000),
         (InstrumentSlot::Bid, 618_002),

@@ -56,7 +56,7 @@ impl FundingAware {
             };
         }
         let quote = Quote { tif: TimeInForce::Ioc, reduce_only: true, purpose: Purpose::StopLoss, ..passive(side) };
-        (qty > Lots::ZERO).then_some(Quote { price, qty, ..quote })
+        (qty > Lots::ZERO && price > Ticks::ZERO).then_some(Quote { price, qty, ..quote })
     }
 
     /// Post-only at half the base spread. It may stay as the quote of its side, so it is an entry in form.

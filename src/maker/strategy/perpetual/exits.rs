@@ -133,9 +133,7 @@ impl Perpetual {
                 && order.created_at >= flat_at
                 && in_the_way(order.price)
         });
-        if self.guarded {
-            turn.cancel_where(Cause::StopLoss, |order| order.side != closing && order.purpose == Purpose::Entry);
-        }
+        turn.cancel_where(Cause::StopLoss, |order| order.side != closing && order.purpose == Purpose::Entry);
         for at in 0..turn.script.len() {
             if let Act::Place(quote, _) = turn.script[at]
                 && quote.side == closing

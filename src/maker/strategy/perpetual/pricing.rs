@@ -7,7 +7,7 @@ use super::{Collateral, Perpetual, Proposal};
 use crate::config::perpetual::{PriceSource, PriceType};
 use crate::event::Side;
 use crate::instrument::Instrument;
-use crate::unit::{Lots, Price, RATE_ONE, Rate, Ticks};
+use crate::unit::{Lots, Price, RATE_ONE, Rate, Ticks, product};
 
 /// `spread` times the operator's widening.
 pub(super) fn widened(spread: i128, widen: Rate) -> i128 {
@@ -135,6 +135,12 @@ impl Perpetual {
         Some(())
     }
 
+    /// The reference is a function of the own book's best prices (and of own executions).
+    pub(super) fn quotes_on_touch(&self) -> bool {
+        let s = &self.settings;
+        s.price_source != PriceSource::ExternalMarket && !matches!(s.price_type, PriceType::Custom | PriceType::LastPrice)
+    }
+
     /// Prices depend on the book's depth.
     pub(super) fn optimizes(&self) -> bool {
         self.settings.order_optimization_enabled && self.settings.order_levels <= 1
@@ -148,7 +154,7 @@ impl Perpetual {
         if fee < 0 || self.collateral != [Collateral::Quote; 2] {
             return None;
         }
-        let product = |price: Ticks, qty: Lots| i128::from(price.0) * i128::from(qty.0);
+        let product = |price: Ticks, qty: Lots| product(price.0.into(), qty.0.into());
         let lots = proposal.iter().try_fold(0_i128, |sum, order| sum.checked_add(product(order.price, order.qty)))?;
         let cost_rate = one + i128::from(fee) * i128::from(leverage);
         let cost = lots.checked_mul(view.instrument.tick_lot())?.checked_mul(cost_rate)?;
@@ -228,5 +234,6 @@ fn sane(price: Price) -> bool {
 
 /// [`Instrument::notional`] for prices and sizes that no limit has seen yet.
 fn value(instrument: &Instrument, price: Ticks, qty: Lots) -> Option<i128> {
-    i128::from(price.0).checked_mul(i128::from(qty.0))?.checked_mul(instrument.tick_lot())
+    // Two numbers of 64 bits have a product of at most 127.
+    product(price.0.into(), qty.0.into()).checked_mul(instrument.tick_lot())
 }

@@ -145,9 +145,12 @@ impl Touch<'_> {
     /// Smaller than the venue takes, at a price of the grid.
     #[must_use]
     pub fn too_small(&self, qty: Lots, price: Ticks) -> Option<Skip> {
+        // A value that does not fit is not a small one.
+        let lots_at = i128::from(price.0) * i128::from(qty.0);
+        let worth = lots_at.checked_mul(self.instrument.tick_lot()).map_or(Money::MAX, Money);
         if qty < self.instrument.qty_min {
             Some(Skip::BelowMinOrderSize)
-        } else if self.instrument.notional(price, qty) < self.instrument.notional_min {
+        } else if worth < self.instrument.notional_min {
             Some(Skip::BelowMinNotional)
         } else {
             None

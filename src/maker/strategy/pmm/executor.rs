@@ -248,6 +248,12 @@ impl PositionExecutor {
         }
     }
 
+    /// Its first pass is still to come.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        !self.started
+    }
+
     /// What it is to do.
     #[must_use]
     pub fn mission(&self) -> &Mission {
@@ -683,6 +689,12 @@ impl OrderExecutor {
     #[must_use]
     pub fn status(&self) -> Status {
         self.status
+    }
+
+    /// Its first pass is still to come.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.status == Status::NotStarted
     }
 
     /// How it ended.

@@ -227,6 +227,25 @@ fn held_inventory_is_closed_by_an_order_of_its_own() {
 }
 
 #[test]
+fn a_one_way_close_at_market_is_reduce_only_while_the_net_position_covers_it() {
+    for (held, reduce_only) in [(300, true), (299, false)] {
+        let mut venue =
+            Venue::new(&[("sell_spreads", ""), ("position_mode", "ONEWAY"), ("global_take_profit", "0.01")]);
+        let entry = venue.instrument.price(Ticks(200_000));
+        venue.positions.push(PositionView { side: PositionSide::Net, qty: Lots(300), entry });
+        venue.decide();
+        // Another executor's inventory may stand against what the controller holds.
+        venue.positions[0].qty = Lots(held);
+        venue.book = Book(Some(210_000), Some(210_002));
+        venue.later(1);
+        let plan = venue.plan();
+        let close = plan.place.iter().find(|(quote, _)| quote.purpose == Purpose::StopLoss).expect("a close").0;
+        assert_eq!((close.side, close.qty, close.position_side), (Side::Sell, Lots(300), PositionSide::Net));
+        assert_eq!(close.reduce_only, reduce_only, "{held} held");
+    }
+}
+
+#[test]
 fn what_never_left_is_asked_for_again_and_a_refusal_counts() {
     let mut venue = Venue::new(&[("sell_spreads", "")]);
     assert_eq!(venue.decide().len(), 1);

@@ -105,7 +105,7 @@ fn scan(
     let found = if cursor.take(b"{\"u\":").is_some() {
         let seq = cursor.number()?;
         let instrument = scan_symbol(cursor, symbols)?;
-        let (bid, ask) = scan_touch(cursor, &mut markets[usize::from(instrument.0)])?;
+        let (bid, ask) = scan_touch(cursor, scanner, &mut markets[usize::from(instrument.0)])?;
         Parsed::Event(Event::Quote(BestQuote { instrument, seq: Seq(seq), bid, ask, venue_time: Nanos::ZERO }))
     } else if cursor.take(b"{\"e\":\"trade\",\"E\":").is_some() {
         scan_trade(cursor, symbols, markets)?

@@ -44,6 +44,7 @@ pub struct MarketDecoder {
     symbols: Symbols,
     markets: Vec<Market>,
     scanner: Option<Scanner>,
+    openings: Openings,
     levels: LevelBuf,
     json: Json,
     counts: Counts,
@@ -71,6 +72,7 @@ impl MarketDecoder {
             symbols: Symbols::new(instruments),
             markets: instruments.iter().map(Market::of).collect(),
             scanner: kernel.map(Scanner::new),
+            openings: Openings::new(),
             levels: LevelBuf::new(LEVELS_MAX),
             json: Json::new(FRAME_MAX),
             counts: Counts::default(),
@@ -95,7 +97,8 @@ impl MarketDecoder {
     pub fn decode<'a>(&'a mut self, buf: &'a mut [u8], len: usize) -> Result<MarketMessage<'a>, DecodeError> {
         assert!(buf.len() >= len + SPARE, "a document of {len} bytes in a buffer of {} has no spare bytes", buf.len());
         if let Some(scanner) = self.scanner
-            && let Some(found) = scan(scanner, &self.symbols, &mut self.markets, &mut self.levels, buf, len)
+            && let Some(found) =
+                scan(scanner, &mut self.openings, &self.symbols, &mut self.markets, &mut self.levels, buf, len)
         {
             self.counts.scanned += 1;
             return Ok(match found {
@@ -218,6 +221,107 @@ const fn string_end(word: u64) -> Option<usize> {
     if marks == 0 { None } else { Some(marks.trailing_zeros() as usize / 8) }
 }
 
+/// How many digits the eight bytes begin with, and their value.
+#[inline(always)]
+fn leading_digits(bytes: [u8; 8]) -> (usize, u64) {
+    const LOW: u64 = 0x0f0f_0f0f_0f0f_0f0f;
+    let word = u64::from_le_bytes(bytes) ^ 0x3030_3030_3030_3030;
+    // No carry leaves its byte.
+    let others = (word | ((word & LOW) + 0x0606_0606_0606_0606)) & !LOW;
+    if others == 0 {
+        return (8, eight_digits(word));
+    }
+    let digits = others.trailing_zeros() / 8;
+    // Right-aligned behind zeros; none at all is a shift by 64.
+    (digits as usize, eight_digits(word.checked_shl(64 - 8 * digits).unwrap_or(0)))
+}
+
+const POW10: [u64; 8] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000];
+
+/// What a frame is, by its `e`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Form {
+    Quote,
+    Trade,
+    Depth,
+}
+
+impl Form {
+    /// The value of `e` and the key behind it.
+    fn take(cursor: &mut Cursor<'_>) -> Option<Self> {
+        match *cursor.buf.get(cursor.at)? {
+            b'b' => cursor.take(b"bookTicker\",\"u\":").map(|()| Self::Quote),
+            b't' => cursor.take(b"trade\",\"E\":").map(|()| Self::Trade),
+            b'd' => cursor.take(b"depthUpdate\",\"E\":").map(|()| Self::Depth),
+            _ => None,
+        }
+    }
+}
+
+/// The text before a frame's first number, as it was read before: it is the same in every frame of a stream.
+#[derive(Clone, Copy)]
+struct Opening {
+    words: [u64; Self::WORDS],
+    len: usize,
+    /// `None`: nothing is here yet.
+    form: Option<Form>,
+}
+
+impl Opening {
+    const WORDS: usize = 12;
+    const NONE: Self = Self { words: [0; Self::WORDS], len: 0, form: None };
+}
+
+/// Openings by a hash of their stream's name; a newer one takes the place.
+struct Openings(Box<[Opening; Self::PLACES]>);
+
+impl Openings {
+    const PLACES: usize = 256;
+    /// Behind `{"stream":"`.
+    const NAME: usize = 11;
+
+    fn new() -> Self {
+        Self(Box::new([Opening::NONE; Self::PLACES]))
+    }
+
+    #[inline(always)]
+    fn place(buf: &[u8]) -> Option<usize> {
+        let name: &[u8; 16] = buf.get(Self::NAME..Self::NAME + 16)?.try_into().ok()?;
+        let word = u128::from_le_bytes(*name);
+        let mixed = (word as u64 ^ ((word >> 64) as u64).rotate_left(23)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        Some((mixed >> 56) as usize)
+    }
+
+    /// Length and form of the opening that `buf` begins with, if it is known.
+    #[inline(always)]
+    fn find(&self, buf: &[u8]) -> Option<(usize, Form)> {
+        let opening = &self.0[Self::place(buf)?];
+        let (words, _) = buf.get(..8 * opening.len.div_ceil(8))?.as_chunks::<8>();
+        let (last, whole) = words.split_last()?;
+        let differs =
+            whole.iter().zip(&opening.words).fold(0, |sum, (word, known)| sum | (u64::from_le_bytes(*word) ^ known));
+        // The bytes of the last word that belong to it.
+        let rest = (u64::from_le_bytes(*last) ^ opening.words[whole.len()]) << (8 * (words.len() * 8 - opening.len));
+        let form = opening.form?;
+        (differs | rest == 0).then_some((opening.len, form))
+    }
+
+    /// Notes `buf[..len]`, unless it is too long.
+    #[cold]
+    fn learn(&mut self, buf: &[u8], len: usize, form: Form) {
+        let (Some(place), Some(text)) = (Self::place(buf), buf.get(..len).filter(|_| len <= 8 * Opening::WORDS)) else {
+            return;
+        };
+        let mut opening = Opening { len, form: Some(form), ..Opening::NONE };
+        for (word, bytes) in opening.words.iter_mut().zip(text.chunks(8)) {
+            let mut whole = [0; 8];
+            whole[..bytes.len()].copy_from_slice(bytes);
+            *word = u64::from_le_bytes(whole);
+        }
+        self.0[place] = opening;
+    }
+}
+
 /// Reads the exact form of a frame from left to right.
 pub(in crate::venue::binance) struct Cursor<'a> {
     pub(in crate::venue::binance) buf: &'a [u8],
@@ -252,14 +356,22 @@ impl<'a> Cursor<'a> {
     #[inline(always)]
     pub(in crate::venue::binance) fn number(&mut self) -> Option<u64> {
         let start = self.at;
+        let bytes: &[u8; 16] = self.buf.get(start..start + 16)?.try_into().ok()?;
+        let [first, second] = [0, 8].map(|at| leading_digits(bytes[at..at + 8].try_into().expect("eight bytes")));
+        let (digits, value) = match (first, second) {
+            ((8, high), (more, low)) if more < 8 => (8 + more, high * POW10[more] + low),
+            ((8, _), _) => return self.long_number(),
+            (short, _) => short,
+        };
+        self.at += digits;
+        (digits > 0 && (digits == 1 || bytes[0] != b'0')).then_some(value)
+    }
+
+    /// As [`Cursor::number`], digit by digit.
+    #[cold]
+    fn long_number(&mut self) -> Option<u64> {
+        let start = self.at;
         let mut value = 0_u64;
-        if let Some(word) = self.buf.get(start..start + 8) {
-            let word = u64::from_le_bytes(word.try_into().ok()?) ^ 0x3030_3030_3030_3030;
-            if (word | word.wrapping_add(0x0606_0606_0606_0606)) & 0xf0f0_f0f0_f0f0_f0f0 == 0 {
-                value = eight_digits(word);
-                self.at += 8;
-            }
-        }
         loop {
             let digit = self.buf.get(self.at)?.wrapping_sub(b'0');
             if digit > 9 {
@@ -320,6 +432,7 @@ impl<'a> Cursor<'a> {
 #[inline]
 fn scan(
     scanner: Scanner,
+    openings: &mut Openings,
     symbols: &Symbols,
     markets: &mut [Market],
     levels: &mut LevelBuf,
@@ -327,13 +440,26 @@ fn scan(
     len: usize,
 ) -> Option<Scanned> {
     let mut cursor = Cursor { buf, len, at: 0 };
-    let combined = cursor.envelope()?;
-    cursor.take(b"{\"e\":\"")?;
-    let found = match *buf.get(cursor.at)? {
-        b'b' => scan_quote(&mut cursor, symbols, markets)?,
-        b't' => scan_trade(&mut cursor, symbols, markets)?,
-        b'd' => scan_depth(&mut cursor, scanner, symbols, markets, levels)?,
-        _ => return None,
+    let mut combined = true;
+    let form = match openings.find(buf) {
+        Some((len, form)) => {
+            cursor.at = len;
+            form
+        }
+        None => {
+            combined = cursor.envelope()?;
+            cursor.take(b"{\"e\":\"")?;
+            let form = Form::take(&mut cursor)?;
+            if combined {
+                openings.learn(buf, cursor.at, form);
+            }
+            form
+        }
+    };
+    let found = match form {
+        Form::Quote => scan_quote(&mut cursor, scanner, symbols, markets)?,
+        Form::Trade => scan_trade(&mut cursor, symbols, markets)?,
+        Form::Depth => scan_depth(&mut cursor, scanner, symbols, markets, levels)?,
     };
     // Added in 2026: the contract type, last.
     if buf.get(cursor.at) == Some(&b',') {
@@ -358,12 +484,11 @@ fn scan_symbol(cursor: &mut Cursor<'_>, symbols: &Symbols) -> Option<InstrumentI
 }
 
 #[inline]
-fn scan_quote(cursor: &mut Cursor<'_>, symbols: &Symbols, markets: &mut [Market]) -> Option<Scanned> {
-    cursor.take(b"bookTicker\",\"u\":")?;
+fn scan_quote(cursor: &mut Cursor<'_>, scanner: Scanner, symbols: &Symbols, markets: &mut [Market]) -> Option<Scanned> {
     let seq = cursor.number()?;
     cursor.take(b",\"s\":\"")?;
     let instrument = scan_symbol(cursor, symbols)?;
-    let (bid, ask) = scan_touch(cursor, &mut markets[usize::from(instrument.0)])?;
+    let (bid, ask) = scan_touch(cursor, scanner, &mut markets[usize::from(instrument.0)])?;
     cursor.take(b",\"T\":")?;
     let time = cursor.time()?;
     cursor.take(b",\"E\":")?;
@@ -379,21 +504,37 @@ fn scan_quote(cursor: &mut Cursor<'_>, symbols: &Symbols, markets: &mut [Market]
 
 /// Best bid and ask of a `bookTicker`.
 #[inline(always)]
-pub(in crate::venue::binance) fn scan_touch(cursor: &mut Cursor<'_>, market: &mut Market) -> Option<(Level, Level)> {
-    cursor.take(b",\"b\":\"")?;
+pub(in crate::venue::binance) fn scan_touch(
+    cursor: &mut Cursor<'_>,
+    scanner: Scanner,
+    market: &mut Market,
+) -> Option<(Level, Level)> {
+    cursor.take(b",")?;
+    let [bid, bid_qty, ask, ask_qty] =
+        match scanner.quote(cursor.buf, cursor.len, cursor.at, &market.price, &market.qty) {
+            Some((numbers, end)) => {
+                cursor.at = end;
+                numbers
+            }
+            None => quote_fields(cursor, market)?,
+        };
+    Some((Level { price: Ticks(bid), qty: Lots(bid_qty) }, Level { price: Ticks(ask), qty: Lots(ask_qty) }))
+}
+
+/// `"b":"..","B":"..","a":"..","A":".."`, field by field; learns the columns' form.
+fn quote_fields(cursor: &mut Cursor<'_>, market: &mut Market) -> Option<[i64; 4]> {
+    cursor.take(b"\"b\":\"")?;
     let bid = cursor.count(&mut market.price)?;
     cursor.take(b",\"B\":\"")?;
     let bid_qty = cursor.count(&mut market.qty)?;
     cursor.take(b",\"a\":\"")?;
     let ask = cursor.count(&mut market.price)?;
     cursor.take(b",\"A\":\"")?;
-    let ask_qty = cursor.count(&mut market.qty)?;
-    Some((Level { price: Ticks(bid), qty: Lots(bid_qty) }, Level { price: Ticks(ask), qty: Lots(ask_qty) }))
+    Some([bid, bid_qty, ask, cursor.count(&mut market.qty)?])
 }
 
 #[inline]
 fn scan_trade(cursor: &mut Cursor<'_>, symbols: &Symbols, markets: &mut [Market]) -> Option<Scanned> {
-    cursor.take(b"trade\",\"E\":")?;
     cursor.number()?;
     cursor.take(b",\"T\":")?;
     let time = cursor.time()?;
@@ -442,7 +583,6 @@ fn scan_depth(
     markets: &mut [Market],
     levels: &mut LevelBuf,
 ) -> Option<Scanned> {
-    cursor.take(b"depthUpdate\",\"E\":")?;
     cursor.number()?;
     cursor.take(b",\"T\":")?;
     let time = cursor.time()?;
@@ -484,8 +624,7 @@ fn scan_levels(cursor: &mut Cursor<'_>, scanner: Scanner, market: &mut Market, l
         look.take(b",\"")?;
         market.qty.learn(look.string()?);
     }
-    let push = |price, qty| levels.push(Level { price, qty });
-    cursor.at = scanner.levels(cursor.buf, cursor.len, cursor.at, &market.price, &market.qty, push)?;
+    cursor.at = scanner.levels(cursor.buf, cursor.len, cursor.at, &market.price, &market.qty, levels)?;
     Some(())
 }
 
@@ -660,8 +799,61 @@ pub(in crate::venue::binance) fn general_levels(
 
 #[cfg(test)]
 mod tests {
-    use super::string_end;
+    use super::*;
     use proptest::prelude::*;
+
+    const FRAMES: [&str; 3] = [
+        r#"{"stream":"btcusdt@bookTicker","data":{"e":"bookTicker","u":5123107839020,"s":"BTCUSDT","b":"61800.20","B":"2.507","a":"61800.30","A":"2.510","T":1723161256313,"E":1723161256313}}"#,
+        r#"{"stream":"btcusdt@trade","data":{"e":"trade","E":1723161256322,"T":1723161256322,"s":"BTCUSDT","t":5266583935,"p":"61800.30","q":"0.006","X":"MARKET","m":false}}"#,
+        r#"{"stream":"btcusdt@depth@0ms","data":{"e":"depthUpdate","E":1723161256299,"T":1723161256298,"s":"BTCUSDT","U":1,"u":17,"pu":0,"b":[["58710.20","0.014"]],"a":[]}}"#,
+    ];
+
+    fn decoded(decoder: &mut MarketDecoder, frame: &[u8], behind: &[u8]) -> String {
+        let mut buf = frame.to_vec();
+        buf.extend_from_slice(behind);
+        buf.resize(frame.len() + SPARE.max(behind.len()), 0);
+        format!("{:?}", decoder.decode(&mut buf, frame.len()))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        /// What a decoder remembers of openings never changes what it reads.
+        #[test]
+        fn a_used_decoder_reads_what_a_fresh_one_reads(
+            frames in prop::collection::vec(
+                (0..3_usize, prop::option::of((0..200_usize, prop::sample::select(b"\"bdet{}:0,".to_vec()))), prop::option::of(0..200_usize)),
+                1..20,
+            ),
+        ) {
+            let instrument = Instrument::synthetic("BTCUSDT", "0.10", "0.001");
+            let fresh = || MarketDecoder::new(std::slice::from_ref(&instrument));
+            let mut used = fresh();
+            for (frame, bite, cut) in frames {
+                let mut bytes = FRAMES[frame].as_bytes().to_vec();
+                if let Some((at, byte)) = bite.filter(|(at, _)| *at < bytes.len()) {
+                    bytes[at] = byte;
+                }
+                let len = cut.unwrap_or(usize::MAX).min(bytes.len());
+                // The rest of a cut frame stands behind its end, as a buffer that is used again leaves it.
+                let (whole, behind) = bytes.split_at(len);
+                prop_assert_eq!(decoded(&mut used, whole, behind), decoded(&mut fresh(), whole, behind));
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_number_is_its_digits(digits in "[0-9]{0,20}", behind in "[,}\"a/:]{1,3}") {
+            let mut buf = format!("{digits}{behind}").into_bytes();
+            let len = buf.len();
+            buf.resize(len + SPARE, b'7');
+            let mut cursor = Cursor { buf: &buf, len, at: 0 };
+            let plain = !digits.is_empty() && digits.len() <= 18 && (digits.len() == 1 || !digits.starts_with('0'));
+            let expected = if plain { digits.parse::<u64>().ok() } else { None };
+            prop_assert_eq!(cursor.number(), expected);
+            prop_assert!(!plain || cursor.at == digits.len());
+        }
+    }
 
     proptest! {
         #[test]

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod answer;
+pub mod batch;
 pub mod client_id;
 pub(super) mod fields;
 pub mod instrument;

@@ -5,7 +5,7 @@ use super::answer::{OrderObject, bare, refusal};
 use super::client_id::Prefix;
 use super::limits::{Priority, command_weight};
 use super::order::{EncodeError, order_params};
-use crate::event::{AccountEvent, Command, CommandKind, OrderEvent, OrderEventKind, OrderSource};
+use crate::event::{AccountEvent, Command, CommandKind, MarkPrice, OrderEvent, OrderEventKind, OrderSource};
 use crate::instrument::{Instrument, InstrumentId};
 use crate::unit::{Lots, Money, Nanos, Price, Rate};
 use serde_json::Value;
@@ -117,10 +117,17 @@ pub fn position_mode(hedge: bool) -> RestRequest {
     call(Method::Post, "/fapi/v1/positionSide/dual", format!("dualSidePosition={hedge}"), true)
 }
 
-/// Cancels the order with this client id.
+/// Cancels every open order of a symbol, whoever placed it. No run does this: it is for an account that is in danger as a whole, on the
+/// word of its owner.
 #[must_use]
-pub fn cancel(symbol: &str, client_id: &str) -> RestRequest {
-    call(Method::Delete, "/fapi/v1/order", format!("symbol={symbol}&origClientOrderId={client_id}"), true)
+pub fn cancel_everything(symbol: &str) -> RestRequest {
+    call(Method::Delete, "/fapi/v1/allOpenOrders", format!("symbol={symbol}"), true)
+}
+
+/// Mark price and funding of a symbol, as its stream tells them.
+#[must_use]
+pub fn premium_index(symbol: &str) -> RestRequest {
+    call(Method::Get, "/fapi/v1/premiumIndex", format!("symbol={symbol}"), false)
 }
 
 /// Arms the dead-man switch: the venue cancels the symbol's orders after `countdown` unless it is called again; zero disarms.
@@ -266,6 +273,27 @@ pub fn balance_event(value: &Value, asset: &str) -> Result<AccountEvent, String>
     Ok(AccountEvent::Balance { wallet: money("walletBalance")?, available: money("availableBalance")? })
 }
 
+/// The mark price and funding terms of a [`premium_index`] answer.
+///
+/// # Errors
+/// A figure is missing or unreadable.
+pub fn mark_price(value: &Value, instrument: InstrumentId) -> Result<MarkPrice, String> {
+    let bad = |key: &str| format!("premium index: {key} is missing or unreadable");
+    let text = |key: &str| value[key].as_str().ok_or_else(|| bad(key));
+    // A contract without funding, or one whose first price is not made yet, answers 0.
+    let time = |key: &str| value[key].as_i64().filter(|&ms| ms > 0).map(Nanos::from_millis).ok_or_else(|| bad(key));
+    let price =
+        |key: &str| Price::parse(text(key)?.as_bytes()).ok().filter(|price| price.0 > 0).ok_or_else(|| bad(key));
+    Ok(MarkPrice {
+        instrument,
+        mark: price("markPrice")?,
+        index: price("indexPrice")?,
+        funding_rate: Rate::parse(text("lastFundingRate")?.as_bytes()).map_err(|_| bad("lastFundingRate"))?,
+        next_funding: time("nextFundingTime")?,
+        venue_time: time("time")?,
+    })
+}
+
 /// Maker and taker fee of a commission answer.
 #[must_use]
 pub fn commission(value: &Value) -> Option<(Rate, Rate)> {
@@ -334,6 +362,23 @@ mod tests {
         let events = open_order_events(body, InstrumentId(0), &terms(), &Prefix::new("sq").unwrap()).unwrap();
         let ids: Vec<_> = events.iter().map(|event| (event.venue_id, event.client_id, event.filled)).collect();
         assert_eq!(ids, [(1, ClientId::default(), Lots(0)), (2, ClientId { run: 1, seq: 2 }, Lots(1))]);
+    }
+
+    #[test]
+    fn a_premium_index_is_a_mark_price() {
+        let answer = serde_json::json!({"symbol":"BTCUSDT","markPrice":"61000.50000000","indexPrice":"60999.1","estimatedSettlePrice":"0",
+            "lastFundingRate":"0.00010000","interestRate":"0.0001","nextFundingTime":1_700_006_400_000_i64,"time":1_700_000_000_123_i64});
+        let mark = mark_price(&answer, InstrumentId(2)).unwrap();
+        assert_eq!((mark.instrument, mark.mark), (InstrumentId(2), Price::parse(b"61000.5").unwrap()));
+        assert_eq!(mark.funding_rate, Rate::parse(b"0.0001").unwrap());
+        assert_eq!(mark.venue_time, Nanos::from_millis(1_700_000_000_123));
+        // An expiring contract has no funding.
+        let expiring =
+            serde_json::json!({"markPrice":"1","indexPrice":"1","lastFundingRate":"","nextFundingTime":0,"time":1});
+        assert_eq!(
+            mark_price(&expiring, InstrumentId(0)).unwrap_err(),
+            "premium index: lastFundingRate is missing or unreadable"
+        );
     }
 
     #[test]

@@ -65,9 +65,16 @@ impl Symbols {
 
 #[inline]
 fn hash(name: &[u8]) -> usize {
-    let mut state = name.len() as u64;
-    for byte in name {
-        state = (state ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-    }
-    (state ^ (state >> 29)) as usize
+    const K: u64 = 0x9e37_79b9_7f4a_7c15;
+    let four = |bytes: [u8; 4]| u64::from(u32::from_le_bytes(bytes));
+    // Both ends; between them long names have what they share anyway.
+    let (first, last) = if let (Some(first), Some(last)) = (name.first_chunk::<8>(), name.last_chunk::<8>()) {
+        (u64::from_le_bytes(*first), u64::from_le_bytes(*last))
+    } else if let (Some(first), Some(last)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+        (four(*first), four(*last))
+    } else {
+        name.iter().fold((0, 0), |(sum, _), byte| (sum << 8 | u64::from(*byte), 0))
+    };
+    let state = (first ^ last.rotate_left(32) ^ name.len() as u64).wrapping_mul(K);
+    (state ^ (state >> 32)) as usize
 }

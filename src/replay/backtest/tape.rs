@@ -1,0 +1,241 @@
+//! What a backtest reads: events with their two times. Knows no strategy and no exchange.
+
+use crate::event::{BestQuote, DepthSnapshot, DepthUpdate, Event, Level, Link, LinkState, MarkPrice, Trade};
+use crate::instrument::{Instrument, InstrumentId};
+use crate::replay::feed::{Cursor, DataReport, Source, Timed};
+use crate::sim::latency::{Dice, Latency};
+use crate::sim::market::{MarketSource, SyntheticMarket};
+use crate::unit::Nanos;
+
+/// Why the data end before their end.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct TapeError(pub Box<dyn std::error::Error + Send + Sync>);
+
+/// An event that can wait for its times to come.
+pub trait Held {
+    /// The event and its times.
+    fn timed(&self) -> Timed<'_>;
+}
+
+impl Held for Timed<'_> {
+    #[inline]
+    fn timed(&self) -> Timed<'_> {
+        *self
+    }
+}
+
+/// Events in the order of their local times.
+pub trait Tape {
+    /// What waits.
+    type Item: Held;
+
+    /// The next event; `None` at the end.
+    ///
+    /// # Errors
+    /// The data cannot be read further.
+    fn next(&mut self) -> Result<Option<Self::Item>, TapeError>;
+
+    /// Takes back what is no longer needed, for its memory.
+    fn reuse(&mut self, item: Self::Item) {
+        drop(item);
+    }
+}
+
+/// An event with its own copy of its levels.
+#[derive(Debug)]
+pub struct Owned {
+    local: Nanos,
+    venue: Nanos,
+    event: Event<'static>,
+    levels: Vec<Level>,
+    bids: usize,
+}
+
+impl Owned {
+    /// Copies an event, into the memory of `old` where there is one.
+    #[must_use]
+    pub fn copy(timed: &Timed<'_>, old: Option<Self>) -> Self {
+        let mut levels = old.map_or_else(Vec::new, |old| old.levels);
+        levels.clear();
+        let mut keep = |bids: &[Level], asks: &[Level]| {
+            levels.extend_from_slice(bids);
+            levels.extend_from_slice(asks);
+            bids.len()
+        };
+        let (event, bids) = match timed.event {
+            Event::Depth(update) => {
+                let bids = keep(update.bids, update.asks);
+                (Event::Depth(DepthUpdate { bids: &[], asks: &[], ..update }), bids)
+            }
+            Event::Snapshot(snapshot) => {
+                let bids = keep(snapshot.bids, snapshot.asks);
+                (Event::Snapshot(DepthSnapshot { bids: &[], asks: &[], ..snapshot }), bids)
+            }
+            Event::Quote(quote) => (Event::Quote(quote), 0),
+            Event::Trade(trade) => (Event::Trade(trade), 0),
+            Event::Mark(mark) => (Event::Mark(mark), 0),
+            Event::External { instrument, price } => (Event::External { instrument, price }, 0),
+            Event::Link { instrument, link, state } => (Event::Link { instrument, link, state }, 0),
+            Event::Order(order) => (Event::Order(order), 0),
+            Event::Account(account) => (Event::Account(account), 0),
+            Event::Operator(word) => (Event::Operator(word), 0),
+            Event::Kill => (Event::Kill, 0),
+            Event::Lapse { lost } => (Event::Lapse { lost }, 0),
+            Event::Timer => (Event::Timer, 0),
+        };
+        Self { local: timed.local, venue: timed.venue, event, levels, bids }
+    }
+}
+
+impl Held for Owned {
+    fn timed(&self) -> Timed<'_> {
+        let (bids, asks) = self.levels.split_at(self.bids);
+        let event = match self.event {
+            Event::Depth(update) => Event::Depth(DepthUpdate { bids, asks, ..update }),
+            Event::Snapshot(snapshot) => Event::Snapshot(DepthSnapshot { bids, asks, ..snapshot }),
+            other => other,
+        };
+        Timed { local: self.local, venue: self.venue, event }
+    }
+}
+
+/// The synthetic market for a span of time, with a feed latency.
+pub struct SyntheticTape {
+    market: SyntheticMarket,
+    until: Nanos,
+    feed: Latency,
+    dice: Dice,
+    local: Nanos,
+    /// Of the beginning, what was told: the link, then the book.
+    told: u8,
+    spare: Vec<Owned>,
+}
+
+impl SyntheticTape {
+    /// Plays `market` up to `until`; frames take `feed` to us, and none overtakes another.
+    #[must_use]
+    pub fn new(market: SyntheticMarket, until: Nanos, feed: Latency, seed: u64) -> Self {
+        Self { market, until, feed, dice: Dice::new(seed ^ 0xfeed), local: Nanos::ZERO, told: 0, spare: Vec::new() }
+    }
+
+    /// What is played.
+    #[must_use]
+    pub fn instrument(&self) -> &Instrument {
+        self.market.instrument()
+    }
+}
+
+impl Tape for SyntheticTape {
+    type Item = Owned;
+
+    fn next(&mut self) -> Result<Option<Owned>, TapeError> {
+        let failed = |error| TapeError(Box::new(error));
+        let Some(due) = self.market.due().map_err(failed)?.filter(|due| *due <= self.until) else { return Ok(None) };
+        self.local = self.local.max(due + self.feed.draw(&mut self.dice));
+        let (local, old) = (self.local, self.spare.pop());
+        if self.told < 2 {
+            // A session begins as the streams of data files do.
+            self.told += 1;
+            let instrument = InstrumentId(0);
+            let (mut bids, mut asks) = (Vec::new(), Vec::new());
+            let event = if self.told == 1 {
+                Event::Link { instrument, link: Link::Market, state: LinkState::Up }
+            } else {
+                let last = self.market.snapshot(1000, &mut bids, &mut asks);
+                Event::Snapshot(DepthSnapshot { instrument, last, venue_time: due, bids: &bids, asks: &asks })
+            };
+            return Ok(Some(Owned::copy(&Timed { local, venue: due, event }, old)));
+        }
+        let Some(told) = self.market.next().map_err(failed)? else { return Ok(None) };
+        let timed = Timed { local, venue: told.at, event: told.kind.event(InstrumentId(0)) };
+        Ok(Some(Owned::copy(&timed, old)))
+    }
+
+    fn reuse(&mut self, item: Owned) {
+        self.spare.push(item);
+    }
+}
+
+/// A compact feed; nothing is copied.
+pub struct FeedTape<'f> {
+    cursor: Cursor<'f>,
+    only: InstrumentId,
+}
+
+impl<'f> FeedTape<'f> {
+    /// One instrument of a feed, which becomes number zero.
+    #[must_use]
+    pub const fn new(cursor: Cursor<'f>, only: InstrumentId) -> Self {
+        Self { cursor, only }
+    }
+}
+
+impl<'f> Tape for FeedTape<'f> {
+    type Item = Timed<'f>;
+
+    #[inline]
+    fn next(&mut self) -> Result<Option<Timed<'f>>, TapeError> {
+        while let Some(timed) = self.cursor.next() {
+            if let Some(event) = numbered(timed.event, self.only) {
+                return Ok(Some(Timed { event, ..timed }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Files of any kind, as they are read.
+pub struct SourceTape {
+    source: Source,
+    only: InstrumentId,
+    spare: Vec<Owned>,
+}
+
+impl SourceTape {
+    /// One instrument of the files, which becomes number zero.
+    #[must_use]
+    pub const fn new(source: Source, only: InstrumentId) -> Self {
+        Self { source, only, spare: Vec::new() }
+    }
+
+    /// What was found in the files.
+    #[must_use]
+    pub fn report(&self) -> &DataReport {
+        self.source.report()
+    }
+}
+
+impl Tape for SourceTape {
+    type Item = Owned;
+
+    fn next(&mut self) -> Result<Option<Owned>, TapeError> {
+        while let Some(timed) = self.source.next().map_err(|fault| TapeError(Box::new(fault)))? {
+            if let Some(event) = numbered(timed.event, self.only) {
+                return Ok(Some(Owned::copy(&Timed { event, ..timed }, self.spare.pop())));
+            }
+        }
+        Ok(None)
+    }
+
+    fn reuse(&mut self, item: Owned) {
+        self.spare.push(item);
+    }
+}
+
+/// The event as one of instrument zero; `None` for another instrument's.
+#[inline]
+fn numbered(event: Event<'_>, only: InstrumentId) -> Option<Event<'_>> {
+    let zero = InstrumentId(0);
+    let own = |id: InstrumentId| id == only;
+    Some(match event {
+        Event::Depth(update) if own(update.instrument) => Event::Depth(DepthUpdate { instrument: zero, ..update }),
+        Event::Snapshot(book) if own(book.instrument) => Event::Snapshot(DepthSnapshot { instrument: zero, ..book }),
+        Event::Quote(quote) if own(quote.instrument) => Event::Quote(BestQuote { instrument: zero, ..quote }),
+        Event::Trade(trade) if own(trade.instrument) => Event::Trade(Trade { instrument: zero, ..trade }),
+        Event::Mark(mark) if own(mark.instrument) => Event::Mark(MarkPrice { instrument: zero, ..mark }),
+        Event::External { instrument, price } if own(instrument) => Event::External { instrument: zero, price },
+        Event::Link { instrument, link, state } if own(instrument) => Event::Link { instrument: zero, link, state },
+        _ => return None,
+    })
+}
