@@ -28,17 +28,22 @@ impl Bitmap {
     }
 
     /// [`Bitmap::insert`] or [`Bitmap::remove`], without a branch on which.
-    #[inline]
+    #[inline(always)]
     pub(super) fn assign(&mut self, slot: usize, occupied: bool) {
         let word = &mut self.slots[slot >> 6];
         let before = *word;
         *word = (before & !(1 << (slot & 63))) | u64::from(occupied) << (slot & 63);
         if (before == 0) != (*word == 0) {
-            if occupied {
-                self.insert(slot);
-            } else {
-                self.remove(slot);
-            }
+            self.turn(slot, occupied);
+        }
+    }
+
+    #[inline(never)]
+    fn turn(&mut self, slot: usize, occupied: bool) {
+        if occupied {
+            self.insert(slot);
+        } else {
+            self.remove(slot);
         }
     }
 

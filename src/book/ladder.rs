@@ -67,21 +67,26 @@ impl Ladder {
     #[inline]
     pub fn apply(&mut self, side: Side, levels: &[Level]) {
         match side {
-            Side::Buy => self.apply_by(side, levels, |price| -price),
+            Side::Buy => self.apply_by(side, levels, i64::wrapping_neg),
             Side::Sell => self.apply_by(side, levels, |price| price),
         }
     }
 
     #[inline(always)]
-    fn apply_by(&mut self, side: Side, levels: &[Level], key: impl Fn(i64) -> i64) {
+    fn apply_by(&mut self, side: Side, levels: &[Level], key: impl Fn(i64) -> i64 + Copy) {
         let half = &mut self.sides[side.index()];
-        for &Level { price, qty } in levels {
-            if price.0.wrapping_sub(1).cast_unsigned() >= PRICE_MAX.0.cast_unsigned() || qty.0 < 0 {
+        let mut rest = levels;
+        loop {
+            rest = half.set_while_plain(rest, key);
+            let Some((&Level { price, qty }, behind)) = rest.split_first() else { break };
+            rest = behind;
+            if is_possible(price, qty) {
+                half.set(key(price.0), qty.0);
+            } else {
                 self.refused += 1;
-            } else if half.set(key(price.0), qty.0) {
-                self.dropped += half.take_dropped();
             }
         }
+        self.dropped += std::mem::take(&mut half.dropped);
     }
 
     /// Quantity at a price, zero where there is none.
@@ -147,6 +152,12 @@ impl Ladder {
     }
 }
 
+/// A price from 1 to [`PRICE_MAX`], and no negative quantity.
+#[inline(always)]
+const fn is_possible(price: Ticks, qty: Lots) -> bool {
+    (price.0.wrapping_sub(1).cast_unsigned() < PRICE_MAX.0.cast_unsigned()) & (qty.0 >= 0)
+}
+
 #[inline]
 fn key(side: Side, price: Ticks) -> i64 {
     match side {
@@ -175,7 +186,7 @@ struct Half {
     best: i64,
     /// Levels in the window.
     dense: usize,
-    /// Levels dropped since [`Half::take_dropped`].
+    /// Levels dropped and not yet counted by the ladder.
     dropped: u64,
     window: Box<[i64]>,
     bitmap: Bitmap,
@@ -219,32 +230,46 @@ impl Half {
         if self.inside(key) { self.window[self.slot(key)] } else { self.overflow.qty(key) }
     }
 
-    /// True if levels may have been dropped. Whether a level comes, goes or changes is as good as random, so nothing branches on it
-    /// away from the touch.
-    #[inline]
-    fn set(&mut self, key: i64, qty: i64) -> bool {
+    /// Sets levels up to the first one that is impossible, outside the window, or at the touch; returns those from there on. Whether
+    /// a level comes, goes or changes is as good as random, so nothing branches on it.
+    #[inline(always)]
+    fn set_while_plain<'a>(&mut self, levels: &'a [Level], key: impl Fn(i64) -> i64) -> &'a [Level] {
+        let Self { lo, best, dense, window, bitmap, .. } = self;
+        let (lo, best, mask) = (*lo, *best, window.len() - 1);
+        let (mut come, mut gone) = (0, 0);
+        let mut rest = levels;
+        while let Some((&Level { price, qty }, behind)) = rest.split_first() {
+            let key = key(price.0);
+            let outside = key.wrapping_sub(lo).cast_unsigned() > mask as u64;
+            if outside | (key <= best) | !is_possible(price, qty) {
+                break;
+            }
+            let slot = key as usize & mask;
+            let old = std::mem::replace(&mut window[slot], qty.0);
+            let is = qty.0 != 0;
+            bitmap.assign(slot, is);
+            come += usize::from(is);
+            gone += usize::from(old != 0);
+            rest = behind;
+        }
+        *dense = *dense + come - gone;
+        rest
+    }
+
+    fn set(&mut self, key: i64, qty: i64) {
         if !self.inside(key) {
-            self.set_outside(key, qty);
-            return true;
+            return self.set_outside(key, qty);
         }
         let slot = self.slot(key);
         let old = std::mem::replace(&mut self.window[slot], qty);
         let (is, was) = (qty != 0, old != 0);
         self.bitmap.assign(slot, is);
         self.dense = self.dense + usize::from(is) - usize::from(was);
-        if key > self.best {
-            return false;
-        }
         if is {
-            self.best = key;
+            self.best = self.best.min(key);
         } else if key == self.best {
             self.dropped += self.best_gone();
         }
-        true
-    }
-
-    fn take_dropped(&mut self) -> u64 {
-        std::mem::take(&mut self.dropped)
     }
 
     #[cold]
