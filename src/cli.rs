@@ -28,6 +28,7 @@ pub enum Command {
     Sim(SimArgs),
     Replay(ReplayArgs),
     Capture(CaptureArgs),
+    CancelAccount(CancelAccountArgs),
     Convert(ConvertArgs),
     Backtest(BacktestArgs),
     Sweep(SweepArgs),
@@ -110,6 +111,25 @@ pub struct RunArgs {
     /// Print the summary as JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Emergency: cancel every open order of a symbol on the account, whoever placed it.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "`sq ctl cancel-all` and the end of a run cancel the engine's own orders only; this does not ask whose they are.\n\n\
+                        Examples:\n  spinquote cancel-account --engine engine.toml --symbol BTCUSDT\n  \
+                        spinquote cancel-account --engine engine.toml --symbol BTCUSDT --yes BTCUSDT"
+)]
+pub struct CancelAccountArgs {
+    /// Venue and credentials.
+    #[arg(long, value_name = "FILE")]
+    pub engine: PathBuf,
+    /// The symbol; otherwise the engine file's.
+    #[arg(long)]
+    pub symbol: Option<String>,
+    /// The symbol once more, for scripts; people are asked to type it.
+    #[arg(long, value_name = "SYMBOL")]
+    pub yes: Option<String>,
 }
 
 /// Check settings files and report every fault at once; starts nothing.

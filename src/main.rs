@@ -32,6 +32,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Init(args) => commands::init::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Sim(args) => commands::sim::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Replay(args) => commands::replay::run(&args),
+        Command::CancelAccount(args) => commands::cancel_account::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Capture(args) => commands::capture::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Convert(args) => commands::convert::run(&args),
         Command::Backtest(args) => commands::backtest::run(&args),

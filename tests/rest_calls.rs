@@ -1,5 +1,7 @@
 //! REST calls that a run makes seldom, against the pretend venue over TLS: batches, cancel by id in tens, everything at once, marks.
 
+#[path = "support/process.rs"]
+mod process;
 #[path = "support/session.rs"]
 mod session;
 
@@ -116,8 +118,32 @@ fn ours_are_cancelled_in_tens_and_nobody_elses() {
     let left = client.open();
     assert_eq!(left.len(), 1);
     assert!(left[0].client_id.starts_with("other-"));
-    // The account's owner can have everything gone.
-    client.caller.json(&rest::cancel_everything(&client.terms.symbol)).unwrap();
+}
+
+#[test]
+fn the_account_wide_emergency_wants_the_symbol_typed_back() {
+    let client = Client::new();
+    client.batch(&[client.command(CommandKind::New, 1, client.price.0, 10)]);
+    Venue::at(&client.server, &client.terms).place("other-", 1, Side::Buy, client.price, Lots(7));
+    assert_eq!(client.open().len(), 2);
+    let files =
+        process::Files::new(&client.server.rest_url(), &client.server.ws_url(), client.server.cert_pem(), "", "");
+    let cancel = |more: &[&str]| {
+        let args =
+            [&["cancel-account", "--engine", "engine.toml", "--symbol", client.terms.symbol.as_str()], more].concat();
+        let said = process::spinquote(files.dir(), &args).output().unwrap();
+        (said.status.success(), String::from_utf8(said.stdout).unwrap() + &String::from_utf8(said.stderr).unwrap())
+    };
+    for wrong in [&[][..], &["--yes", "ETHUSDT"]] {
+        let (done, said) = cancel(wrong);
+        assert!(
+            !done && said.contains("nothing cancelled") && said.contains("1 placed by this engine and 1 by others"),
+            "{said}"
+        );
+        assert_eq!(client.open().len(), 2);
+    }
+    let (done, said) = cancel(&["--yes", client.terms.symbol.as_str()]);
+    assert!(done && said.contains("no open order is left of 2"), "{said}");
     assert_eq!(client.open(), []);
 }
 

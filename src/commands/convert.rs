@@ -17,7 +17,12 @@ const PROGRESS_EVERY: u64 = 1 << 14;
 
 /// How the files are read.
 pub fn options(args: &SourceArgs) -> SourceOptions {
-    SourceOptions { terms: args.instrument.clone(), symbol: args.symbol.clone(), base_latency: args.base_latency, ..SourceOptions::default() }
+    SourceOptions {
+        terms: args.instrument.clone(),
+        symbol: args.symbol.clone(),
+        base_latency: args.base_latency,
+        ..SourceOptions::default()
+    }
 }
 
 pub fn run(args: &ConvertArgs) -> Result<ExitCode> {

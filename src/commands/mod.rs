@@ -1,6 +1,7 @@
 //! What each command does: one file, one `run` per command. Reads arguments that `cli` has checked; prints for people.
 
 pub mod backtest;
+pub mod cancel_account;
 pub mod capture;
 pub mod check;
 pub mod convert;

@@ -22,20 +22,10 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         return paper::run(args, settings, text, &strategy);
     }
     let interrupted = trade::interrupted()?;
-    let found = credentials::find(&settings.credentials)?;
-    let kind = match found.kind {
-        CredentialKind::Hmac => KeyKind::Hmac,
-        CredentialKind::Ed25519 => KeyKind::Ed25519,
-    };
-    let ca_pem = settings
-        .venue
-        .ca_file
-        .as_ref()
-        .map(|path| std::fs::read(path).with_context(|| format!("venue.ca_file {}", path.display())))
-        .transpose()?;
+    let Keys { credentials, ca_pem } = keys(&settings)?;
     let run_dir = args.run_dir.clone().unwrap_or_else(|| new_run_dir(&settings.journal.dir, wall()));
     let launch = Launch {
-        credentials: Credentials { api_key: found.key, secret: found.secret, kind },
+        credentials,
         ca_pem,
         symbol: settings.venue.symbol.clone().unwrap_or_else(|| strategy.symbol()),
         leverage: strategy.leverage(),
@@ -47,6 +37,28 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         settings,
     };
     trade::run(launch, args.run_for, args.json, &interrupted, || false)
+}
+
+/// What a venue is spoken to with.
+pub struct Keys {
+    pub credentials: Credentials,
+    pub ca_pem: Option<Vec<u8>>,
+}
+
+/// The credentials, from where the settings say, and the certificate authority if one is named.
+pub fn keys(settings: &EngineSettings) -> Result<Keys> {
+    let found = credentials::find(&settings.credentials)?;
+    let kind = match found.kind {
+        CredentialKind::Hmac => KeyKind::Hmac,
+        CredentialKind::Ed25519 => KeyKind::Ed25519,
+    };
+    let ca_pem = settings
+        .venue
+        .ca_file
+        .as_ref()
+        .map(|path| std::fs::read(path).with_context(|| format!("venue.ca_file {}", path.display())))
+        .transpose()?;
+    Ok(Keys { credentials: Credentials { api_key: found.key, secret: found.secret, kind }, ca_pem })
 }
 
 /// An engine file; its faults are shown with their places.
