@@ -19,17 +19,6 @@ import subprocess
 import sys
 import venv
 
-STRATEGY = """strategy: perpetual_market_making
-derivative: binance_perpetual
-market: BTC-USDT
-leverage: 20
-position_mode: One-way
-bid_spread: 0.01
-ask_spread: 0.01
-order_amount: 0.005
-order_refresh_time: {seconds}
-filled_order_delay: {seconds}
-"""
 # The defaults' rate limits are a venue's; here they would stop the quoting.
 ENGINE = """[risk]
 position_max = "1000"
@@ -149,10 +138,8 @@ def main():
     pin = ["taskset", "-c", str(core)]
 
     def ours(data, interval):
-        strategy = work / f"requote_{interval}.yml"
-        strategy.write_text(STRATEGY.format(seconds=interval / 1e9))
         tick = f"{interval // 1_000_000}ms"
-        line = pin + [args.spinquote, "backtest", strategy, "--data", data, "--engine", work / "engine.toml", "--tick", tick]
+        line = pin + [args.spinquote, "backtest", "requote", "--data", data, "--engine", work / "engine.toml", "--tick", tick]
         line += ["--timer", tick, "--latency", "500us", "--queue", "power1", "--fees", "vip0", "--json"]
         return json.loads(subprocess.run(line, check=True, capture_output=True, text=True).stdout)
 

@@ -90,7 +90,26 @@ impl Read {
     }
 }
 
+/// Reads files as they are usually read, and once more without what the first pass keeps: there is no difference.
 fn try_read(files: &[PathBuf], options: &SourceOptions) -> Result<Read, DataFault> {
+    let usual = read_once(files, options);
+    let twice = read_once(files, &SourceOptions { cache_max: 0, ..options.clone() });
+    match (&usual, &twice) {
+        (Ok(usual), Ok(twice)) => {
+            assert_eq!(usual.lines, twice.lines);
+            assert_eq!((usual.faults(), &usual.instruments), (twice.faults(), &twice.instruments));
+            let counts = |read: &Read| {
+                read.report.files.iter().map(|file| (file.frames, file.events, file.last)).collect::<Vec<_>>()
+            };
+            assert_eq!((counts(usual), &usual.report.books), (counts(twice), &twice.report.books));
+        }
+        (Err(usual), Err(twice)) => assert_eq!(usual.to_string(), twice.to_string()),
+        _ => panic!("only one way succeeds"),
+    }
+    usual
+}
+
+fn read_once(files: &[PathBuf], options: &SourceOptions) -> Result<Read, DataFault> {
     let mut source = Source::open(files, options)?;
     let (mut lines, mut last) = (Vec::new(), Nanos(i64::MIN));
     while let Some(timed) = source.next()? {
@@ -476,6 +495,19 @@ fn a_clock_behind_the_venues_is_shifted_so_that_the_smallest_latency_is_the_base
     assert_eq!((file.latency_min, file.shift), (Some(Nanos::from_millis(-1_270)), Nanos::from_millis(1_271)));
     let options = SourceOptions { base_latency: Nanos::from_millis(5), ..SourceOptions::default() };
     assert_eq!(try_read(&[path], &options).unwrap().lines[0], "13 0 Sell 1: 1x1");
+}
+
+#[test]
+fn a_venue_time_that_is_no_time_shifts_no_clock() {
+    let folder = tempfile::tempdir().unwrap();
+    let broken = Raw::new().trade(10, 1, "100.0").text.replace(&(START + 8).to_string(), "9223372036854");
+    let raw = Raw { text: broken + &Raw::new().trade(20, 2, "100.0").text, ..Raw::new() };
+    let got = read(&[raw.save(folder.path(), "a")]);
+    assert_eq!(got.lines, ["10 0 Sell 1: 1x1", "20 0 Sell 2: 1x1"]);
+    assert_eq!(
+        (got.report.files[0].latency_min, got.report.files[0].shift),
+        (Some(Nanos::from_millis(2)), Nanos::ZERO)
+    );
 }
 
 #[test]

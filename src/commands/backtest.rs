@@ -9,13 +9,16 @@ use spinquote::config::engine::EngineSettings;
 use spinquote::config::load::{self, Strategy, Target};
 use spinquote::engine::wiring;
 use spinquote::instrument::{Instrument, InstrumentId};
-use spinquote::maker::Maker;
-use spinquote::maker::recipe::StrategyText;
+use spinquote::journal::RunDir;
+use spinquote::maker::recipe::{Recipe, StrategyText};
 use spinquote::maker::strategy::Cadence;
+use spinquote::maker::{InstrumentSetup, Maker};
 use spinquote::replay::backtest::{
-    FeedTape, Outcome, ReportWatch, Settings, SourceTape, SyntheticTape, Tape, Watch, World, measured, parse_latency,
+    Agreement, Deeds, FeedTape, Outcome, ReportWatch, Requote, Settings, SourceTape, SyntheticTape, Tape, Watch, World,
+    measured, parse_latency,
 };
 use spinquote::replay::feed::{DataReport, Feed, Source};
+use spinquote::replay::player::read_recipe;
 use spinquote::report::{Collector, Counted, Kind, LimitOf, Report, Setup};
 use spinquote::sim::latency::Latency;
 use spinquote::sim::market::{Schedule, SyntheticMarket};
@@ -26,32 +29,126 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// The synthetic market begins here, so that one seed is one session whenever it is run.
-const SYNTHETIC_START: Nanos = Nanos::from_secs(1_750_000_000);
+/// The synthetic market begins here, so that one seed is one session whenever it is run: two minutes before funding is charged.
+const SYNTHETIC_START: Nanos = Nanos::from_secs(1_750_003_080);
 /// The run's number in client order ids.
 const RUN: u32 = 1;
 
+/// The benchmark's strategy, in place of a file: [`Requote`] on BTCUSDT data.
+const REQUOTE: &str = "requote";
+
 pub fn run(args: &BacktestArgs) -> Result<ExitCode> {
     trade::log("error");
+    if args.strategy.is_dir() {
+        return beside(args);
+    }
+    if args.strategy.as_os_str() == REQUOTE {
+        return requote(args);
+    }
+    ensure!(
+        !args.model.data.is_empty() || args.model.synthetic.is_some(),
+        "no market: name files with --data, or a span with --synthetic"
+    );
     let text = load::read_text(&args.strategy).map_err(|problem| anyhow::anyhow!("{problem}"))?;
     let (text, strategy) = demo::parse(&args.strategy.display().to_string(), text, Target::Demo)?;
     let data = Data::open(&args.model, &strategy)?;
     let job = Job::new(&args.model, &data, text, &strategy)?;
     let bar = ProgressBar::new(100);
-    bar.set_style(ProgressStyle::with_template("{bar:40} {percent:>3} %  {eta} left  {msg}").context("the bar's form")?);
+    bar.set_style(
+        ProgressStyle::with_template("{bar:40} {percent:>3} %  {eta} left  {msg}").context("the bar's form")?,
+    );
     let watch = job.watch(&args.strategy.display().to_string(), &args.model);
     let done = job.run(&data, watch, &bar)?;
     bar.finish_and_clear();
+    tell(args, &job, done)
+}
+
+fn tell(args: &BacktestArgs, job: &Job, done: Done<ReportWatch>) -> Result<ExitCode> {
     let Done { outcome, watch, maker, seconds, data: faults } = done;
     let report = finish(watch, &maker, &outcome, faults.as_ref());
     if let Some(out) = &args.out {
         let page = if out.extension().is_some_and(|end| end == "json") { report.json() } else { report.html() };
         std::fs::write(out, page).with_context(|| out.display().to_string())?;
     }
-    let figures = figures(&job, &outcome, seconds, &report, faults.as_ref());
-    let text = if args.json { format!("{figures:#}\n") } else { summary_text(&job, &outcome, seconds, &report, faults.as_ref()) };
+    let text = if args.json {
+        format!("{:#}\n", figures(job, &outcome, seconds, &report, faults.as_ref()))
+    } else {
+        summary_text(job, &outcome, seconds, &report, faults.as_ref())
+    };
     std::io::stdout().write_all(text.as_bytes()).context("stdout")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A run that happened, over what it heard and with the latencies it measured, beside what it did.
+fn beside(args: &BacktestArgs) -> Result<ExitCode> {
+    let run = &args.strategy;
+    ensure!(
+        args.model.data.is_empty() && args.model.synthetic.is_none() && args.model.latency.is_none(),
+        "a run directory brings its strategy, its data and its latencies: leave --data, --synthetic and --latency out"
+    );
+    let recipe = read_recipe(&RunDir::new(run).meta())?;
+    let [traded] = &recipe.instruments[..] else { bail!("{}: the run has several instruments", run.display()) };
+    let (text, strategy) = demo::parse(&traded.strategy.file, traded.strategy.text.clone(), Target::Demo)?;
+    let mut model = args.model.clone();
+    model.data = vec![run.clone()];
+    model.latency = Some(run.display().to_string());
+    let data = Data::Files(traded.instrument.clone(), InstrumentId(0));
+    let mut job = Job::new(&model, &data, text, &strategy)?;
+    let happened = Deeds::of_run(run)?;
+    job.recipe = Some(recipe.clone());
+    (job.settings.links_at, job.settings.stop_at) = (happened.links_at, happened.stop_at);
+    let watch = (job.watch(&run.display().to_string(), &model), Deeds::default());
+    let done = job.run(&data, watch, &ProgressBar::hidden())?;
+    let (report, deeds) = done.watch;
+    let agreement = Agreement::of(&happened, &deeds);
+    let mut done =
+        Done { watch: report, outcome: done.outcome, maker: done.maker, seconds: done.seconds, data: done.data };
+    done.watch.collector.note(agreement_text(&agreement));
+    if !args.json {
+        let code = tell(args, &job, done)?;
+        std::io::stdout().write_all(format!("{}\n", agreement_text(&agreement)).as_bytes()).context("stdout")?;
+        return Ok(code);
+    }
+    let Done { outcome, watch, maker, seconds, data: faults } = done;
+    let report = finish(watch, &maker, &outcome, faults.as_ref());
+    let mut value = figures(&job, &outcome, seconds, &report, faults.as_ref());
+    value["agreement"] = agreement.to_json();
+    if let Some(out) = &args.out {
+        std::fs::write(out, report.html()).with_context(|| out.display().to_string())?;
+    }
+    std::io::stdout().write_all(format!("{value:#}\n").as_bytes()).context("stdout")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn agreement_text(agreement: &Agreement) -> String {
+    let [run, backtest] = agreement.fills;
+    let mut text = format!(
+        "against the run: {backtest} fills here, {run} there, {} the same; {} and {} lots",
+        agreement.matched, agreement.lots[1], agreement.lots[0]
+    );
+    if let Some(found) = &agreement.divergence {
+        let _ = write!(
+            text,
+            "; first divergence after {} commands: the run sent {}, the backtest {}",
+            found.after, found.run, found.backtest
+        );
+    }
+    text
+}
+
+/// The benchmark.
+fn requote(args: &BacktestArgs) -> Result<ExitCode> {
+    let span = args.model.tick.context("requote needs --tick, the interval at which it decides")?;
+    let text = "strategy: perpetual_market_making\nderivative: binance_perpetual\nmarket: BTC-USDT\nleverage: 20\nbid_spread: 0.01\n\
+                ask_spread: 0.01\norder_amount: 0.005\norder_refresh_time: 1\n";
+    let (text, strategy) = demo::parse(REQUOTE, text.to_owned(), Target::Demo)?;
+    let data = Data::open(&args.model, &strategy)?;
+    let mut job = Job::new(&args.model, &data, text, &strategy)?;
+    let qty = Lots((5_000_000_000_000_000 / job.terms.lot.atto()).try_into().context("a lot of BTCUSDT")?);
+    job.requote = Some((Requote { bps: 1, qty }, span));
+    let watch = job.watch(REQUOTE, &args.model);
+    let done = job.run(&data, watch, &ProgressBar::hidden())?;
+    tell(args, &job, done)
 }
 
 /// Where the market comes from; read again by every run.
@@ -113,6 +210,9 @@ pub struct Job {
     terms: Instrument,
     strategy: StrategyText,
     settings: Settings,
+    /// In the place of what the settings make.
+    recipe: Option<Recipe>,
+    requote: Option<(Requote, Nanos)>,
 }
 
 /// What a run gives back.
@@ -163,14 +263,26 @@ impl Job {
         if let Some((maker, taker)) = args.fees {
             (terms.maker_fee, terms.taker_fee) = (maker, taker);
         }
-        Ok(Self { args: args.clone(), engine, terms, strategy: text, settings })
+        Ok(Self { args: args.clone(), engine, terms, strategy: text, settings, recipe: None, requote: None })
     }
 
     /// A maker as it was before its first event.
     fn maker(&self) -> Result<Maker> {
+        if let Some(recipe) = &self.recipe {
+            return Ok(recipe.build()?);
+        }
         let mut recipe = wiring::recipe(&self.engine, &self.strategy, std::slice::from_ref(&self.terms), RUN)?;
         if let Some(span) = self.args.tick {
             recipe.instruments[0].cadence = Cadence::Interval(span);
+        }
+        if let Some((strategy, span)) = self.requote {
+            let setup = InstrumentSetup {
+                instrument: self.terms.clone(),
+                strategy: Box::new(strategy),
+                cadence: Cadence::Interval(span),
+                source: None,
+            };
+            return Ok(Maker::new(recipe.config, vec![setup]));
         }
         Ok(recipe.build()?)
     }
@@ -265,7 +377,9 @@ pub fn finish(mut watch: ReportWatch, maker: &Maker, outcome: &Outcome, data: Op
 fn notes(outcome: &Outcome, data: Option<&DataReport>) -> Vec<String> {
     let mut notes = Vec::new();
     if outcome.without_marks {
-        notes.push("No mark prices are in the data: no funding was charged, and margins were checked at the mid.".to_owned());
+        notes.push(
+            "No mark prices are in the data: no funding was charged, and margins were checked at the mid.".to_owned(),
+        );
     }
     if outcome.lost > 0 {
         notes.push(format!("The market was lost {} times in the data; nothing was quoted meanwhile.", outcome.lost));
@@ -274,7 +388,10 @@ fn notes(outcome: &Outcome, data: Option<&DataReport>) -> Vec<String> {
         notes.push("The account was liquidated.".to_owned());
     }
     for book in data.iter().flat_map(|data| &data.books).filter(|book| book.rebuilt > 0) {
-        notes.push(format!("{}: the book was rebuilt from its changes {} times, without a snapshot.", book.symbol, book.rebuilt));
+        notes.push(format!(
+            "{}: the book was rebuilt from its changes {} times, without a snapshot.",
+            book.symbol, book.rebuilt
+        ));
     }
     for file in data.iter().flat_map(|data| &data.files) {
         notes.extend(file.faults().iter().map(|fault| file.describe(fault)));

@@ -1,7 +1,7 @@
 //! `spinquote convert`: market data of any known kind into one compact feed. Leaves no half-written feed under the name that was asked for.
 
 use crate::cli::{ConvertArgs, SourceArgs};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use spinquote::replay::feed::{DataReport, FaultKind, FeedWriter, FileReport, Source, SourceOptions, Written};
 use spinquote::unit::Nanos;
@@ -17,7 +17,7 @@ const PROGRESS_EVERY: u64 = 1 << 14;
 
 /// How the files are read.
 pub fn options(args: &SourceArgs) -> SourceOptions {
-    SourceOptions { terms: args.instrument.clone(), symbol: args.symbol.clone(), base_latency: args.base_latency }
+    SourceOptions { terms: args.instrument.clone(), symbol: args.symbol.clone(), base_latency: args.base_latency, ..SourceOptions::default() }
 }
 
 pub fn run(args: &ConvertArgs) -> Result<ExitCode> {
@@ -34,6 +34,10 @@ pub fn run(args: &ConvertArgs) -> Result<ExitCode> {
     let converted = write(source, part, &bar);
     bar.finish_and_clear();
     let (report, written) = match converted {
+        Ok((report, written)) if written.records == 0 => {
+            let _ = fs::remove_file(part);
+            bail!("nothing in the files is an event of a market:\n{}", summary(&report, &written, out, 1.0));
+        }
         Ok(converted) => converted,
         Err(error) => {
             // Nobody can read it; an older left-over under this name was ours too.

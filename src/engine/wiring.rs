@@ -495,7 +495,7 @@ struct SecondSource {
 }
 
 enum SourceWork {
-    Market(WatchedMarket),
+    Market(Box<WatchedMarket>),
     Polled(PricePoller),
 }
 
@@ -517,7 +517,7 @@ impl SecondSource {
                     source: Some(Source::Market { instrument: id, stale_after }),
                     decoder: Some(WatchedDecoder::new(product, id, &instrument)),
                     watched: Some(WatchedRecipe { instrument, product: product.name().to_owned() }),
-                    work: Some(SourceWork::Market(market)),
+                    work: Some(SourceWork::Market(Box::new(market))),
                 })
             }
         }

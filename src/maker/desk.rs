@@ -81,6 +81,9 @@ const REFUSAL_REPEAT: Nanos = Nanos::from_secs(1);
 /// Every level that an order can have: strategies use them as places too, and what waits on one must not hold another.
 const LEVELS: usize = u8::MAX as usize + 1;
 
+/// Price, leverage, and quantity and entry of each position.
+pub(super) type Valued = (Option<Price>, u32, [(Lots, Price); 3]);
+
 pub(super) struct Desk {
     pub(super) id: InstrumentId,
     pub(super) instrument: Instrument,
@@ -139,6 +142,11 @@ impl Strategy for Watching {
     fn next_timer(&self) -> Nanos {
         Nanos::MAX
     }
+}
+
+/// Closes a position by the strategy's own rules.
+const fn is_exit(purpose: Purpose) -> bool {
+    matches!(purpose, Purpose::TakeProfit | Purpose::StopLoss)
 }
 
 impl BookView for Book {
@@ -238,7 +246,7 @@ impl Desk {
     pub(super) fn on_trade(&mut self, trade: &Trade) {
         self.last_trade = Some(self.instrument.price(trade.price));
         for at in 0..self.table.live_count() {
-            let slot = self.table.at_mut(self.table.live_place(at));
+            let slot = self.table.queue_mut(self.table.live_place(at));
             if slot.side != trade.taker {
                 slot.see_print(trade.price, trade.qty);
             }
@@ -427,13 +435,13 @@ impl Desk {
                 let detail = i64::from(blocks.0);
                 out.note(Decision { detail, ..Decision::of(DecisionKind::Withdrawn, self.id, cause) });
             }
-        } else if blocks.any(Blocks::SOURCE) && self.was_ready {
-            let is_exit = |purpose| matches!(purpose, Purpose::TakeProfit | Purpose::StopLoss);
-            if self.withdraw_where(now, Cause::Withdraw, |purpose| !is_exit(purpose)) || before.is_empty() {
-                self.counters.withdrawn += 1;
-                let detail = i64::from(blocks.0);
-                out.note(Decision { detail, ..Decision::of(DecisionKind::Withdrawn, self.id, Cause::Withdraw) });
-            }
+        } else if blocks.any(Blocks::SOURCE)
+            && self.was_ready
+            && (self.withdraw_where(now, Cause::Withdraw, |purpose| !is_exit(purpose)) || before.is_empty())
+        {
+            self.counters.withdrawn += 1;
+            let detail = i64::from(blocks.0);
+            out.note(Decision { detail, ..Decision::of(DecisionKind::Withdrawn, self.id, Cause::Withdraw) });
         }
         if blocks.is_empty() && !before.is_empty() {
             self.was_ready = true;
@@ -502,6 +510,10 @@ impl Desk {
             self.strategy.decide_again(&view, &mut self.plan);
         } else {
             self.strategy.decide(&view, &mut self.plan);
+        }
+        if self.blocks.any(Blocks::SOURCE) {
+            // Without the price that it is to quote around no entry goes out, whatever the strategy takes in its place.
+            self.plan.place.retain(|(quote, _)| is_exit(quote.purpose));
         }
         for &request in &self.plan.account {
             if let AccountRequest::Leverage(leverage) = request {
@@ -601,7 +613,7 @@ impl Desk {
             return;
         }
         for at in 0..self.table.live_count() {
-            let slot = self.table.at_mut(self.table.live_place(at));
+            let slot = self.table.queue_mut(self.table.live_place(at));
             if !slot.market {
                 slot.see_queue(self.book.ladder().qty(slot.side, slot.price));
             }
@@ -644,6 +656,12 @@ impl Desk {
     /// The venue, or the strategy's request that the engine made true, says the leverage.
     pub(super) fn on_leverage(&mut self, leverage: u32) {
         self.leverage = leverage;
+    }
+
+    /// Everything that [`Desk::margin`] is made of.
+    pub(super) fn valued(&self) -> Valued {
+        let sides = [PositionSide::Net, PositionSide::Long, PositionSide::Short];
+        (self.valuation(), self.leverage, sides.map(|side| (self.holdings.qty(side), self.holdings.entry(side))))
     }
 
     /// Unrealised profit, and the margin that the positions use; nothing before there is a price.

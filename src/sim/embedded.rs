@@ -47,6 +47,7 @@ pub struct Embedded {
     dice: Dice,
     commands: VecDeque<(Nanos, Command)>,
     answers: VecDeque<(Nanos, Answer)>,
+    notices: Vec<Notice>,
 }
 
 impl Embedded {
@@ -54,7 +55,16 @@ impl Embedded {
     #[must_use]
     pub fn new(exchange: Exchange, account: AccountId, prefix: Prefix, delays: Delays, seed: u64) -> Self {
         let (commands, answers) = (VecDeque::with_capacity(256), VecDeque::with_capacity(1024));
-        Self { exchange, account, prefix, delays, dice: Dice::new(seed), commands, answers }
+        Self {
+            exchange,
+            account,
+            prefix,
+            delays,
+            dice: Dice::new(seed),
+            commands,
+            answers,
+            notices: Vec::with_capacity(64),
+        }
     }
 
     /// The exchange.
@@ -265,8 +275,12 @@ impl Embedded {
 
     /// Sends back what the private stream of the account tells.
     fn collect(&mut self, now: Nanos) {
-        let notices: Vec<Notice> = self.exchange.drain().filter(|n| n.account == self.account).collect();
-        for notice in notices {
+        if self.exchange.is_silent() {
+            return;
+        }
+        let mut notices = std::mem::take(&mut self.notices);
+        notices.extend(self.exchange.drain().filter(|n| n.account == self.account));
+        for notice in &notices {
             match notice.event {
                 PrivateEvent::Order { execution, order, trade } => {
                     let kind = match execution {
@@ -304,6 +318,8 @@ impl Embedded {
                 PrivateEvent::MarginCall { .. } => self.answer(now, Answer::Account(AccountEvent::MarginCall)),
             }
         }
+        notices.clear();
+        self.notices = notices;
     }
 
     fn position(&self, instrument: InstrumentId, side: PositionSide, snapshot: bool, now: Nanos) -> AccountEvent {
@@ -355,7 +371,8 @@ mod tests {
         let mut exchange = Exchange::new(vec![btc], 1, QueueModel::RiskAverse);
         let account = exchange.open_account(at(0), Money::parse(b"10000").unwrap());
         let latency = Latency::Constant(Nanos::from_micros(100));
-        let mut embedded = Embedded::new(exchange, account, Prefix::new("sq").unwrap(), Delays::both(latency, latency), 1);
+        let mut embedded =
+            Embedded::new(exchange, account, Prefix::new("sq").unwrap(), Delays::both(latency, latency), 1);
         let level = |p| [Level { price: Ticks(p), qty: Lots(5) }];
         let update = DepthUpdate {
             instrument: BTC,

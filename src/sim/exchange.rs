@@ -174,9 +174,14 @@ impl Exchange {
     pub fn next_due(&self) -> Nanos {
         let countdown = self.countdowns.iter().map(|c| c.due).min();
         let funding = self.venues.iter().map(|v| v.next_funding).filter(|t| *t > Nanos::ZERO).min();
-        let dated = self.orders.open_slots().map(|s| self.orders.at(s)).filter(|o| o.tif == Tif::Gtd);
-        let dated = dated.map(|o| o.good_till).min();
-        [countdown, funding, dated].into_iter().flatten().min().unwrap_or(Nanos::MAX)
+        [countdown, funding, self.orders.first_dated()].into_iter().flatten().min().unwrap_or(Nanos::MAX)
+    }
+
+    /// Nothing waits for [`Exchange::drain`].
+    #[must_use]
+    #[inline]
+    pub fn is_silent(&self) -> bool {
+        self.notices.is_empty()
     }
 
     /// Takes what the accounts are told, in order.

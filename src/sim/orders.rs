@@ -1,7 +1,8 @@
 //! The exchange's order table: open orders in reusable slots, the latest closed ones and trades in bounded rings. No rules.
 
 use crate::instrument::InstrumentId;
-use crate::sim::order::{AccountId, Order, OrderRef, OwnTrade};
+use crate::sim::order::{AccountId, Order, OrderRef, OwnTrade, Tif};
+use crate::unit::Nanos;
 use std::collections::VecDeque;
 
 /// Closed orders that the exchange remembers; older ones are forgotten, as the venue does.
@@ -14,6 +15,8 @@ pub const TRADES_MAX: usize = 65_536;
 pub struct Orders {
     slots: Vec<Order>,
     free: Vec<u32>,
+    /// Open orders with a good-till date.
+    dated: u32,
     open: Vec<u32>,
     closed: VecDeque<Order>,
     trades: VecDeque<OwnTrade>,
@@ -22,6 +25,7 @@ pub struct Orders {
 impl Orders {
     /// Adds an open order; returns its slot.
     pub fn insert(&mut self, order: Order) -> u32 {
+        self.dated += u32::from(order.tif == Tif::Gtd);
         let slot = if let Some(slot) = self.free.pop() {
             self.slots[slot as usize] = order;
             slot
@@ -50,6 +54,7 @@ impl Orders {
         assert!(!order.status.is_open(), "an open order stays in its slot");
         let at = self.open.iter().position(|&s| s == slot).expect("the order was open");
         self.open.remove(at);
+        self.dated -= u32::from(order.tif == Tif::Gtd);
         self.free.push(slot);
         if self.closed.len() == CLOSED_MAX {
             self.closed.pop_front();
@@ -74,6 +79,15 @@ impl Orders {
     #[must_use]
     pub fn nth_open(&self, at: usize) -> Option<u32> {
         self.open.get(at).copied()
+    }
+
+    /// When the first of the open orders with a good-till date ends.
+    #[must_use]
+    pub fn first_dated(&self) -> Option<Nanos> {
+        if self.dated == 0 {
+            return None;
+        }
+        self.open.iter().map(|&slot| self.at(slot)).filter(|o| o.tif == Tif::Gtd).map(|o| o.good_till).min()
     }
 
     /// Slots of open orders, oldest first.

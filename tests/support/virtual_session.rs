@@ -6,7 +6,7 @@ use spinquote::event::{
     OrderEventKind, Side,
 };
 use spinquote::instrument::{Instrument, InstrumentId};
-use spinquote::maker::recipe::{InstrumentRecipe, Recipe, StrategyKind, StrategyText};
+use spinquote::maker::recipe::{InstrumentRecipe, Recipe, StrategyKind, StrategyText, WatchedRecipe};
 use spinquote::maker::strategy::{Cadence, Cause, Purpose};
 use spinquote::maker::{Decision, DecisionKind, Maker, MakerConfig, Output, RiskLimits, Source, Status};
 use spinquote::sim::account::{EntryKind, in_venue_places};
@@ -22,8 +22,6 @@ use std::collections::HashMap;
 
 pub const ID: InstrumentId = InstrumentId(0);
 const SOURCE: InstrumentId = InstrumentId(1);
-const FAR: &str = "strategy: perpetual_market_making\nderivative: binance_perpetual\nmarket: BTC-USDT\nleverage: 1\n\
-    bid_spread: 99\nask_spread: 99\norder_amount: 1\norder_refresh_time: 3600\n";
 const ACCOUNT: AccountId = AccountId(0);
 const TIMER: Nanos = Nanos::from_millis(100);
 const UNDER_WAY_TIME: Nanos = Nanos::from_millis(2);
@@ -179,8 +177,7 @@ pub fn play(plan: Plan<'_>) -> Played {
     play_with(plan, limits(), None, false)
 }
 
-/// The same with the market as its own price source besides: a second instrument that shows what the first does, and whose quotes
-/// are too far away for the gate.
+/// The same with the market as its own price source besides: a watched instrument that shows what the traded one does.
 pub fn play_beside_its_source(plan: Plan<'_>) -> Played {
     play_with(plan, limits(), None, true)
 }
@@ -202,16 +199,14 @@ fn play_with(plan: Plan<'_>, limits: RiskLimits, watch: Option<Watch>, sourced: 
         exchange.request(started, ACCOUNT, &request).unwrap();
     }
     let strategy = StrategyText { kind, file: file.0.to_owned(), text: file.1.to_owned() };
-    let part = |strategy, source| InstrumentRecipe { instrument: terms.clone(), strategy, cadence, source };
-    let mut instruments = vec![part(
-        strategy,
-        sourced.then_some(Source::Market { instrument: SOURCE, stale_after: Nanos::from_secs(60) }),
-    )];
-    if sourced {
-        let (kind, file, text) = (StrategyKind::PerpetualMarketMaking, "far.yml".to_owned(), FAR.to_owned());
-        instruments.push(part(StrategyText { kind, file, text }, None));
-    }
-    let recipe = Recipe { config: MakerConfig::new(7, limits), instruments, watched: Vec::new() };
+    let source = Source::Market { instrument: SOURCE, stale_after: Nanos::from_secs(3) };
+    let part = InstrumentRecipe { instrument: terms.clone(), strategy, cadence, source: sourced.then_some(source) };
+    let watched = if sourced {
+        vec![WatchedRecipe { instrument: terms.clone(), product: "binance_spot".to_owned() }]
+    } else {
+        Vec::new()
+    };
+    let recipe = Recipe { config: MakerConfig::new(7, limits), instruments: vec![part], watched };
     let mut table = Table {
         watch,
         limits,

@@ -157,14 +157,12 @@ fn margin(page: &Page, out: &mut dyn Write) -> io::Result<()> {
     if used == 0 {
         return Ok(());
     }
+    let ratio = match page.count("margin.ratio") {
+        far if far > 10 * ONE => "above 1000 %".to_owned(),
+        ratio => percent(ratio),
+    };
     let warning = margin_warning(page).map_or_else(String::new, |warning| format!(", {warning}"));
-    writeln!(
-        out,
-        "margin  equity {}, used {}, ratio {}{warning}",
-        money(page.count("margin.equity")),
-        money(used),
-        percent(page.count("margin.ratio"))
-    )
+    writeln!(out, "margin  equity {}, used {}, ratio {ratio}{warning}", money(page.count("margin.equity")), money(used),)
 }
 
 /// Our orders on the page: side, row and a reader of their words. Asks from the furthest, then bids from the nearest.

@@ -129,8 +129,8 @@ try:
 except ImportError: pass
 try:
     import duckdb
-    sums = duckdb.sql(f"select sum(fill_qty)::varchar, sum(fee)::varchar from '{sys.argv[1]}/order.parquet' where what = 'fill'").fetchone()
-    out["duckdb"] = [{name(f): duckdb.sql(f"select count(*) from '{f}'").fetchone()[0] for f in files}, *sums]
+    sums = duckdb.sql(f"select sum(fill_qty)::varchar, sum(fee)::varchar from '{sys.argv[1]}/order.parquet' where what = 'fill'").fetchall()[0]
+    out["duckdb"] = [{name(f): duckdb.sql(f"select count(*) from '{f}'").fetchall()[0][0] for f in files}, *sums]
 except ImportError: pass
 print(json.dumps(out))
 "#;

@@ -23,7 +23,7 @@ fn every_command_says_what_it_said() {
     let cases = trycmd::TestCases::new();
     cases.env("SPINQUOTE_RUNS", runs.to_str().unwrap()).env("COLUMNS", "100");
     cases.insert_var("[RUNS]", runs.to_str().unwrap().to_owned()).unwrap();
-    for name in ["state", "journal", "why", "hist", "top", "export", "ctl", "help"] {
+    for name in ["state", "journal", "why", "hist", "top", "export", "report", "ctl", "help"] {
         cases.case(Path::new("tests/cmd").join(format!("{name}.md")));
     }
     // The directory must outlive the run of the cases, which is at their end.

@@ -5,7 +5,7 @@ mod support;
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Stdio};
 use std::time::Duration;
@@ -188,27 +188,85 @@ fn with_a_token_only_who_brings_it_may_read() {
 fn a_browser_shows_the_live_page() {
     let run = played();
     let server = serve(&run, &[]);
+    let held = Held::before(&server.1);
     for width in [1400, 500] {
-        let Some(shown) = browser::open(&format!("http://{}/", server.1), width, Duration::from_secs(8)) else {
+        let Some(shown) = browser::open(&format!("http://{}/", held.address), width, Duration::from_secs(30)) else {
             return;
         };
         assert!(shown.console.is_empty(), "{:?}", shown.console);
         assert!(shown.dom.contains("data-ready=\"yes\""), "{}", shown.dom);
+        let looks = shown.dom.split_once("data-looks=\"").map_or("0", |(_, rest)| rest.split_once('"').unwrap().0);
+        assert!(looks.parse::<u32>().unwrap() >= 2, "the stream brought {looks} looks");
         assert!(shown.dom.matches("<canvas").count() >= 3, "a plot for quotes, P&L and position");
-        let facts: Value =
-            serde_json::from_str(ask(&server, "GET /api/facts HTTP/1.1", "").split_once("\r\n\r\n").unwrap().1)
-                .unwrap();
+        let facts = ask(&server, "GET /api/facts HTTP/1.1", "");
+        let facts: Value = serde_json::from_str(facts.split_once("\r\n\r\n").unwrap().1).unwrap();
         let figures = shown.figures();
-        for key in
-            ["markets/0/pnl/total", "markets/0/mid", "markets/0/own_bid", "markets/0/own_ask", "markets/0/position"]
-        {
-            let (_, value, _) = figures.iter().find(|(name, _, _)| name == key).unwrap();
+        for key in ["pnl/total", "mid", "own_bid", "own_ask", "position"].map(|name| format!("markets/0/{name}")) {
+            let (_, value, _) = figures.iter().find(|(name, _, _)| *name == key).unwrap();
             assert_eq!(value.as_f64(), facts.pointer(&format!("/{key}")).unwrap().as_f64(), "{key}");
         }
-        assert!(shown.dom.contains("00000007-00000002") || shown.dom.contains("last 2"), "the fills are listed");
+        for listed in ["61,801.0", "tick to order", "0.0370806"] {
+            assert!(shown.dom.contains(listed), "{listed} is not listed");
+        }
     }
+}
+
+#[test]
+fn a_browser_is_asked_for_the_token_and_shown_nothing_else() {
+    let run = played();
     token_file(&run, TOKEN, 0o600);
     let server = serve(&run, &["--token-file", "token"]);
-    let Some(shown) = browser::open(&format!("http://{}/", server.1), 800, Duration::from_secs(5)) else { return };
-    assert!(shown.dom.contains("data-ready=\"login\"") && !shown.dom.contains("61,800"), "{}", shown.dom);
+    let Some(shown) = browser::open(&format!("http://{}/", server.1), 800, Duration::from_secs(30)) else { return };
+    assert!(shown.dom.contains("data-ready=\"login\"") && shown.dom.contains("type=\"password\""), "{}", shown.dom);
+    for secret in [TOKEN, "BTCUSDT", "61,80"] {
+        assert!(!shown.dom.contains(secret), "{secret} is shown");
+    }
+}
+
+/// Stands before a server and gives its page an image that comes only after some looks: a browser dumps a page once all of it is there.
+struct Held {
+    address: String,
+}
+
+impl Held {
+    fn before(server: &str) -> Self {
+        let (listener, server) = (TcpListener::bind("127.0.0.1:0").unwrap(), server.to_owned());
+        let address = listener.local_addr().unwrap().to_string();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let server = server.clone();
+                // A browser that goes away ends its copies with errors, which concern nobody.
+                std::thread::spawn(move || Self::pass(stream, &server));
+            }
+        });
+        Self { address }
+    }
+
+    fn pass(mut browser: TcpStream, server: &str) -> std::io::Result<()> {
+        let mut lines = BufReader::new(browser.try_clone()?);
+        let mut path = String::new();
+        lines.read_line(&mut path)?;
+        let mut line = String::new();
+        while lines.read_line(&mut line)? > 2 {
+            line.clear();
+        }
+        let answer = |mut browser: TcpStream, kind: &str, body: &str| {
+            let length = body.len();
+            let head = format!("Content-Type: {kind}\r\nConnection: close\r\nContent-Length: {length}");
+            write!(browser, "HTTP/1.1 200 OK\r\n{head}\r\n\r\n{body}")
+        };
+        if path.starts_with("GET /held ") {
+            std::thread::sleep(Duration::from_secs(3));
+            return answer(browser, "image/svg+xml", r#"<svg xmlns="http://www.w3.org/2000/svg"/>"#);
+        }
+        let mut upstream = TcpStream::connect(server)?;
+        write!(upstream, "{}\r\nHost: {server}\r\nConnection: close\r\n\r\n", path.trim())?;
+        if !path.starts_with("GET / ") {
+            return std::io::copy(&mut upstream, &mut browser).map(|_| ());
+        }
+        let mut page = String::new();
+        upstream.read_to_string(&mut page)?;
+        let body = page.split_once("\r\n\r\n").unwrap().1.replace("img-src data:", "img-src data: 'self'");
+        answer(browser, "text/html", &body.replace("</body>", "<img src=\"/held\" alt=\"\"></body>"))
+    }
 }

@@ -392,6 +392,11 @@ impl Table {
         &mut self.slots[place]
     }
 
+    /// The slot in a place, for its place in the queue only: no decision depends on that, so the revision stays.
+    pub fn queue_mut(&mut self, place: usize) -> &mut Slot {
+        &mut self.slots[place]
+    }
+
     /// The place of an order, if it is still known.
     #[must_use]
     pub fn find(&self, id: ClientId) -> Option<usize> {

@@ -9,12 +9,14 @@
 //!                                            +--------------------------- order latency <------------+
 //! ```
 
+mod requote;
 mod settings;
 mod tape;
 mod truth;
 mod watch;
 mod world;
 
+pub use requote::Requote;
 pub use settings::{FEE_TIERS, FeedLatency, Settings, parse_fees, parse_latency};
 pub use tape::{FeedTape, Held, Owned, SourceTape, SyntheticTape, Tape, TapeError};
 pub use truth::{Agreement, Deeds, Divergence, Executed, TruthError, measured};

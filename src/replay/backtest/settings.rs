@@ -36,12 +36,15 @@ pub struct Settings {
     pub leverage: u32,
     /// Hedge mode.
     pub hedge: bool,
+    /// When the account's links are up; otherwise with the first event.
+    pub links_at: Option<Nanos>,
+    /// When an operator ends the run; otherwise with the data.
+    pub stop_at: Option<Nanos>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        let network =
-            Latency::Tailed { base: Nanos::from_micros(500), step: Nanos::from_micros(250), per_mille: 300 };
+        let network = Latency::Tailed { base: Nanos::from_micros(500), step: Nanos::from_micros(250), per_mille: 300 };
         Self {
             queue: QueueModel::default(),
             delays: Delays::both(network, network),
@@ -52,6 +55,8 @@ impl Default for Settings {
             reorder: Nanos::from_millis(200),
             leverage: 20,
             hedge: false,
+            links_at: None,
+            stop_at: None,
         }
     }
 }
@@ -125,7 +130,11 @@ fn model_of(text: &str) -> Result<Latency, String> {
     let duration = crate::config::value::duration;
     if let Some((min, max)) = text.split_once("..") {
         let (min, max) = (duration(min)?, duration(max)?);
-        return if min <= max { Ok(Latency::Uniform { min, max }) } else { Err(format!("{text}: the first must not be larger")) };
+        return if min <= max {
+            Ok(Latency::Uniform { min, max })
+        } else {
+            Err(format!("{text}: the first must not be larger"))
+        };
     }
     if let Some((base, tail)) = text.split_once('+') {
         let valid = || format!("{text}: must be BASE+STEP*PERMILLE such as 500us+250us*300");

@@ -2,7 +2,9 @@
 //! Reads the journal only; changes nothing.
 
 use super::watch::Watch;
-use crate::event::{ClientId, Command, CommandKind, Event, OrderEvent, OrderEventKind, OrderSource, Side};
+use crate::event::{
+    ClientId, Command, CommandKind, Event, Link, LinkState, Operator, OrderEvent, OrderEventKind, OrderSource, Side,
+};
 use crate::journal::record::{self, RecordError, Sent};
 use crate::journal::{ReadError, Reader, RunDir};
 use crate::maker::{Maker, Output};
@@ -54,7 +56,9 @@ pub fn measured(run: &Path) -> Result<Vec<Measured>, TruthError> {
                 sent.insert((told.client_id, told.generation), told.at);
             }
             record::ORDER => {
-                let Event::Order(order) = record::decode_event(entry.kind, entry.payload).map_err(faulty)? else { continue };
+                let Event::Order(order) = record::decode_event(entry.kind, entry.payload).map_err(faulty)? else {
+                    continue;
+                };
                 if order.source != OrderSource::Response {
                     continue;
                 }
@@ -89,12 +93,18 @@ pub struct Executed {
 }
 
 /// What was sent and what was filled.
+///
+/// Kept whole: some hundred bytes per command of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Deeds {
     /// New orders, amends, cancels and market orders.
     pub commands: Vec<(Nanos, Command)>,
     /// Executions, each once.
     pub fills: Vec<Executed>,
+    /// When the last of the account's links came up first, by the journal.
+    pub links_at: Option<Nanos>,
+    /// When an operator ended the run, by the journal.
+    pub stop_at: Option<Nanos>,
     trades: HashSet<u64>,
 }
 
@@ -118,7 +128,7 @@ impl Deeds {
     /// The journal cannot be read.
     pub fn of_run(run: &Path) -> Result<Self, TruthError> {
         let mut reader = Reader::open(RunDir::new(run))?;
-        let mut deeds = Self::default();
+        let (mut deeds, mut links) = (Self::default(), 0);
         while let Some(entry) = reader.next()? {
             let faulty = |source| TruthError::Record { seq: entry.seq, source };
             match entry.kind {
@@ -130,6 +140,18 @@ impl Deeds {
                     let event = record::decode_event(entry.kind, entry.payload).map_err(faulty)?;
                     if let Event::Order(order) = event {
                         deeds.order(entry.time, &order);
+                    }
+                }
+                record::LINK | record::OPERATOR => {
+                    match record::decode_event(entry.kind, entry.payload).map_err(faulty)? {
+                        Event::Link { link: Link::Private | Link::OrderEntry, state: LinkState::Up, .. }
+                            if links < 2 =>
+                        {
+                            links += 1;
+                            deeds.links_at = Some(entry.time);
+                        }
+                        Event::Operator(Operator::Stop) => deeds.stop_at = Some(entry.time),
+                        _ => {}
                     }
                 }
                 _ => {}
@@ -196,7 +218,9 @@ impl Agreement {
                 matched += 1;
             }
         }
-        let key = |command: &Command| (command.kind as u8, command.side as u8, command.price, command.qty, command.client_id.seq);
+        let key = |command: &Command| {
+            (command.kind as u8, command.side as u8, command.price, command.qty, command.client_id.seq)
+        };
         let count = run.commands.len().max(backtest.commands.len());
         let parted = (0..count).find(|&at| {
             let [a, b] = [run, backtest].map(|deeds| deeds.commands.get(at).map(|(_, command)| key(command)));
@@ -209,7 +233,10 @@ impl Agreement {
                     || "nothing more".to_owned(),
                     |(at, command)| {
                         let Command { kind, side, price, qty, client_id, .. } = command;
-                        format!("{kind:?} {side:?} {} lots at {} ticks, order {}, at {}", qty.0, price.0, client_id.seq, at.0)
+                        format!(
+                            "{kind:?} {side:?} {} lots at {} ticks, order {}, at {}",
+                            qty.0, price.0, client_id.seq, at.0
+                        )
                     },
                 )
             };

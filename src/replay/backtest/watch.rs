@@ -20,6 +20,13 @@ impl Watch for () {
     fn stepped(&mut self, _: Nanos, _: &Event<'_>, _: &Output, _: &Maker) {}
 }
 
+impl<A: Watch, B: Watch> Watch for (A, B) {
+    fn stepped(&mut self, now: Nanos, event: &Event<'_>, out: &Output, maker: &Maker) {
+        self.0.stepped(now, event, out, maker);
+        self.1.stepped(now, event, out, maker);
+    }
+}
+
 /// Fills a report.
 #[derive(Debug)]
 pub struct ReportWatch {

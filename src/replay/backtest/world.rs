@@ -6,10 +6,12 @@
 use super::settings::{FeedLatency, Settings};
 use super::tape::{Held, Tape, TapeError};
 use super::watch::Watch;
-use crate::replay::feed::layout::weight;
-use crate::event::{Command, CommandKind, DepthSnapshot, DepthUpdate, Event, Level, Link, LinkState, OrderEventKind, Side};
+use crate::event::{
+    Command, CommandKind, DepthSnapshot, DepthUpdate, Event, Level, Link, LinkState, Operator, OrderEventKind, Side,
+};
 use crate::instrument::{Instrument, InstrumentId};
 use crate::maker::{Maker, Output, Status};
+use crate::replay::feed::layout::weight;
 use crate::sim::account::EntryKind;
 use crate::sim::embedded::Embedded;
 use crate::sim::exchange::Exchange;
@@ -95,6 +97,9 @@ pub struct World<T: Tape, W: Watch> {
     venue_now: Nanos,
     now: Nanos,
     timer_due: Nanos,
+    /// When the links of the account come up or an operator ends the run, whichever is next.
+    word_due: Nanos,
+    linked: bool,
     margins_due: Nanos,
     asked: Vec<Asked>,
     /// The exchange's book is whole: the data say so.
@@ -116,7 +121,13 @@ impl<T: Tape, W: Watch> World<T, W> {
     ///
     /// # Errors
     /// The account cannot be set up so: leverage or position mode.
-    pub fn new(tape: T, watch: W, maker: Maker, instruments: Vec<Instrument>, settings: Settings) -> Result<Self, String> {
+    pub fn new(
+        tape: T,
+        watch: W,
+        maker: Maker,
+        instruments: Vec<Instrument>,
+        settings: Settings,
+    ) -> Result<Self, String> {
         let count = instruments.len();
         let mut exchange = Exchange::new(instruments, settings.seed, settings.queue);
         let account = exchange.open_account(Nanos::ZERO, settings.deposit);
@@ -150,6 +161,8 @@ impl<T: Tape, W: Watch> World<T, W> {
             venue_now: Nanos::ZERO,
             now: Nanos::ZERO,
             timer_due: Nanos::MAX,
+            word_due: Nanos::MAX,
+            linked: false,
             margins_due: Nanos::ZERO,
             asked: Vec::new(),
             known: vec![false; count],
@@ -179,7 +192,7 @@ impl<T: Tape, W: Watch> World<T, W> {
             let Some(market) = self.window.front().map(|waiting| waiting.local) else { break };
             let answer = self.embedded.next_answer();
             let asked = self.asked.iter().map(|asked| asked.due).min().unwrap_or(Nanos::MAX);
-            let local = market.min(answer).min(self.timer_due).min(asked);
+            let local = market.min(answer).min(self.timer_due).min(asked).min(self.word_due);
             if exchange <= local {
                 self.at_exchange(exchange);
                 self.fill()?;
@@ -197,6 +210,8 @@ impl<T: Tape, W: Watch> World<T, W> {
                 }
             } else if asked == local {
                 self.snapshot_step(local);
+            } else if self.word_due == local {
+                self.word(local);
             } else {
                 self.step(local, &Event::Timer);
                 self.timer_due = local + self.settings.timer;
@@ -208,16 +223,29 @@ impl<T: Tape, W: Watch> World<T, W> {
     fn begin(&mut self, at: Nanos) {
         self.first = Some(at);
         self.timer_due = at + self.settings.timer;
+        match self.settings.links_at {
+            Some(links_at) if links_at > at => self.word_due = links_at,
+            _ => self.word(at),
+        }
+    }
+
+    /// The links of the account are up; after that, an operator ends the run.
+    fn word(&mut self, now: Nanos) {
+        if self.linked {
+            self.word_due = Nanos::MAX;
+            return self.step(now, &Event::Operator(Operator::Stop));
+        }
+        self.linked = true;
+        self.word_due = self.settings.stop_at.unwrap_or(Nanos::MAX);
         for link in [Link::Private, Link::OrderEntry] {
-            self.step(at, &Event::Link { instrument: InstrumentId(0), link, state: LinkState::Up });
+            self.step(now, &Event::Link { instrument: InstrumentId(0), link, state: LinkState::Up });
         }
     }
 
     /// Reads ahead so far that no event can come whose venue time is before the one that is next.
     #[inline]
     fn fill(&mut self) -> Result<(), TapeError> {
-        while !self.ended
-            && self.to_venue.front().is_none_or(|(next, _)| self.read_to < *next + self.settings.reorder)
+        while !self.ended && self.to_venue.front().is_none_or(|(next, _)| self.read_to < *next + self.settings.reorder)
         {
             let Some(item) = self.tape.next()? else {
                 self.ended = true;
@@ -293,7 +321,14 @@ impl<T: Tape, W: Watch> World<T, W> {
         self.steps += 1;
         self.maker.step(now, event, &mut self.out);
         if let Event::Order(order) = event {
-            self.note(&[now.0, order.kind as i64, i64::from(order.client_id.seq), order.price.0, order.filled.0, order.fill.qty.0]);
+            self.note(&[
+                now.0,
+                order.kind as i64,
+                i64::from(order.client_id.seq),
+                order.price.0,
+                order.filled.0,
+                order.fill.qty.0,
+            ]);
             if order.kind == OrderEventKind::Fill {
                 let (position, _) = self.maker.holding(order.instrument);
                 let range = &mut self.position_range[usize::from(order.instrument.0)];

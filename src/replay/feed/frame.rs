@@ -2,7 +2,7 @@
 
 use super::{DataFault, FileReport};
 use crate::event::{BestQuote, DepthUpdate, Event, Level, MarkPrice, Trade};
-use crate::instrument::InstrumentId;
+use crate::instrument::{InstrumentId, Symbol};
 use crate::unit::{Nanos, Price, Seq};
 
 /// Update ids of a book change: first, last, and the last of the one before.
@@ -89,18 +89,40 @@ impl Frame {
         self.bids.clear();
         self.asks.clear();
     }
+}
 
+impl Body {
     /// The instrument that it is about, if it is about one.
     pub(super) fn instrument(&self) -> Option<InstrumentId> {
-        match self.body {
-            Body::Depth { instrument, .. } | Body::Snapshot { instrument, .. } | Body::External { instrument, .. } => {
+        match *self {
+            Self::Depth { instrument, .. } | Self::Snapshot { instrument, .. } | Self::External { instrument, .. } => {
                 Some(instrument)
             }
-            Body::Quote { quote, .. } => Some(quote.instrument),
-            Body::Trade(trade) => Some(trade.instrument),
-            Body::Mark(mark) => Some(mark.instrument),
-            Body::Lost { instrument } => instrument,
+            Self::Quote { quote, .. } => Some(quote.instrument),
+            Self::Trade(trade) => Some(trade.instrument),
+            Self::Mark(mark) => Some(mark.instrument),
+            Self::Lost { instrument } => instrument,
         }
+    }
+
+    /// Makes it one of another instrument; what is about all of a file stays.
+    pub(super) fn rename(&mut self, id: InstrumentId) {
+        let slot = match self {
+            Self::Depth { instrument, .. }
+            | Self::Snapshot { instrument, .. }
+            | Self::External { instrument, .. }
+            | Self::Lost { instrument: Some(instrument) } => instrument,
+            Self::Quote { quote, .. } => &mut quote.instrument,
+            Self::Trade(trade) => &mut trade.instrument,
+            Self::Mark(mark) => &mut mark.instrument,
+            Self::Lost { instrument: None } => return,
+        };
+        *slot = id;
+    }
+
+    /// Whether levels in the frame's buffers belong to it.
+    pub(super) const fn has_levels(&self) -> bool {
+        matches!(self, Self::Depth { .. } | Self::Snapshot { .. })
     }
 }
 
@@ -111,4 +133,9 @@ pub(super) trait FrameReader: Send {
 
     /// Bytes of the file read so far.
     fn position(&self) -> u64;
+
+    /// The symbols that it found so far, if it was opened to find them; their places are their ids.
+    fn found(&self) -> &[Symbol] {
+        &[]
+    }
 }

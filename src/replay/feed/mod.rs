@@ -1,6 +1,7 @@
 //! Market data of the past as a stream of events: read from what people have, corrected, checked, merged by time, and kept in a
 //! compact mapped file. Never fills a hole with a guess: where the data are broken the stream says that the market was lost.
 
+mod cache;
 mod frame;
 mod guard;
 pub mod layout;
@@ -14,6 +15,7 @@ mod survey;
 mod tardis;
 mod writer;
 
+pub use cache::CACHE_MAX;
 pub use guard::{AGREED, AGREED_SPAN, UNAGREED_SPAN};
 pub use reader::{Cursor, Feed, FeedError};
 pub use report::{BookReport, DataReport, Fault, FaultKind, FileKind, FileReport, PLACES_MAX};

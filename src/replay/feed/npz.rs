@@ -1,5 +1,5 @@
 //! hftbacktest's event arrays (`.npz`, or the `.npy` in it). The one place where prices come as binary fractions: each is taken for the
-//! step that it is nearest to, and one that is nearer to none than a millionth of a step is a fault.
+//! step whose text it is read from, or the one within a millionth of a step of it; any other is a fault, never a rounded price.
 //!
 //! A row has 64 bytes, little-endian (hftbacktest 2.4, `types.py`): `ev` u64 | `exch_ts` i64 | `local_ts` i64 | `px` f64 | `qty` f64 |
 //! `order_id` u64 | `ival` i64 | `fval` f64; times in nanoseconds. The low byte of `ev` is what happened, its high bits say to whom:
@@ -9,9 +9,9 @@
 use super::DataFault;
 use super::frame::{Body, Frame, FrameReader};
 use super::report::{FaultKind, FileReport};
-use super::survey::{FINE_PLACES, Survey};
+use super::survey::fine_terms;
 use crate::event::{BestQuote, Level, Side, Trade};
-use crate::instrument::{Instrument, InstrumentId};
+use crate::instrument::{Instrument, InstrumentId, Symbol};
 use crate::unit::{Lots, Nanos, Seq, Step, Ticks};
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -43,6 +43,8 @@ const FIELDS: [(&str, &str); 8] = [
 ];
 /// Longest header of an array that is read.
 const HEADER_MAX: usize = 1 << 16;
+/// Nanoseconds since the epoch that a time can be: up to the year 2096.
+const TIMES: std::ops::Range<i64> = 0..4_000_000_000_000_000_000;
 /// How far from a step a number may lie, in steps.
 const TOLERANCE: f64 = 1e-6;
 
@@ -60,14 +62,21 @@ struct Row {
     fval: f64,
 }
 
-/// Whole steps in a binary fraction; `None` for what is no such number.
+/// Whole steps in a binary fraction: those whose decimal text it is read from, or those it is within [`TOLERANCE`] of. `None` for what is
+/// no such number.
 #[inline]
 fn steps(value: f64, step: Step) -> Option<i64> {
-    let scaled = value * 10_f64.powi(step.places() as i32) / step.mantissa() as f64;
+    // Both are exact as doubles: at most 18 places, at most 32 bits.
+    let (unit, mantissa) = (10_f64.powi(step.places() as i32), step.mantissa() as f64);
+    let scaled = value * unit / mantissa;
     let whole = scaled.round();
-    // Beyond 2^53 a double has no fraction that could be looked at.
-    let sound = (scaled - whole).abs() <= TOLERANCE && (0.0..9e15).contains(&whole);
-    sound.then_some(whole as i64)
+    // Beyond 2^53 steps a double does not hold every one.
+    if !(0.0..9e15).contains(&whole) {
+        return None;
+    }
+    // On a fine grid the fraction of a large number is noise, but reading the number's text gives this very double.
+    let same = (whole * mantissa / unit).total_cmp(&value).is_eq();
+    (same || (scaled - whole).abs() <= TOLERANCE).then_some(whole as i64)
 }
 
 /// The rows of an array, as they come out of the archive.
@@ -184,6 +193,8 @@ fn shape(header: &str) -> Result<u64, Option<String>> {
 /// An array being read.
 pub(super) struct NpzReader {
     rows: Rows,
+    /// Its instrument, if it was opened to find the grid.
+    symbol: Option<Symbol>,
     instrument: InstrumentId,
     tick: Step,
     lot: Step,
@@ -200,6 +211,7 @@ impl NpzReader {
     pub(super) fn open(path: &Path, instrument: InstrumentId, terms: &Instrument) -> Result<Self, DataFault> {
         Ok(Self {
             rows: Rows::open(path)?,
+            symbol: None,
             instrument,
             tick: terms.tick,
             lot: terms.lot,
@@ -211,6 +223,13 @@ impl NpzReader {
         })
     }
 
+    /// Opens an array to find the grid of its instrument, which it does not name; numbers are on the fine grid.
+    pub(super) fn find(path: &Path, symbol: &str) -> Result<Self, DataFault> {
+        let name =
+            Symbol::from(symbol).map_err(|_| DataFault::Symbol { path: path.to_owned(), symbol: symbol.to_owned() })?;
+        Ok(Self { symbol: Some(name), ..Self::open(path, InstrumentId(0), &fine_terms(symbol))? })
+    }
+
     /// The next row that is for us, with its number; an error is a place where something is missing.
     fn row(&mut self, report: &mut FileReport) -> Option<Result<(Row, u64), u64>> {
         while !self.over {
@@ -219,6 +238,10 @@ impl NpzReader {
                     let number = self.rows.read;
                     if row.ev & (EXCH | LOCAL) == EXCH {
                         continue;
+                    }
+                    if !TIMES.contains(&row.local_ts) || !TIMES.contains(&row.exch_ts) {
+                        report.fault(FaultKind::Malformed, number, || "a time that is none in nanoseconds".to_owned());
+                        return Some(Err(number));
                     }
                     self.at = Nanos(row.local_ts);
                     match row.ev & KIND {
@@ -349,30 +372,10 @@ impl FrameReader for NpzReader {
     fn position(&self) -> u64 {
         (&self.rows.file).stream_position().unwrap_or(0)
     }
-}
 
-/// The first pass: the grid of an array, which names no symbol.
-pub(super) fn survey(path: &Path, symbol: &str) -> Result<Survey, DataFault> {
-    let mut rows = Rows::open(path)?;
-    let mut survey = Survey::default();
-    let at = survey.place(path, symbol)?;
-    let fine = super::survey::fine_step();
-    debug_assert_eq!(fine.places(), FINE_PLACES);
-    while let Ok(Some(row)) = rows.next() {
-        if !(DEPTH..=BBO).contains(&(row.ev & KIND)) || row.ev & LOCAL == 0 {
-            continue;
-        }
-        survey.time(Nanos(row.local_ts), Nanos(row.exch_ts));
-        // A double of 17 digits times 10^8 is off by less than a hundredth; what is not on that grid at all is the second pass's fault.
-        let fine_of = |value: f64| {
-            let fine = value * 1e8;
-            ((fine - fine.round()).abs() < 0.01 && (0.0..9e15).contains(&fine)).then(|| fine.round() as i64)
-        };
-        if let (Some(price), Some(qty)) = (fine_of(row.px), fine_of(row.qty)) {
-            survey.level(at, Ticks(price), Lots(qty));
-        }
+    fn found(&self) -> &[Symbol] {
+        self.symbol.as_slice()
     }
-    Ok(survey)
 }
 
 #[cfg(test)]
@@ -388,6 +391,10 @@ mod tests {
             (0.001, "0.001", Some(1)),
             (1e-8, "0.00000001", Some(1)),
             (12.5, "2.5", Some(5)),
+            (606.675, "0.00000001", Some(60_667_500_000)),
+            (18_540.1, "0.00000001", Some(1_854_010_000_000)),
+            (18_540.123_456_785, "0.00000001", None),
+            (0.0, "0.1", Some(0)),
             (61_800.15, "0.1", None),
             (61_800.100_1, "0.1", None),
             (-1.0, "0.1", None),

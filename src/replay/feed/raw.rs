@@ -4,9 +4,9 @@
 use super::DataFault;
 use super::frame::{Body, Frame, FrameReader};
 use super::report::{FaultKind, FileReport};
-use super::survey::{Survey, fine_terms};
+use super::survey::{Found, fine_terms};
 use crate::event::{DepthSnapshot, Event};
-use crate::instrument::{Instrument, InstrumentId};
+use crate::instrument::{Instrument, InstrumentId, Symbol};
 use crate::sim::capture::{CaptureError, CaptureReader};
 use crate::unit::{Nanos, Ticks};
 use crate::venue::binance::Product;
@@ -51,6 +51,14 @@ impl Documents {
     /// With a decoder whose events bear ids below `ids`.
     pub(super) fn with(decoder: Box<dyn MarketCodec + Send>, ids: usize) -> Self {
         Self { decoder, document: Vec::with_capacity(1 << 16), prices: vec![None; ids] }
+    }
+
+    /// Goes on with these symbols, of which one is new, on the fine grid.
+    fn restart(&mut self, product: Product, names: &[Symbol]) {
+        let terms: Vec<Instrument> = names.iter().map(|name| fine_terms(name)).collect();
+        let prices = std::mem::take(&mut self.prices);
+        *self = Self::new(product, &terms);
+        self.prices[..prices.len()].copy_from_slice(&prices);
     }
 
     pub(super) fn read(&mut self, json: &[u8]) -> Result<Document<'_>, DecodeError> {
@@ -118,6 +126,9 @@ fn fill(document: &mut Vec<u8>, json: &[u8]) {
 pub(super) struct RawReader {
     lines: CaptureReader,
     documents: Documents,
+    product: Product,
+    /// The symbols found, if it was opened to find them.
+    found: Option<Found>,
     at: Nanos,
     over: bool,
 }
@@ -125,7 +136,13 @@ pub(super) struct RawReader {
 impl RawReader {
     pub(super) fn open(path: &Path, product: Product, instruments: &[Instrument]) -> Result<Self, DataFault> {
         let lines = CaptureReader::open(path)?;
-        Ok(Self { lines, documents: Documents::new(product, instruments), at: Nanos::ZERO, over: false })
+        let documents = Documents::new(product, instruments);
+        Ok(Self { lines, documents, product, found: None, at: Nanos::ZERO, over: false })
+    }
+
+    /// Opens a recording to find its symbols; numbers are on the fine grid.
+    pub(super) fn find(path: &Path, product: Product) -> Result<Self, DataFault> {
+        Ok(Self { found: Some(Found::default()), ..Self::open(path, product, &[])? })
     }
 }
 
@@ -166,6 +183,18 @@ impl FrameReader for RawReader {
                     (frame.venue, frame.body) = (Nanos::ZERO, Body::Lost { instrument: None });
                     return Ok(true);
                 }
+                // A name that is too long for a symbol comes cut, and is never found.
+                Err(DecodeError::UnknownSymbol { symbol })
+                    if !symbol.is_full() && self.found.as_mut().is_some_and(|found| found.place(&symbol).is_some()) =>
+                {
+                    let names = self.found.as_ref().map(Found::names).unwrap_or_default();
+                    self.documents.restart(self.product, names);
+                    match self.documents.read(line.json) {
+                        Ok(Document::Event(event)) if frame.take(&event) => return Ok(true),
+                        Ok(_) => {}
+                        Err(error) => report.fault(FaultKind::Malformed, frame.line, || error.to_string()),
+                    }
+                }
                 Err(error @ DecodeError::UnknownSymbol { .. }) => {
                     report.fault(FaultKind::UnknownInstrument, frame.line, || error.to_string());
                 }
@@ -176,6 +205,10 @@ impl FrameReader for RawReader {
 
     fn position(&self) -> u64 {
         self.lines.position()
+    }
+
+    fn found(&self) -> &[Symbol] {
+        self.found.as_ref().map(Found::names).unwrap_or_default()
     }
 }
 
@@ -197,56 +230,4 @@ pub(super) fn product(path: &Path) -> Result<Product, DataFault> {
         }
     }
     Ok(Product::Usdm)
-}
-
-/// The first pass. What is wrong with the file is left to the second.
-pub(super) fn survey(path: &Path, product: Product) -> Result<Survey, DataFault> {
-    let mut lines = CaptureReader::open(path)?;
-    let mut survey = Survey::default();
-    let mut documents = Documents::new(product, &[]);
-    loop {
-        let line = match lines.next_line() {
-            Ok(Some(line)) => line,
-            Err(CaptureError::Layout { .. }) => continue,
-            Ok(None) | Err(_) => return Ok(survey),
-        };
-        let unknown = match documents.read(line.json) {
-            Ok(Document::Event(event)) => {
-                survey.event(&event);
-                survey.time(line.received, venue_time(&event));
-                continue;
-            }
-            Ok(Document::Snapshot(book)) => {
-                survey.event(&Event::Snapshot(book));
-                continue;
-            }
-            Err(DecodeError::UnknownSymbol { symbol }) => symbol,
-            Ok(_) | Err(_) => continue,
-        };
-        let known = survey.seen.len();
-        // A name that is too long for a symbol comes cut, and is unknown for ever.
-        if survey.place(path, &unknown)? < known || unknown.is_full() {
-            continue;
-        }
-        let terms: Vec<Instrument> = survey.seen.iter().map(|seen| fine_terms(&seen.symbol)).collect();
-        let prices = documents.prices;
-        documents = Documents::new(product, &terms);
-        documents.prices[..known].copy_from_slice(&prices);
-        if let Ok(Document::Event(event)) = documents.read(line.json) {
-            survey.event(&event);
-            survey.time(line.received, venue_time(&event));
-        }
-    }
-}
-
-/// The venue's time of a market event, 0 where there is none.
-pub(super) fn venue_time(event: &Event<'_>) -> Nanos {
-    match event {
-        Event::Depth(depth) => depth.venue_time,
-        Event::Snapshot(book) => book.venue_time,
-        Event::Quote(quote) => quote.venue_time,
-        Event::Trade(trade) => trade.venue_time,
-        Event::Mark(mark) => mark.venue_time,
-        _ => Nanos::ZERO,
-    }
 }

@@ -178,7 +178,8 @@ impl FileReport {
         let count = &mut self.counts[kind as usize];
         *count += 1;
         if *count <= PLACES_MAX as u64 {
-            self.faults.push(Fault { kind, line, what: what() });
+            let at = self.faults.partition_point(|fault| fault.line <= line);
+            self.faults.insert(at, Fault { kind, line, what: what() });
         }
     }
 

@@ -4,12 +4,11 @@ use super::DataFault;
 use super::frame::{Body, Frame, FrameReader};
 use super::raw::{Document, Documents};
 use super::report::{FaultKind, FileReport};
-use super::survey::{Survey, stream_name};
+use super::survey::stream_name;
 use crate::event::{Event, Link, LinkState};
 use crate::instrument::{Instrument, InstrumentId};
 use crate::journal::record::{self, FeedGap, Loss, Origin};
 use crate::journal::{Reader, RunDir};
-use crate::maker::Recipe;
 use crate::replay::player::{ReplayError, read_recipe, watched_decoders};
 use crate::unit::Nanos;
 use crate::venue::binance::Product;
@@ -43,12 +42,13 @@ impl RunReader {
 }
 
 /// The terms of a run's instruments: the traded ones, then the watched ones.
-fn terms(recipe: &Recipe) -> Vec<Instrument> {
+pub(super) fn terms(path: &Path) -> Result<Vec<Instrument>, DataFault> {
+    let recipe = read_recipe(&RunDir::new(path).meta()).map_err(Box::new)?;
     let watched = recipe.watched.iter().map(|part| {
         let product = Product::named(&part.product).unwrap_or(Product::Usdm);
         Instrument { symbol: stream_name(product, &part.instrument.symbol), ..part.instrument.clone() }
     });
-    recipe.contracts().into_iter().chain(watched).collect()
+    Ok(recipe.contracts().into_iter().chain(watched).collect())
 }
 
 impl FrameReader for RunReader {
@@ -122,16 +122,4 @@ impl FrameReader for RunReader {
         let place = self.reader.place();
         place.segment * self.reader.segment().size + place.offset
     }
-}
-
-/// The terms of the run, and how its clock runs.
-pub(super) fn survey(path: &Path) -> Result<Survey, DataFault> {
-    let mut survey = Survey::default();
-    survey.terms = terms(&read_recipe(&RunDir::new(path).meta()).map_err(Box::new)?);
-    let mut reader = RunReader::open(path)?;
-    let (mut frame, mut unheard) = (Frame::new(), FileReport::new(path, super::FileKind::Run));
-    while reader.next(&mut frame, &mut unheard)? {
-        survey.time(frame.at, frame.venue);
-    }
-    Ok(survey)
 }

@@ -1,6 +1,7 @@
 //! What a backtest reads: files of any known kind, opened, corrected, guarded, and merged by local time. Keeps one message of each file
 //! in memory, whatever their length.
 
+use super::cache::{CACHE_MAX, Cache, CachedReader, Scaled};
 use super::frame::{Body, Frame, FrameReader};
 use super::guard::{self, Guard};
 use super::layout::{MAGIC, weight};
@@ -9,11 +10,11 @@ use super::raw::RawReader;
 use super::reader::{Feed, FeedError};
 use super::report::{DataReport, FaultKind, FileKind, FileReport};
 use super::run::RunReader;
-use super::survey::{Seen, Survey, cut, found_terms, stream_name, venue_symbol};
+use super::survey::{Grids, cut, found_terms, stream_name, venue_symbol};
 use super::tardis::TardisReader;
-use super::{Timed, npz, raw, run, tardis};
+use super::{Timed, cache, raw, run, tardis};
 use crate::event::{DepthSnapshot, DepthUpdate, Event, Link, LinkState};
-use crate::instrument::{Instrument, InstrumentId};
+use crate::instrument::{Instrument, InstrumentId, Symbol};
 use crate::replay::player::ReplayError;
 use crate::sim::capture::{CaptureError, TextLines};
 use crate::unit::{MONEY_PLACES, Nanos, Step, decimal_text};
@@ -37,11 +38,13 @@ pub struct SourceOptions {
     pub symbol: Option<String>,
     /// What the smallest feed latency becomes in a file whose clock runs behind the venue's.
     pub base_latency: Nanos,
+    /// Most bytes of messages that are kept between the first pass over the files and the second; what is larger is read twice.
+    pub cache_max: usize,
 }
 
 impl Default for SourceOptions {
     fn default() -> Self {
-        Self { terms: None, symbol: None, base_latency: Nanos::from_millis(1) }
+        Self { terms: None, symbol: None, base_latency: Nanos::from_millis(1), cache_max: CACHE_MAX }
     }
 }
 
@@ -87,12 +90,12 @@ pub enum DataFault {
         why: String,
     },
     /// A name that no instrument can have.
-    #[error("{}: {why}", path.display())]
+    #[error("{}: `{symbol}` is no symbol: it is longer than 24 bytes; give one", path.display())]
     Symbol {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
-        why: String,
+        /// The name.
+        symbol: String,
     },
     /// The terms that were given.
     #[error("{}: {source}", path.display())]
@@ -201,29 +204,31 @@ impl Source {
             return Err(DataFault::NoFiles);
         }
         let terms = options.terms.as_deref().map(Terms::read).transpose()?;
-        let mut surveyed = Vec::with_capacity(files.len());
-        let mut joined = Joined::default();
+        let mut looked = Vec::with_capacity(files.len());
+        let (mut joined, mut room) = (Joined::default(), options.cache_max);
         for path in files {
-            let kind = kind(path)?;
-            let (feed, mut survey) = survey(path, kind, options)?;
-            // With terms that were given, the data of a contract without any are left out and counted.
-            let found = match &terms {
-                Some(terms) if survey.terms.is_empty() => {
-                    survey.seen.iter().filter_map(|seen| terms.of(seen).transpose()).collect::<Result<_, _>>()?
+            let mut look = Look::at(path, options, room)?;
+            room -= look.cache.as_ref().map_or(0, Cache::bytes);
+            let ids = match std::mem::take(&mut look.terms) {
+                Some(stated) => stated
+                    .into_iter()
+                    .map(|stated| joined.id(stated, path, true).map(Some))
+                    .collect::<Result<_, _>>()?,
+                None => {
+                    let found = look.names.iter().zip(&look.grids).map(|(name, grids)| match &terms {
+                        // With terms that were given, the data of a contract without any are left out and counted.
+                        Some(terms) if venue_symbol(name) == name.as_str() => {
+                            terms.of(name)?.map(|stated| joined.id(stated, path, true)).transpose()
+                        }
+                        _ => joined.id(found_terms(*name, grids), path, false).map(Some),
+                    });
+                    found.collect::<Result<Vec<Option<InstrumentId>>, DataFault>>()?
                 }
-                _ if survey.terms.is_empty() => survey.seen.iter().map(found_terms).collect(),
-                _ => std::mem::take(&mut survey.terms),
             };
-            if found.is_empty() {
+            if ids.iter().all(Option::is_none) {
                 return Err(DataFault::Empty { path: path.clone() });
             }
-            let carried = survey.seen.is_empty();
-            let ids = found.into_iter().map(|found| {
-                let stated = carried || (terms.is_some() && venue_symbol(&found.symbol) == found.symbol.as_str());
-                joined.id(found, path, stated)
-            });
-            let ids = ids.collect::<Result<Vec<_>, _>>()?;
-            surveyed.push((path, kind, feed, survey.latency_min, ids));
+            looked.push((look, ids));
         }
         let instruments = joined.instruments;
         let guards = instruments.iter().enumerate().map(|(at, terms)| Guard::new(InstrumentId(at as u16), terms));
@@ -235,51 +240,40 @@ impl Source {
             report: DataReport::default(),
             instruments,
         };
-        for (path, kind, feed, latency_min, ids) in surveyed {
-            source.add(path, kind, feed, latency_min, ids, options)?;
+        for (look, ids) in looked {
+            source.add(look, &ids, options)?;
         }
         Ok(source)
     }
 
-    fn add(
-        &mut self,
-        path: &Path,
-        kind: FileKind,
-        feed: Option<Feed>,
-        latency_min: Option<Nanos>,
-        ids: Vec<InstrumentId>,
-        options: &SourceOptions,
-    ) -> Result<(), DataFault> {
+    fn add(&mut self, look: Look, ids: &[Option<InstrumentId>], options: &SourceOptions) -> Result<(), DataFault> {
+        let Look { path, kind, feed, names, grids, latency_min, cache, mut report, .. } = look;
         let behind = latency_min.filter(|latency| *latency < Nanos::ZERO);
         let shift = behind.map_or(Nanos::ZERO, |latency| options.base_latency - latency);
-        let mut report = FileReport::new(path, kind);
+        let bytes = size(&path);
+        let scaled = |(at, id): (usize, &Option<InstrumentId>)| match (id, grids.get(at).filter(|_| !names.is_empty()))
+        {
+            (Some(id), Some(seen)) => Scaled::of(*id, &self.instruments[usize::from(id.0)], seen).map(Some),
+            (Some(id), None) => Some(Some(Scaled::plain(*id))),
+            (None, _) => Some(None),
+        };
+        let scaled: Option<Vec<_>> = ids.iter().enumerate().map(scaled).collect();
+        let input = match (feed, cache, scaled) {
+            (Some(feed), ..) => {
+                let ids = ids.iter().copied().flatten().collect();
+                Input::Feed { left: feed.cursor().left(), feed: Box::new(feed), ids }
+            }
+            (None, Some(cache), Some(scaled)) => {
+                let names = names.iter().map(ToString::to_string).collect();
+                let reader = Box::new(CachedReader::new(cache, scaled, names, bytes));
+                Input::Frames { reader, frame: Box::new(Frame::new()) }
+            }
+            (None, ..) => {
+                report = FileReport::new(&path, kind);
+                Input::Frames { reader: reopen(&path, kind, ids, &self.instruments)?, frame: Box::new(Frame::new()) }
+            }
+        };
         (report.latency_min, report.shift) = (latency_min, shift);
-        let instruments = &self.instruments;
-        // Frames name the venue's own symbols, so a recording has instruments of its own numbering.
-        let own = |id: &InstrumentId| {
-            let terms = instruments[usize::from(id.0)].clone();
-            Instrument { symbol: cut(venue_symbol(&terms.symbol)), ..terms }
-        };
-        let own: Vec<Instrument> = ids.iter().map(own).collect();
-        let renamed = |reader| Some(Box::new(Renamed { reader, ids: ids.clone() }) as Box<dyn FrameReader>);
-        let reader: Option<Box<dyn FrameReader>> = match kind {
-            FileKind::Feed => None,
-            FileKind::Raw => renamed(Box::new(RawReader::open(path, Product::Usdm, &own)?)),
-            FileKind::RawSpot => renamed(Box::new(RawReader::open(path, Product::Spot, &own)?)),
-            FileKind::Run => renamed(Box::new(RunReader::open(path)?)),
-            FileKind::TardisDepth | FileKind::TardisTrades | FileKind::TardisQuotes => {
-                Some(Box::new(TardisReader::open(path, instruments)?))
-            }
-            FileKind::Hftbacktest => {
-                Some(Box::new(NpzReader::open(path, ids[0], &instruments[usize::from(ids[0].0)])?))
-            }
-        };
-        let bytes = size(path);
-        let input = match (reader, feed) {
-            (Some(reader), _) => Input::Frames { reader, frame: Box::new(Frame::new()) },
-            (None, Some(feed)) => Input::Feed { left: feed.cursor().left(), feed: Box::new(feed), ids },
-            (None, None) => return Err(DataFault::Unknown { path: path.to_owned() }),
-        };
         let spoke = vec![false; self.instruments.len()];
         let mut file = OpenFile { input, due: Some(Nanos(i64::MIN)), shift, spoke, bytes };
         file.advance(&mut report)?;
@@ -321,7 +315,7 @@ impl Source {
                     report.frames += 1;
                     break Told::Record(at);
                 }
-                Input::Frames { frame, .. } => match frame.instrument() {
+                Input::Frames { frame, .. } => match frame.body.instrument() {
                     Some(id) => {
                         file.spoke[usize::from(id.0)] = true;
                         let steps = self.guards[usize::from(id.0)].take(due, frame, report);
@@ -379,11 +373,11 @@ impl OpenFile {
                     cursor.next();
                 }
                 *left = cursor.left();
-                cursor.next().map(|timed| timed.local + self.shift)
+                cursor.next().map(|timed| timed.local)
             }
             Input::Frames { reader, frame } => {
                 let there = reader.next(frame, report)?;
-                there.then(|| frame.at + self.shift)
+                there.then(|| Nanos(frame.at.0.saturating_add(self.shift.0)))
             }
         };
         self.due = at.map(|at| at.max(before));
@@ -473,24 +467,42 @@ struct Renamed {
 impl FrameReader for Renamed {
     fn next(&mut self, frame: &mut Frame, report: &mut FileReport) -> Result<bool, DataFault> {
         let there = self.reader.next(frame, report)?;
-        let slot = match &mut frame.body {
-            Body::Depth { instrument, .. }
-            | Body::Snapshot { instrument, .. }
-            | Body::External { instrument, .. }
-            | Body::Lost { instrument: Some(instrument) } => instrument,
-            Body::Quote { quote, .. } => &mut quote.instrument,
-            Body::Trade(trade) => &mut trade.instrument,
-            Body::Mark(mark) => &mut mark.instrument,
-            Body::Lost { instrument: None } => return Ok(there),
-        };
-        // A frame that was not read anew at the end still has its old name; nobody looks at it.
-        *slot = self.ids.get(usize::from(slot.0)).copied().unwrap_or_default();
+        if let (true, Some(own)) = (there, frame.body.instrument()) {
+            frame.body.rename(self.ids[usize::from(own.0)]);
+        }
         Ok(there)
     }
 
     fn position(&self) -> u64 {
         self.reader.position()
     }
+}
+
+/// Opens a file for its second pass.
+fn reopen(
+    path: &Path,
+    kind: FileKind,
+    ids: &[Option<InstrumentId>],
+    instruments: &[Instrument],
+) -> Result<Box<dyn FrameReader>, DataFault> {
+    let known: Vec<InstrumentId> = ids.iter().copied().flatten().collect();
+    // Frames name the venue's own symbols, so a recording has instruments of its own numbering.
+    let own = |id: &InstrumentId| {
+        let terms = instruments[usize::from(id.0)].clone();
+        Instrument { symbol: cut(venue_symbol(&terms.symbol)), ..terms }
+    };
+    let own: Vec<Instrument> = known.iter().map(own).collect();
+    let reader: Box<dyn FrameReader> = match kind {
+        FileKind::Raw => Box::new(RawReader::open(path, Product::Usdm, &own)?),
+        FileKind::RawSpot => Box::new(RawReader::open(path, Product::Spot, &own)?),
+        FileKind::Run => Box::new(RunReader::open(path)?),
+        FileKind::Hftbacktest => Box::new(NpzReader::open(path, InstrumentId(0), &own[0])?),
+        FileKind::TardisDepth | FileKind::TardisTrades | FileKind::TardisQuotes => {
+            return Ok(Box::new(TardisReader::open(path, instruments)?));
+        }
+        FileKind::Feed => return Err(DataFault::Unknown { path: path.to_owned() }),
+    };
+    Ok(Box::new(Renamed { reader, ids: known }))
 }
 
 /// What kind of file it is, by its content.
@@ -524,24 +536,62 @@ fn kind(path: &Path) -> Result<FileKind, DataFault> {
     Err(DataFault::Unknown { path: path.to_owned() })
 }
 
-fn survey(path: &Path, kind: FileKind, options: &SourceOptions) -> Result<(Option<Feed>, Survey), DataFault> {
-    Ok(match kind {
-        FileKind::Feed => {
-            let feed = Feed::open(path)?;
-            // Its clock was corrected when it was converted.
-            let survey = Survey { terms: feed.instruments().to_vec(), ..Survey::default() };
-            (Some(feed), survey)
-        }
-        FileKind::Raw => (None, raw::survey(path, Product::Usdm)?),
-        FileKind::RawSpot => {
-            let mut survey = raw::survey(path, Product::Spot)?;
-            survey.seen.iter_mut().for_each(|seen| seen.symbol = stream_name(Product::Spot, &seen.symbol));
-            (None, survey)
-        }
-        FileKind::Run => (None, run::survey(path)?),
-        FileKind::TardisDepth | FileKind::TardisTrades | FileKind::TardisQuotes => (None, tardis::survey(path)?),
-        FileKind::Hftbacktest => (None, npz::survey(path, &named(path, options))?),
-    })
+/// What the first pass over a file found.
+struct Look {
+    path: PathBuf,
+    kind: FileKind,
+    feed: Option<Feed>,
+    /// Terms that it carries.
+    terms: Option<Vec<Instrument>>,
+    /// Symbols and grids, where it carries none.
+    names: Vec<Symbol>,
+    grids: Vec<Grids>,
+    latency_min: Option<Nanos>,
+    cache: Option<Cache>,
+    report: FileReport,
+}
+
+impl Look {
+    /// Reads the file once, but a feed: that was looked at when it was converted.
+    fn at(path: &Path, options: &SourceOptions, room: usize) -> Result<Self, DataFault> {
+        let kind = kind(path)?;
+        let mut report = FileReport::new(path, kind);
+        let mut look = Self {
+            path: path.to_owned(),
+            kind,
+            feed: None,
+            terms: None,
+            names: Vec::new(),
+            grids: Vec::new(),
+            latency_min: None,
+            cache: None,
+            report: report.clone(),
+        };
+        let mut reader: Box<dyn FrameReader> = match kind {
+            FileKind::Feed => {
+                let feed = Feed::open(path)?;
+                look.terms = Some(feed.instruments().to_vec());
+                look.feed = Some(feed);
+                return Ok(look);
+            }
+            FileKind::Run => {
+                look.terms = Some(run::terms(path)?);
+                Box::new(RunReader::open(path)?)
+            }
+            FileKind::Raw => Box::new(RawReader::find(path, Product::Usdm)?),
+            FileKind::RawSpot => Box::new(RawReader::find(path, Product::Spot)?),
+            FileKind::TardisDepth | FileKind::TardisTrades | FileKind::TardisQuotes => {
+                Box::new(TardisReader::find(path)?)
+            }
+            FileKind::Hftbacktest => Box::new(NpzReader::find(path, &named(path, options))?),
+        };
+        let (survey, cache) = cache::survey(reader.as_mut(), &mut report, room)?;
+        let product = if kind == FileKind::RawSpot { Product::Spot } else { Product::Usdm };
+        look.names = survey.names.iter().map(|name| stream_name(product, name)).collect();
+        (look.grids, look.latency_min) = (survey.grids, survey.latency_min);
+        (look.cache, look.report) = (cache, report);
+        Ok(look)
+    }
 }
 
 /// The symbol of a file that names none.
@@ -625,12 +675,9 @@ impl Terms {
         Ok(Self { path: path.to_owned(), body })
     }
 
-    /// `None` for a symbol that is not in them. Another venue's instrument has the grid that was found.
-    fn of(&self, seen: &Seen) -> Result<Option<Instrument>, DataFault> {
-        if venue_symbol(&seen.symbol) != seen.symbol.as_str() {
-            return Ok(Some(found_terms(seen)));
-        }
-        match instrument::instrument(&self.body, &seen.symbol) {
+    /// `None` for a symbol that is not in them.
+    fn of(&self, symbol: &str) -> Result<Option<Instrument>, DataFault> {
+        match instrument::instrument(&self.body, symbol) {
             Ok(terms) => Ok(Some(terms)),
             Err(TermsError::UnknownSymbol { .. }) => Ok(None),
             Err(source) => Err(DataFault::Terms { path: self.path.clone(), source }),

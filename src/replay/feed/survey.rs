@@ -1,20 +1,21 @@
 //! The first pass over a file that carries no terms: which instruments it holds, on which grid, and how its clock runs against the
-//! venue's. Keeps a few numbers per symbol; gives no event.
+//! venue's. Keeps a few numbers per symbol.
 //!
 //! The grid is the greatest common divisor of all prices (quantities) seen, as in the recordings that the simulator plays: with few
 //! numbers it may come out coarser than the venue's.
 
-use super::DataFault;
-use crate::event::{Event, Level};
-use crate::instrument::{Instrument, Symbol};
-use crate::unit::{Lots, Nanos, Step, Ticks, decimal_text};
+use super::frame::{Body, Frame};
+use crate::event::Level;
+use crate::instrument::{Instrument, InstrumentId, Symbol};
+use crate::unit::{Nanos, Step, decimal_text};
 use crate::venue::binance::Product;
-use std::path::Path;
 
 /// Decimals that prices and quantities are looked at with.
 pub(super) const FINE_PLACES: u32 = 8;
 /// [`FINE_PLACES`] as a step.
 const FINE: &str = "0.00000001";
+/// A receive time that is farther from the venue's is a broken number and not a clock.
+const CLOCK_MAX: Nanos = Nanos::from_secs(86_400);
 /// Most symbols of one file.
 const SYMBOLS_MAX: usize = 4_096;
 
@@ -39,78 +40,97 @@ impl Grid {
         }
     }
 
+    /// Whether all numbers seen are multiples of a step.
+    pub(super) fn is_on(self, fine: i64) -> bool {
+        self.0 % fine == 0
+    }
+
     /// One where nothing was seen.
     fn text(self) -> String {
         decimal_text(if self.0 == 0 { 100_000_000 } else { self.0.into() }, FINE_PLACES)
     }
 }
 
-/// One symbol.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Seen {
-    pub symbol: Symbol,
+/// The grids of one symbol.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Grids {
     pub prices: Grid,
     pub quantities: Grid,
+}
+
+impl Grids {
+    fn add(&mut self, level: Level) {
+        self.prices.add(level.price.0);
+        self.quantities.add(level.qty.0);
+    }
 }
 
 /// What the first pass found.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
-    pub seen: Vec<Seen>,
-    /// Terms that the file carries itself, in the place of `seen`.
-    pub terms: Vec<Instrument>,
+    /// The symbols, where the file carries no terms.
+    pub names: Vec<Symbol>,
+    /// By the places of the symbols.
+    pub grids: Vec<Grids>,
     /// Smallest difference of receive time and venue time.
     pub latency_min: Option<Nanos>,
 }
 
 impl Survey {
-    pub(super) fn time(&mut self, received: Nanos, venue: Nanos) {
-        if venue > Nanos::ZERO && received > Nanos::ZERO {
-            let latency = received - venue;
-            self.latency_min = Some(self.latency_min.map_or(latency, |least| least.min(latency)));
+    /// Looks at a message whose numbers are on the fine grid.
+    pub(super) fn take(&mut self, frame: &Frame) {
+        self.time(frame.at, frame.venue);
+        let Some(at) = frame.body.instrument().map(|id| usize::from(id.0)) else { return };
+        if self.grids.len() <= at {
+            self.grids.resize(at + 1, Grids::default());
         }
-    }
-
-    /// The place of a symbol; a new one gets the next.
-    pub(super) fn place(&mut self, path: &Path, symbol: &str) -> Result<usize, DataFault> {
-        if let Some(at) = self.seen.iter().position(|seen| seen.symbol.as_str() == symbol) {
-            return Ok(at);
-        }
-        let refused = |why: String| DataFault::Symbol { path: path.to_owned(), why };
-        if self.seen.len() == SYMBOLS_MAX {
-            return Err(refused(format!("more than {SYMBOLS_MAX} symbols")));
-        }
-        let symbol = Symbol::from(symbol)
-            .map_err(|_| refused(format!("the symbol `{symbol}` is longer than {} bytes", Symbol::new().capacity())))?;
-        self.seen.push(Seen { symbol, prices: Grid::default(), quantities: Grid::default() });
-        Ok(self.seen.len() - 1)
-    }
-
-    pub(super) fn level(&mut self, at: usize, price: Ticks, qty: Lots) {
-        let seen = &mut self.seen[at];
-        seen.prices.add(price.0);
-        seen.quantities.add(qty.0);
-    }
-
-    /// The numbers of an event on the fine grid; its instrument is the place.
-    pub(super) fn event(&mut self, event: &Event<'_>) {
-        let mut levels = |at: u16, levels: &[Level]| {
-            levels.iter().for_each(|level| self.level(at.into(), level.price, level.qty));
-        };
-        match event {
-            Event::Depth(depth) => [depth.bids, depth.asks].iter().for_each(|side| levels(depth.instrument.0, side)),
-            Event::Snapshot(book) => [book.bids, book.asks].iter().for_each(|side| levels(book.instrument.0, side)),
-            Event::Quote(quote) => levels(quote.instrument.0, &[quote.bid, quote.ask]),
-            Event::Trade(trade) => levels(trade.instrument.0, &[Level { price: trade.price, qty: trade.qty }]),
+        let grids = &mut self.grids[at];
+        match frame.body {
+            Body::Depth { .. } | Body::Snapshot { .. } => {
+                frame.bids.iter().chain(&frame.asks).for_each(|level| grids.add(*level));
+            }
+            Body::Quote { quote, .. } => [quote.bid, quote.ask].into_iter().for_each(|level| grids.add(level)),
+            Body::Trade(trade) => grids.add(Level { price: trade.price, qty: trade.qty }),
             _ => {}
+        }
+    }
+
+    fn time(&mut self, received: Nanos, venue: Nanos) {
+        if venue <= Nanos::ZERO || received <= Nanos::ZERO {
+            return;
+        }
+        let latency = received - venue;
+        if latency.abs() <= CLOCK_MAX {
+            self.latency_min = Some(self.latency_min.map_or(latency, |least| least.min(latency)));
         }
     }
 }
 
+/// Symbols in the order in which a file names them.
+#[derive(Debug, Default)]
+pub(super) struct Found(Vec<Symbol>);
+
+impl Found {
+    /// The place of a symbol, a new one's included. None for one beyond the bound, or too long: it stays unknown.
+    pub(super) fn place(&mut self, symbol: &str) -> Option<InstrumentId> {
+        let known = self.0.iter().position(|known| known.as_str() == symbol);
+        let at = known.or_else(|| {
+            let symbol = Symbol::from(symbol).ok().filter(|_| self.0.len() < SYMBOLS_MAX)?;
+            self.0.push(symbol);
+            Some(self.0.len() - 1)
+        })?;
+        u16::try_from(at).ok().map(InstrumentId)
+    }
+
+    pub(super) fn names(&self) -> &[Symbol] {
+        &self.0
+    }
+}
+
 /// The terms of a symbol of which only the grid is known: the usual ones of Binance USD-M otherwise.
-pub(super) fn found_terms(seen: &Seen) -> Instrument {
-    let terms = Instrument::synthetic(venue_symbol(&seen.symbol), &seen.prices.text(), &seen.quantities.text());
-    Instrument { symbol: seen.symbol, ..terms }
+pub(super) fn found_terms(name: Symbol, grids: &Grids) -> Instrument {
+    let terms = Instrument::synthetic(venue_symbol(&name), &grids.prices.text(), &grids.quantities.text());
+    Instrument { symbol: name, ..terms }
 }
 
 /// What stands between a symbol and its venue, where it is not of Binance USD-M: several venues have the same symbols.
@@ -168,7 +188,7 @@ mod tests {
     #[test]
     fn the_smallest_latency_counts_and_unknown_times_do_not() {
         let mut survey = Survey::default();
-        for (received, venue) in [(10, 7), (20, 25), (30, 31), (40, 0), (0, 9)] {
+        for (received, venue) in [(10, 7), (20, 25), (30, 31), (40, 0), (0, 9), (50, i64::MAX), (i64::MAX, 1)] {
             survey.time(Nanos(received), Nanos(venue));
         }
         assert_eq!(survey.latency_min, Some(Nanos(-5)));

@@ -14,7 +14,7 @@
 use super::DataFault;
 use super::frame::{Body, Frame, FrameReader};
 use super::report::{FaultKind, FileKind, FileReport};
-use super::survey::{Survey, cut, fine_step, venue_name};
+use super::survey::{Found, cut, fine_step, venue_name};
 use crate::event::{BestQuote, Level, Side, Trade};
 use crate::instrument::{Instrument, InstrumentId, Symbol};
 use crate::sim::capture::TextLines;
@@ -175,12 +175,8 @@ impl Rows {
         Ok(Self { lines, columns, name: Vec::new(), name_is: Ok(InstrumentId(0)) })
     }
 
-    /// The line that was read last; `find` tells whose it is, `scale` on which grid.
-    fn row(
-        &mut self,
-        find: &mut dyn FnMut(&str) -> Option<InstrumentId>,
-        scale: &dyn Fn(InstrumentId) -> Scale,
-    ) -> Line {
+    /// The line that was read last.
+    fn row(&mut self, names: &mut Names) -> Line {
         let Columns { count: due, exchange, symbol, .. } = self.columns;
         let mut cells = [&b""[..]; COLUMNS_MAX];
         let mut found = 0;
@@ -200,13 +196,13 @@ impl Rows {
             self.name.extend_from_slice(exchange);
             self.name.extend_from_slice(symbol);
             let name = name(exchange, symbol);
-            self.name_is = find(&name).ok_or_else(|| cut(&name));
+            self.name_is = names.find(&name).ok_or_else(|| cut(&name));
         }
         let instrument = match self.name_is {
             Ok(instrument) => instrument,
             Err(symbol) => return Line::Unknown(symbol),
         };
-        match self.read(&cells, instrument, scale(instrument)) {
+        match self.read(&cells, instrument, names.scale(instrument)) {
             Ok(row) => Line::Row(row),
             Err(fault) => Line::Faulty(fault),
         }
@@ -261,11 +257,33 @@ fn name(exchange: &[u8], symbol: &[u8]) -> String {
     if exchange == HOME { symbol } else { venue_name(&symbol, &String::from_utf8_lossy(exchange)) }
 }
 
+/// Whose rows are read, and on which grid.
+enum Names {
+    Known(Symbols, Vec<Scale>),
+    /// To be found, on the fine grid.
+    Found(Found, Scale),
+}
+
+impl Names {
+    fn find(&mut self, name: &str) -> Option<InstrumentId> {
+        match self {
+            Self::Known(symbols, _) => symbols.find(name.as_bytes()),
+            Self::Found(found, _) => found.place(name),
+        }
+    }
+
+    fn scale(&self, instrument: InstrumentId) -> Scale {
+        match self {
+            Self::Known(_, scales) => scales[usize::from(instrument.0)],
+            Self::Found(_, fine) => *fine,
+        }
+    }
+}
+
 /// A CSV file being read.
 pub(super) struct TardisReader {
     rows: Rows,
-    symbols: Symbols,
-    scales: Vec<Scale>,
+    names: Names,
     /// The first row of the next message.
     ahead: Option<Row>,
     /// Time of the row read last.
@@ -278,8 +296,16 @@ pub(super) struct TardisReader {
 impl TardisReader {
     pub(super) fn open(path: &Path, instruments: &[Instrument]) -> Result<Self, DataFault> {
         let scales = instruments.iter().map(|terms| Scale { tick: terms.tick, lot: terms.lot }).collect();
-        let symbols = Symbols::new(instruments);
-        Ok(Self { rows: Rows::open(path)?, symbols, scales, ahead: None, at: Nanos::ZERO, spoilt: false, over: false })
+        Self::with(path, Names::Known(Symbols::new(instruments), scales))
+    }
+
+    /// Opens a file to find its symbols; numbers are on the fine grid.
+    pub(super) fn find(path: &Path) -> Result<Self, DataFault> {
+        Self::with(path, Names::Found(Found::default(), Scale { tick: fine_step(), lot: fine_step() }))
+    }
+
+    fn with(path: &Path, names: Names) -> Result<Self, DataFault> {
+        Ok(Self { rows: Rows::open(path)?, names, ahead: None, at: Nanos::ZERO, spoilt: false, over: false })
     }
 
     /// The next row; `Ok(Err(..))` where the book is lost.
@@ -302,9 +328,7 @@ impl TardisReader {
                 }
             }
             let line = self.rows.lines.line();
-            let (symbols, scales) = (&self.symbols, &self.scales);
-            let mut find = |name: &str| symbols.find(name.as_bytes());
-            match self.rows.row(&mut find, &|instrument| scales[usize::from(instrument.0)]) {
+            match self.rows.row(&mut self.names) {
                 Line::Row(row) => {
                     self.at = row.at;
                     return Some(Ok(row));
@@ -411,31 +435,11 @@ impl FrameReader for TardisReader {
     fn position(&self) -> u64 {
         self.rows.lines.position()
     }
-}
 
-/// The first pass.
-pub(super) fn survey(path: &Path) -> Result<Survey, DataFault> {
-    let mut rows = Rows::open(path)?;
-    let mut survey = Survey::default();
-    let fine = Scale { tick: fine_step(), lot: fine_step() };
-    let mut refused = None;
-    while let Ok(true) = rows.lines.advance() {
-        let mut find = |name: &str| match survey.place(path, name) {
-            Ok(at) => u16::try_from(at).ok().map(InstrumentId),
-            Err(fault) => {
-                refused = Some(fault);
-                None
-            }
-        };
-        if let Line::Row(row) = rows.row(&mut find, &|_| fine) {
-            survey.time(row.at, row.venue);
-            for level in [row.level, row.bid] {
-                survey.level(row.instrument.0.into(), level.price, level.qty);
-            }
-        }
-        if let Some(fault) = refused {
-            return Err(fault);
+    fn found(&self) -> &[Symbol] {
+        match &self.names {
+            Names::Found(found, _) => found.names(),
+            Names::Known(..) => &[],
         }
     }
-    Ok(survey)
 }

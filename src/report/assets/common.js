@@ -164,7 +164,7 @@ const plot = (host, spec) => {
     const options = {
       width: Math.max(place.clientWidth, 200), height: narrow ? Math.round(spec.height * .85) : spec.height,
       tzDate: at => uPlot.tzDate(new Date(at * 1e3), "Etc/UTC"), legend: { show: false }, ms: 1,
-      padding: [10, narrow ? 6 : 14, 0, 0],
+      padding: [10, narrow ? 24 : 30, 0, 0],
       cursor: { sync: spec.together ? { key: spec.together.key } : undefined, drag: { x: !!spec.together, y: false, setScale: false }, points: { size: 6 } },
       plugins: spec.together ? [touch(spec.together)] : [],
       scales: {
@@ -177,7 +177,7 @@ const plot = (host, spec) => {
       },
       axes: [
         { ...axis, space: spec.time ? 90 : 50, size: spec.time ? 50 : 34, splits: spec.splits, values: spec.time ? timeText : spec.xText ? (u, splits) => splits.map(spec.xText) : undefined },
-        { ...axis, size: narrow ? 58 : 70, values: (u, splits) => splits.map(value => value === null ? "" : spec.yText(value)) },
+        { ...axis, size: (u, values) => Math.max(narrow ? 62 : 74, 16 + 7 * Math.max(0, ...(values || []).map(value => value.length))), values: (u, splits) => splits.map(value => value === null ? "" : spec.yText(value)) },
       ],
       series: [{}, ...spec.series.map((one, at) => ({
         label: one.label, stroke: one.mute ? "transparent" : color(one.color), width: one.mute ? 0 : one.width ?? 1.5, dash: one.dash, show: shown[at],

@@ -18,14 +18,14 @@ pub struct CaptureWriter {
 
 enum Output {
     Plain(BufWriter<File>),
-    Gz(GzEncoder<BufWriter<File>>),
+    Gz(Box<GzEncoder<BufWriter<File>>>),
 }
 
 impl Output {
     fn writer(&mut self) -> &mut dyn Write {
         match self {
             Self::Plain(file) => file,
-            Self::Gz(file) => file,
+            Self::Gz(file) => file.as_mut(),
         }
     }
 }
@@ -40,7 +40,7 @@ impl CaptureWriter {
         let file = BufWriter::with_capacity(1 << 16, file);
         let packed = path.extension().is_some_and(|end| end == "gz");
         let output =
-            if packed { Output::Gz(GzEncoder::new(file, Compression::default())) } else { Output::Plain(file) };
+            if packed { Output::Gz(Box::new(GzEncoder::new(file, Compression::default()))) } else { Output::Plain(file) };
         Ok(Self { output, path: path.to_owned(), lines: 0, bytes: 0 })
     }
 

@@ -218,7 +218,7 @@ impl SyntheticMarket {
         self.due_activity = self.now + 100 * MILLI;
         // An Ornstein-Uhlenbeck walk in octaves: relaxation about 3 s, standard deviation about 0.95 octaves.
         self.activity_octaves += self.random.normal() * 24 / 100 - self.activity_octaves * 33 / 1_000;
-        self.activity = exp2(self.activity_octaves).clamp(SCALE / 3, SCALE * 10);
+        self.activity = exp2(self.activity_octaves).clamp(SCALE * 3 / 8, SCALE * 10);
         match self.episode {
             Some(episode) if episode.until <= self.now => self.episode = None,
             None if self.random.below(420) == 0 => {

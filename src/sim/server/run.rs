@@ -9,8 +9,8 @@ use crate::instrument::InstrumentId;
 use crate::sim::exchange::Exchange;
 use crate::sim::fault::{FaultKind, FaultScript, Faults};
 use crate::sim::order::{AccountId, Execution, Notice, PrivateEvent};
-use crate::sim::spot::SpotMarket;
 use crate::sim::protocol::{Books, Credentials, Protocol, World, private};
+use crate::sim::spot::SpotMarket;
 use crate::sim::tape::Tape;
 use crate::unit::{Nanos, Seq};
 use crate::wire::buf::SendBuf;
@@ -24,10 +24,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// A look at the exchange, or work on it.
+pub type Look = Box<dyn FnOnce(&mut Exchange, Nanos, ServerCounts) + Send>;
+
 /// What another thread wants of the server.
 pub enum Ask {
-    /// A look at the exchange, or work on it.
-    Look(Box<dyn FnOnce(&mut Exchange, Nanos, ServerCounts) + Send>),
+    /// A look.
+    Look(Look),
     /// This goes wrong from now on, and nothing else.
     Faults(FaultScript),
 }

@@ -285,7 +285,7 @@ impl Reading<'_> {
             let on = InstrumentId(at as u16);
             if only.is_none_or(|only| only == on) {
                 let (before, split) = (replica.position(), replica.split());
-                replica.account(event, asked);
+                replica.account(now, event, asked);
                 if (before, split) != (replica.position(), replica.split()) {
                     self.collector.ledger(now, on, replica.position(), replica.split());
                 }

@@ -21,6 +21,8 @@ pub struct Replica {
     truncated: bool,
     last_quote: Option<(Ticks, Ticks)>,
     named: [bool; 3],
+    /// The venue has said what we hold, for journals that begin in the middle.
+    anchored: [bool; 3],
 }
 
 impl Replica {
@@ -33,6 +35,7 @@ impl Replica {
             truncated,
             last_quote: None,
             named: [false; 3],
+            anchored: [false; 3],
         }
     }
 
@@ -89,29 +92,27 @@ impl Replica {
         }
     }
 
-    /// A fact of the account; `asked` is when the reconciliation under way was asked for. Gives the correction of the position, if any.
-    pub fn account(&mut self, event: &AccountEvent, asked: Option<Nanos>) -> Option<Lots> {
+    /// A fact of the account; `asked` is when the reconciliation under way was asked for. The venue's position replaces ours without profit.
+    pub fn account(&mut self, now: Nanos, event: &AccountEvent, asked: Option<Nanos>) {
         match (*event, asked) {
             (AccountEvent::Position { side, qty, entry, snapshot: true, venue_time, .. }, Some(asked)) => {
-                self.named[side as usize] = true;
-                self.holdings.reconcile(side, qty, entry, venue_time, asked)
+                (self.named[side as usize], self.anchored[side as usize]) = (true, true);
+                let _ = self.holdings.reconcile(side, qty, entry, venue_time, asked);
             }
-            (AccountEvent::Funding { amount, .. }, _) => {
-                self.holdings.funding(amount);
-                None
+            (AccountEvent::Position { side, qty, entry, venue_time, .. }, _)
+                if self.truncated && !self.anchored[side as usize] =>
+            {
+                self.anchored[side as usize] = true;
+                let _ = self.holdings.reconcile(side, qty, entry, venue_time, now);
             }
-            (AccountEvent::ReconcileBegin, _) => {
-                self.named = [false; 3];
-                None
-            }
+            (AccountEvent::Funding { amount, .. }, _) => self.holdings.funding(amount),
+            (AccountEvent::ReconcileBegin, _) => self.named = [false; 3],
             (AccountEvent::ReconcileEnd, Some(asked)) => {
-                let unnamed = SIDES.into_iter().filter(|&side| !self.named[side as usize]);
-                let corrections: Vec<Lots> = unnamed
-                    .filter_map(|side| self.holdings.reconcile(side, Lots::ZERO, Price::ZERO, Nanos::ZERO, asked))
-                    .collect();
-                (!corrections.is_empty()).then(|| corrections.into_iter().fold(Lots::ZERO, |sum, one| sum + one))
+                for side in SIDES.into_iter().filter(|&side| !self.named[side as usize]) {
+                    let _ = self.holdings.reconcile(side, Lots::ZERO, Price::ZERO, Nanos::ZERO, asked);
+                }
             }
-            _ => None,
+            _ => {}
         }
     }
 

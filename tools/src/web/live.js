@@ -136,14 +136,18 @@ const take = facts => {
   document.documentElement.dataset.ready = "yes";
 };
 
-(async () => {
-  const past = await (await fetch("/api/history")).json();
-  for (const [symbol, columns] of Object.entries(past.markets)) {
-    const made = market(symbol);
-    past.t.forEach((t, at) => made.put(t, Object.fromEntries(Object.entries(columns).map(([name, column]) => [name, column[at]]))));
-  }
-  take(await (await fetch("/api/facts")).json());
-  const source = new EventSource("/api/stream");
-  source.onmessage = message => { link.textContent = ""; take(JSON.parse(message.data)); };
-  source.onerror = () => { link.textContent = "Connection lost; trying again."; state.className = "badge bad"; };
-})();
+// The page comes with what there is; the stream brings the rest.
+const first = JSON.parse(document.getElementById("data").textContent);
+for (const [symbol, columns] of Object.entries(first.history.markets)) {
+  const made = market(symbol);
+  first.history.t.forEach((t, at) => made.put(t, Object.fromEntries(Object.entries(columns).map(([name, column]) => [name, column[at]]))));
+}
+take(first.facts);
+const source = new EventSource("/api/stream");
+let looks = 0;
+source.onmessage = message => {
+  link.textContent = "";
+  take(JSON.parse(message.data));
+  document.documentElement.dataset.looks = ++looks;
+};
+source.onerror = () => { link.textContent = "Connection lost; trying again."; state.className = "badge bad"; };

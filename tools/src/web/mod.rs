@@ -52,6 +52,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const SEARCH_EVERY: u32 = 20;
 /// Most readers of the stream at a time; a further one is told to come back.
 const STREAMS: usize = 32;
+/// The facts before the first look.
+const NOTHING: &str = "{}";
 /// Most bytes of a posted token.
 const POST_MAX: usize = 1024;
 
@@ -65,12 +67,27 @@ struct Shared {
     streams: Arc<Semaphore>,
 }
 
+impl Shared {
+    /// The newest facts; before the first look is done, waits for it.
+    async fn facts(&self) -> String {
+        let mut facts = self.facts.clone();
+        if facts.borrow_and_update().len() <= NOTHING.len() {
+            let _ = tokio::time::timeout(Duration::from_secs(10), facts.changed()).await;
+        }
+        facts.borrow().to_string()
+    }
+
+    fn history(&self) -> String {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner).json()
+    }
+}
+
 /// Serves until Ctrl-C.
 pub fn run(args: &WebArgs, out: &mut dyn Write) -> Result<ExitCode> {
     let gate = args.gate.of(args.listen)?;
     // What cannot be read at all is said at once, not on a page.
     Model::open(Run::find(&args.run)?)?;
-    let (send, facts) = watch::channel(Arc::from("{}"));
+    let (send, facts) = watch::channel(Arc::from(NOTHING));
     let history = Arc::new(Mutex::new(History::default()));
     let (wanted, kept) = (RunArgs { runs: args.run.runs.clone(), run: args.run.run.clone() }, Arc::clone(&history));
     std::thread::Builder::new().name("look".to_owned()).spawn(move || look(&wanted, &kept, &send))?;
@@ -177,8 +194,10 @@ async fn login(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
     (StatusCode::SEE_OTHER, [(SET_COOKIE, cookie), (LOCATION, "/".to_owned())]).into_response()
 }
 
-async fn page() -> Html<String> {
-    Html(document("spinquote live", "{}", include_str!("live.js"), Sources::OwnServer))
+async fn page(State(shared): State<Arc<Shared>>) -> Html<String> {
+    let facts = shared.facts().await;
+    let data = format!("{{\"facts\":{facts},\"history\":{}}}", shared.history());
+    Html(document("spinquote live", &data, include_str!("live.js"), Sources::OwnServer))
 }
 
 fn json(text: String) -> Response {
@@ -186,18 +205,11 @@ fn json(text: String) -> Response {
 }
 
 async fn latest(State(shared): State<Arc<Shared>>) -> Response {
-    let mut facts = shared.facts.clone();
-    // Nothing was looked at yet: the first look is under way.
-    if &*facts.borrow_and_update().clone() == "{}" {
-        let _ = tokio::time::timeout(Duration::from_secs(10), facts.changed()).await;
-    }
-    let text = facts.borrow().to_string();
-    json(text)
+    json(shared.facts().await)
 }
 
 async fn past(State(shared): State<Arc<Shared>>) -> Response {
-    let text = shared.history.lock().unwrap_or_else(PoisonError::into_inner).json();
-    json(text)
+    json(shared.history())
 }
 
 async fn follow(State(shared): State<Arc<Shared>>) -> Response {

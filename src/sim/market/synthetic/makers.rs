@@ -4,6 +4,11 @@ use super::{FRAME_CHANGES_MAX, LEVELS_MIN, SyntheticMarket};
 use crate::event::Side;
 use crate::sim::market::profile::{self, SCALE};
 
+/// A touch below this many recorded lots is what others have left.
+const DUST: i64 = 80;
+/// A touch that wants this many recorded lots has a wall before it.
+const WALL: i64 = 12_000;
+
 impl SyntheticMarket {
     /// The touch of `side` went away: makers react.
     pub(super) fn touch_moved(&mut self, side: Side) {
@@ -73,7 +78,7 @@ impl SyntheticMarket {
 
     /// Some best-quote changes in a row.
     pub(super) fn cluster(&mut self) {
-        let busy = if self.episode.is_some() { 3 } else { 1 };
+        let busy = if self.episode.is_some() { 7 } else { 1 };
         let gap = self.random.draw(&profile::CLUSTER_GAP_NS);
         self.due_cluster = self.now + gap * 17 / 10 / busy * SCALE / self.activity + 1_000;
         let mut side = self.either_side();
@@ -104,8 +109,15 @@ impl SyntheticMarket {
             // A far outsized level was meant for where it stood, not for the touch.
             change = change.max(lots / 8);
         }
+        if lots < self.profile.lots(DUST) && self.random.percent(70) {
+            // Nobody joins a level that is about to go.
+            change = change.min(self.profile.lots(DUST) / 8 + 1);
+        }
         self.advance_seq();
-        if self.random.percent(50 + pull) {
+        if target >= self.profile.lots(WALL) && target > 2 * lots && self.random.percent(20) {
+            // A wall is one order.
+            self.set(side, touch.price.0, target);
+        } else if self.random.percent(50 + pull) {
             self.set(side, touch.price.0, lots + change);
         } else if change < lots {
             self.set(side, touch.price.0, lots - change);
@@ -114,7 +126,8 @@ impl SyntheticMarket {
             self.touch_moved(side);
             return false;
         } else {
-            let rest = 1 + self.random.below(lots);
+            let most = if self.random.percent(70) { lots.min(self.profile.lots(DUST)) } else { lots };
+            let rest = 1 + self.random.below(most);
             self.set(side, touch.price.0, rest);
         }
         true

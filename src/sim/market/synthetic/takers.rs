@@ -10,7 +10,7 @@ impl SyntheticMarket {
     /// One taker order.
     pub(super) fn take(&mut self) {
         let busy = if self.episode.is_some() { 7 } else { 1 } * self.drift.map_or(1, |drift| drift.urgency);
-        let mean = if self.random.percent(33) { 3 * MILLI } else { 135 * MILLI / busy };
+        let mean = if self.random.percent(28) { 8 * MILLI } else { 130 * MILLI / busy };
         let gap = self.random.exponential(mean);
         self.due_taker = self.now + 100_000 + gap * SCALE / self.activity;
         if let Some((side, lag)) = self.lag() {
@@ -47,7 +47,7 @@ impl SyntheticMarket {
     /// Eats the book up to `lots` or past the price `to`; prints, then tells the touch.
     pub(super) fn sweep(&mut self, taker: Side, mut lots: i64, to: i64) {
         let resting = taker.opposite();
-        let small = self.profile.lots(200);
+        let (small, wall) = (self.profile.lots(200), self.profile.lots(8_000));
         self.advance_seq();
         let (mut prints, mut delay, mut depleted) = (0, 0, false);
         while lots > 0 && prints < SWEEP_PRINTS_MAX && self.book.len(resting) > LEVELS_MIN {
@@ -56,8 +56,8 @@ impl SyntheticMarket {
                 break;
             }
             let drawn = self.draw_lots(&profile::MAKER_LOTS) * 2;
-            let whole = prints == 0 && lots <= small && self.random.percent(50);
-            let piece = if whole { lots } else { drawn }.min(lots).min(level.qty.0);
+            let one = (prints == 0 && lots <= small) || level.qty.0 >= wall;
+            let piece = if one && self.random.percent(50) { lots } else { drawn }.min(lots).min(level.qty.0);
             lots -= piece;
             prints += 1;
             self.trade_id += 1;
