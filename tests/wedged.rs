@@ -82,6 +82,8 @@ fn cancel_all_and_flatten_work_while_the_engine_thread_is_stuck() {
     std::thread::sleep(SECOND);
     assert_eq!(session.venue_orders().len(), 1, "quotes after a cancel-all: {}", session.describe());
     session.ask(Operator::Resume);
+    // A harder command would replace one that the engine has not taken.
+    session.until("it resumes", 5 * SECOND, |session| session.count("engine.paused") == 0);
 
     wedged_while(&session, "a position", |session| !session.venue_position().is_zero());
     session.ask(Operator::Flatten);
