@@ -240,11 +240,13 @@ pub struct SourceArgs {
 
 /// Run a strategy over recorded or synthetic market data in virtual time.
 #[derive(Debug, Args)]
-#[command(after_help = "Latencies are a duration (500us), MIN..MAX (uniform) or BASE+STEP*PERMILLE (a tail), for all messages or per kind:\n  \
+#[command(
+    after_help = "Latencies are a duration (500us), MIN..MAX (uniform) or BASE+STEP*PERMILLE (a tail), for all messages or per kind:\n  \
                         --latency 1ms   --latency order=800us,cancel=600us,ack=500us..900us,feed=2ms\n\nExamples:\n  \
                         spinquote backtest strategy.yml --data btcusdt.gz\n  \
                         spinquote backtest strategy.yml --data day.sqf --queue log --fees vip3 -o report.html\n  \
-                        spinquote backtest strategy.yml --synthetic 1h --seed 7 --json")]
+                        spinquote backtest strategy.yml --synthetic 1h --seed 7 --json"
+)]
 pub struct BacktestArgs {
     /// The strategy file (YAML or JSON); or a run directory: the run again as a backtest, beside what happened; or `requote`, the
     /// benchmark's own.
@@ -262,11 +264,13 @@ pub struct BacktestArgs {
 
 /// Backtest a strategy with many settings, on all cores; a stopped sweep goes on with the same command.
 #[derive(Debug, Args)]
-#[command(after_help = "Results are written to OUT when all points are done, and as they come to a file of the same name that ends in \
+#[command(
+    after_help = "Results are written to OUT when all points are done, and as they come to a file of the same name that ends in \
                         .jsonl.\n\nExamples:\n  \
                         spinquote sweep s.yml --data day.sqf --set bid_spread=0.01,0.02 --set ask_spread=0.01,0.02 -o results.parquet\n  \
                         spinquote sweep s.yml --data day.sqf --random 500 --set bid_spread=0.005..0.05 -o results.parquet\n  \
-                        spinquote sweep s.yml --data day.sqf --set bid_spread=0.01,0.02 --shard 1/8 -o part1.parquet")]
+                        spinquote sweep s.yml --data day.sqf --set bid_spread=0.01,0.02 --shard 1/8 -o part1.parquet"
+)]
 pub struct SweepArgs {
     /// The strategy file (YAML or JSON).
     #[arg(value_name = "STRATEGY")]

@@ -121,7 +121,9 @@ fn new_settings_are_taken_over_without_an_allocation() {
     assert_eq!((strategy.settings().order_levels, strategy.settings().leverage), (7, was.leverage));
 
     let (old, mut new) = (settings("funding_aware"), settings("funding_aware"));
-    let (Settings::FundingAware(was), Settings::FundingAware(is)) = (&old, &mut new) else { panic!("another strategy") };
+    let (Settings::FundingAware(was), Settings::FundingAware(is)) = (&old, &mut new) else {
+        panic!("another strategy")
+    };
     (is.max_quote_count, is.market) = (9, "ANOTHER-COIN".to_owned());
     let mut strategy = FundingAware::new(was.clone());
     let Settings::FundingAware(back) = taken_over(&mut strategy, &new) else { panic!("another strategy") };

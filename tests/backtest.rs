@@ -157,7 +157,16 @@ fn models_fees_and_latencies_change_the_outcome_as_they_must() {
 #[test]
 fn shards_make_the_whole_and_a_sweep_goes_on_where_it_stopped() {
     let dir = folder();
-    let base = ["sweep", "perpetual.yml", "--synthetic", "20s", "--set", "bid_spread=0.005,0.01,0.02", "--set", "order_levels=1,2"];
+    let base = [
+        "sweep",
+        "perpetual.yml",
+        "--synthetic",
+        "20s",
+        "--set",
+        "bid_spread=0.005,0.01,0.02",
+        "--set",
+        "order_levels=1,2",
+    ];
     let sweep = |more: &[&str]| spinquote(dir.path(), &[&base, more].concat());
     let whole = sweep(&["-o", "whole.parquet"]);
     assert!(whole.status.success(), "{}", said(&whole));

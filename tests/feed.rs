@@ -498,6 +498,19 @@ fn a_clock_behind_the_venues_is_shifted_so_that_the_smallest_latency_is_the_base
 }
 
 #[test]
+fn a_venue_time_that_is_no_time_shifts_no_clock() {
+    let folder = tempfile::tempdir().unwrap();
+    let broken = Raw::new().trade(10, 1, "100.0").text.replace(&(START + 8).to_string(), "9223372036854");
+    let raw = Raw { text: broken + &Raw::new().trade(20, 2, "100.0").text, ..Raw::new() };
+    let got = read(&[raw.save(folder.path(), "a")]);
+    assert_eq!(got.lines, ["10 0 Sell 1: 1x1", "20 0 Sell 2: 1x1"]);
+    assert_eq!(
+        (got.report.files[0].latency_min, got.report.files[0].shift),
+        (Some(Nanos::from_millis(2)), Nanos::ZERO)
+    );
+}
+
+#[test]
 fn times_that_run_back_a_little_are_raised_and_counted_and_much_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let raw = Raw::new().trade(10, 1, "100.0").trade(7, 2, "100.0").trade(9, 3, "100.0").trade(12, 4, "100.0");

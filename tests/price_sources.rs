@@ -24,11 +24,8 @@ use std::time::Duration;
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 const SOON: Duration = Duration::from_secs(20);
-const SPOT: [(&str, &str); 3] = [
-    ("price_source", "external_market"),
-    ("price_source_derivative", "binance"),
-    ("price_source_market", "BTC-USDC"),
-];
+const SPOT: [(&str, &str); 3] =
+    [("price_source", "external_market"), ("price_source_derivative", "binance"), ("price_source_market", "BTC-USDC")];
 
 /// One quote a side, half a percent from the reference, so that little is filled; with these lines besides.
 fn plan(lines: &[(&'static str, &'static str)]) -> Plan {
@@ -134,7 +131,9 @@ fn another_contract_can_be_the_source() {
     ];
     let plan = Plan {
         server: |config| config.markets.push(bitcoin("BTCUSDC", 0)),
-        engine: |settings| settings.source.ws_url = settings.source.ws_url.as_ref().map(|url| url.replace("/spot", "/public")),
+        engine: |settings| {
+            settings.source.ws_url = settings.source.ws_url.as_ref().map(|url| url.replace("/spot", "/public"))
+        },
         ..plan(&lines)
     };
     let session = Session::start(plan);

@@ -92,11 +92,7 @@ const CASES: &[Case] = &[
         steps: &[Bid(100, 60), Place(0, 100, 5)],
         ahead: [60; 6],
     },
-    Case {
-        why: "a level that nobody shows has nobody ahead",
-        steps: &[Bid(99, 60), Place(0, 100, 5)],
-        ahead: [0; 6],
-    },
+    Case { why: "a level that nobody shows has nobody ahead", steps: &[Bid(99, 60), Place(0, 100, 5)], ahead: [0; 6] },
     Case {
         why: "what joins later stands behind",
         steps: &[Bid(100, 60), Place(0, 100, 5), Bid(100, 100)],
@@ -202,11 +198,7 @@ const FILLS: &[(&str, &[Do], [i64; 3])] = &[
         &[Place(0, 100, 5), Place(1, 100, 5), Place(2, 100, 5), Sold(100, 11)],
         [5, 5, 1],
     ),
-    (
-        "an ask that meets two of ours is used once",
-        &[Place(0, 100, 5), Place(1, 100, 5), Ask(100, 7)],
-        [5, 2, 0],
-    ),
+    ("an ask that meets two of ours is used once", &[Place(0, 100, 5), Place(1, 100, 5), Ask(100, 7)], [5, 2, 0]),
     (
         "told again with more, the ask's new quantity is there for the rest",
         &[Place(0, 100, 5), Place(1, 100, 5), Ask(100, 7), Ask(100, 8)],

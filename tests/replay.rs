@@ -443,7 +443,7 @@ fn inputs_that_cannot_be_are_errors_and_no_panic() {
         ),
         (record::OPERATOR, vec![9], "9 is no code of Operator"),
         (record::LINK, vec![5, 0, 0, 0], "for instrument 5, the recipe has 1"),
-        (12, vec![], "a record of kind 12 is not an event"),
+        (15, vec![], "a record of kind 15 is not an event"),
     ];
     for (kind, payload, part) in cases {
         let dir = tempfile::tempdir().unwrap();

@@ -22,14 +22,17 @@ fn recording() -> Option<PathBuf> {
     let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
     let path = std::env::var_os("SPINQUOTE_DATA").map_or_else(beside, PathBuf::from).join(NAME);
     if !path.is_file() {
-        eprintln!("no recording at {} (SPINQUOTE_DATA names the folder): the pretend venue's frames are read", path.display());
+        eprintln!(
+            "no recording at {} (SPINQUOTE_DATA names the folder): the pretend venue's frames are read",
+            path.display()
+        );
         return None;
     }
     Some(path)
 }
 
 fn terms() -> Instrument {
-    Instrument { price_places: 8, qty_places: 8, ..Instrument::synthetic("BTCUSDT", "0.01", "0.00001") }
+    Instrument { price_places: 8, qty_places: 8, ..Instrument::synthetic("BTCUSDT", "0.01", "0.00000001") }
 }
 
 /// Every frame and snapshot body, in order.
@@ -39,7 +42,8 @@ fn documents() -> Vec<Vec<u8>> {
         return lines.map(|line| line.unwrap().split_once(' ').unwrap().1.as_bytes().to_vec()).collect();
     }
     let start = Nanos(1_723_161_256_000_000_000);
-    let source = Box::new(SyntheticMarket::new(Instrument::synthetic("BTCUSDT", "0.1", "0.001"), 5, start, Schedule::calm()));
+    let source =
+        Box::new(SyntheticMarket::new(Instrument::synthetic("BTCUSDT", "0.1", "0.001"), 5, start, Schedule::calm()));
     let mut market = SpotMarket::new(SpotConfig { source, symbol: None }, start, 1).unwrap();
     let mut out = Vec::new();
     for step in 1..60_000 {
@@ -103,7 +107,7 @@ fn a_spot_recording_is_a_source_and_not_a_market_to_trade() {
     assert!(matches!(CaptureMarket::open(&path, None), Err(CaptureError::Spot { .. })));
     let mut market = CaptureMarket::open_any(&path, None).unwrap();
     let instrument = market.instrument().clone();
-    assert_eq!((instrument.tick.to_string(), instrument.lot.to_string()), ("0.01".to_owned(), "0.00001".to_owned()));
+    assert_eq!((instrument.tick.to_string(), instrument.lot.to_string()), ("0.01".to_owned(), "0.000001".to_owned()));
     let mut events = 0;
     while let Some(event) = market.next().unwrap() {
         events += usize::from(!event.raw.is_empty());

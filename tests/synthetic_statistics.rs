@@ -250,7 +250,7 @@ const PUBLISHED_2024: &[Row] = &[
         &[F(1.01), F(1.3), F(1.4), F(1.3), F(1.1), F(1.1)],
     ),
     // The p99 lies on the step between the one far bid of 607 and everything else.
-    ("size of a set level", &[0.002, 0.004, 0.13, 2.3, 607.0, 607.0], &[F(1.01), F(1.5), F(1.6), F(1.4), F(2.0), F(1.1)]),
+    ("size of a set level", &[0.002, 0.004, 0.13, 2.3, 607.0, 607.0], &[F(1.01), F(1.5), F(1.6), F(1.4), F(4.0), F(1.1)]),
     (
         "spread in ticks",
         &[1.0, 1.0, 1.0, 1.0, 29.0, 136.0, 243.0],
@@ -261,7 +261,7 @@ const PUBLISHED_2024: &[Row] = &[
         "size at the touch",
         &[0.002, 0.08, 2.7, 8.5, 23.0, 130.0],
         // Real touches linger at dust before they go; these do so less.
-        &[F(4.0), F(3.0), F(1.5), F(1.5), F(1.7), F(2.2)],
+        &[F(4.0), F(3.0), F(1.5), F(1.5), F(2.0), F(2.2)],
     ),
     ("share of price moves", &[0.031], &[N(0.008)]),
     ("trade size", &[0.001, 0.002, 0.016, 0.27, 1.1, 5.9, 46.0], &[F(1.01), F(2.0), F(1.5), F(1.5), F(1.5), F(2.0), F(2.5)]),

@@ -23,9 +23,19 @@ fn main() -> std::io::Result<()> {
     }
     let wanted = |part: &str| only.is_empty() || only.contains(&part);
     let session = Session::load(FRAMES);
-    println!("host: {}", measure::host());
-    println!("frames: {}", session.source);
+    let json = arguments.iter().any(|argument| argument == "--json");
+    if !json {
+        println!("host: {}", measure::host());
+        println!("frames: {}", session.source);
+    }
     let report = suite::run(&session, ROUNDS, wanted);
+    if only.is_empty() {
+        report.write_summary()?;
+    }
+    if json {
+        print!("{}", report.json());
+        return Ok(());
+    }
     println!("\n{}", report.table());
     let missed: Vec<_> = report.rows.iter().filter(|row| row.verdict().is_some_and(|verdict| !verdict.1)).collect();
     for row in &missed {
@@ -33,7 +43,7 @@ fn main() -> std::io::Result<()> {
     }
     println!("host at the end: {}", measure::host());
     if only.is_empty() {
-        println!("written: {}", report.write_summary()?.display());
+        println!("written: {}", measure::summary_path().display());
     }
     Ok(())
 }

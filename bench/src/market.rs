@@ -1,11 +1,11 @@
 //! Decoding and the book, alone and together: batches of frames of one kind, in the session's order. Decides nothing.
 
 use crate::frames::{Batch, Kind, SPARE, Session};
-use crate::measure::{Bar, Candidate, Report, race};
+use crate::measure::{Bar, Candidate, Report, Row, median, race};
 use crate::peers::{SerdeJson, SimdJson, TreeBook, Understood, plain, sum_message, ticks};
-use spinquote::book::{Book, DepthOutcome};
+use spinquote::book::{Book, DepthOutcome, Ladder, LadderLimits};
 use spinquote::event::{DepthUpdate, Event, Level, Side};
-use spinquote::instrument::InstrumentId;
+use spinquote::instrument::{Instrument, InstrumentId};
 use spinquote::unit::{Nanos, Seq};
 use spinquote::venue::binance::usdm::market::MarketDecoder;
 use spinquote::venue::codec::MarketMessage;
@@ -264,4 +264,113 @@ pub fn counted(session: &Session, mut count: impl FnMut(&mut dyn FnMut())) -> u6
     });
     std::hint::black_box(sum_book(&book));
     all.len() as u64
+}
+
+/// Levels a frame, and instruments in one engine, that growth is measured at.
+const LEVELS: [usize; 3] = [10, 100, 1_000];
+const INSTRUMENTS: [usize; 3] = [1, 8, 32];
+
+/// A diff of `count` levels around the price, on either side, each 21 to 22 bytes; `frame` makes the quantities differ.
+fn made(symbol: &str, count: usize, frame: u64) -> Vec<u8> {
+    let level = |at: usize, base: i64, step: i64| {
+        let price = base + step * at as i64 * 3;
+        let qty = (at as u64 * 7_919 + frame * 104_729) % 4_000;
+        format!("[\"{}.{}0\",\"{}.{:03}\"]", price / 10, price % 10, qty / 1_000, qty % 1_000)
+    };
+    let side = |base, step| (0..count / 2).map(|at| level(at, base, step)).collect::<Vec<_>>().join(",");
+    let (lower, ids) = (symbol.to_lowercase(), [frame * 10 + 1, frame * 10 + 10, frame * 10]);
+    format!(
+        "{{\"stream\":\"{lower}@depth@0ms\",\"data\":{{\"e\":\"depthUpdate\",\"E\":1723161256299,\"T\":1723161256298,\
+         \"s\":\"{symbol}\",\"U\":{},\"u\":{},\"pu\":{},\"b\":[{}],\"a\":[{}]}}}}",
+        ids[0],
+        ids[1],
+        ids[2],
+        side(618_000, -1),
+        side(618_010, 1)
+    )
+    .into_bytes()
+}
+
+/// Documents of all instruments in turn, and one decoder and the ladders of them.
+struct Many {
+    batch: Batch,
+    decoder: MarketDecoder,
+    ladders: Vec<Ladder>,
+}
+
+impl Many {
+    fn new(instruments: usize, levels: usize, frames: usize) -> Self {
+        let all: Vec<Instrument> =
+            (0..instruments).map(|at| Instrument::synthetic(&format!("S{at}USDT"), "0.10", "0.001")).collect();
+        let documents: Vec<Vec<u8>> =
+            (0..frames).flat_map(|frame| all.iter().map(move |one| made(&one.symbol, levels, frame as u64))).collect();
+        Self {
+            batch: Batch::new(documents.iter().map(Vec::as_slice)),
+            decoder: MarketDecoder::new(&all),
+            ladders: all.iter().map(|_| Ladder::new(LadderLimits::default())).collect(),
+        }
+    }
+
+    /// Decodes every document and sets its levels. Sequences are not checked: every round has the same ones.
+    fn run(&mut self) -> u64 {
+        let Self { batch, decoder, ladders } = self;
+        batch.each(|buf, len| match decoder.decode(buf, len) {
+            Ok(MarketMessage::Event(Event::Depth(update))) => {
+                let ladder = &mut ladders[usize::from(update.instrument.0)];
+                ladder.apply(Side::Buy, update.bids);
+                ladder.apply(Side::Sell, update.asks);
+                let best = |side| ladder.best(side).map(|level| level.price.0);
+                sum_best(best(Side::Buy), best(Side::Sell))
+            }
+            other => panic!("a frame of our own making: {other:?}"),
+        })
+    }
+}
+
+/// Decoding and the book by levels a frame and by instruments in one engine: nanoseconds a level should not grow.
+///
+/// # Panics
+/// A frame is not understood.
+pub fn growth(rounds: usize, report: &mut Report) {
+    let mut cases: Vec<(String, usize, Many)> = Vec::new();
+    for levels in LEVELS {
+        let frames = 4_000 / levels;
+        cases.push((format!("{levels} levels a frame, 1 instrument"), frames * levels, Many::new(1, levels, frames)));
+    }
+    for instruments in INSTRUMENTS {
+        let levels = 20;
+        let frames = 256 / instruments;
+        let name = format!("{levels} levels a frame, {instruments} instruments");
+        cases.push((name, frames * instruments * levels, Many::new(instruments, levels, frames)));
+    }
+    let operations: Vec<usize> = cases.iter().map(|case| case.1).collect();
+    let names: Vec<String> = cases.iter().map(|case| case.0.clone()).collect();
+    // Every round runs all cases; the number of operations differs, so each is timed by itself.
+    let mut rows: Vec<Vec<f64>> = vec![Vec::new(); cases.len()];
+    for round in 0..rounds {
+        for turn in 0..cases.len() {
+            let at = (round + turn) % cases.len();
+            cases[at].2.batch.restore();
+            let start = std::time::Instant::now();
+            std::hint::black_box(cases[at].2.run());
+            if round >= rounds / 10 {
+                rows[at].push(start.elapsed().as_nanos() as f64 / operations[at] as f64);
+            }
+        }
+    }
+    let base = |of: usize| if of < LEVELS.len() { 0 } else { LEVELS.len() };
+    for at in 0..names.len() {
+        let (ours, peer) = (median(rows[at].clone()), median(rows[base(at)].clone()));
+        let ratio = median(rows[base(at)].iter().zip(&rows[at]).map(|(base, this)| base / this).collect());
+        report.rows.push(Row {
+            name: format!("growth, decode + book: {}", names[at]),
+            unit: "ns/level",
+            value: ours,
+            peer: names[base(at)].clone(),
+            peer_value: peer,
+            ratio,
+            bar: (at != base(at)).then_some(Bar::Within(1.25)),
+            checksum: 1,
+        });
+    }
 }

@@ -234,15 +234,21 @@ impl Report {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn write_summary(&self) -> std::io::Result<PathBuf> {
-        let target = std::env::var_os("CARGO_TARGET_DIR")
-            .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from);
-        let folder = target.join("bench");
-        std::fs::create_dir_all(&folder)?;
-        let path = folder.join("summary.json");
-        std::fs::write(&path, self.json())?;
-        Ok(path)
+    pub fn write_summary(&self) -> std::io::Result<()> {
+        let path = summary_path();
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        std::fs::write(path, self.json())
     }
+}
+
+/// Where [`Report::write_summary`] writes.
+#[must_use]
+pub fn summary_path() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from)
+        .join("bench/summary.json")
 }
 
 /// What the numbers were measured on, in one line: processor, cores, kernel, load, compiler profile.

@@ -5,7 +5,7 @@ use crate::measure::Report;
 use crate::{market, records, rings, tick, wire};
 
 /// The parts of a run, in order: what `--only` may name.
-pub const PARTS: &[&str] = &["decode", "book", "both", "tick", "websocket", "tls", "ring", "remember"];
+pub const PARTS: &[&str] = &["decode", "book", "both", "growth", "tick", "websocket", "tls", "ring", "remember"];
 
 /// Runs the parts that `wanted` names (all: `|_| true`) on the session, `rounds` rounds each.
 ///
@@ -24,6 +24,7 @@ pub fn run(session: &Session, rounds: usize, wanted: impl Fn(&str) -> bool) -> R
             }
             "book" => market::apply(session, rounds, report),
             "both" => market::decode_and_apply(session, rounds, report),
+            "growth" => market::growth(rounds, report),
             "tick" => tick::to_order(session, report),
             "websocket" => wire::websocket(rounds, report),
             "tls" => wire::records(rounds, report),

@@ -27,6 +27,26 @@ impl Bitmap {
         self.blocks |= 1 << (slot >> 12);
     }
 
+    /// [`Bitmap::insert`] or [`Bitmap::remove`], without a branch on which.
+    #[inline(always)]
+    pub(super) fn assign(&mut self, slot: usize, occupied: bool) {
+        let word = &mut self.slots[slot >> 6];
+        let before = *word;
+        *word = (before & !(1 << (slot & 63))) | u64::from(occupied) << (slot & 63);
+        if (before == 0) != (*word == 0) {
+            self.turn(slot, occupied);
+        }
+    }
+
+    #[inline(never)]
+    fn turn(&mut self, slot: usize, occupied: bool) {
+        if occupied {
+            self.insert(slot);
+        } else {
+            self.remove(slot);
+        }
+    }
+
     #[inline]
     pub(super) fn remove(&mut self, slot: usize) {
         let word = &mut self.slots[slot >> 6];
@@ -87,7 +107,14 @@ mod tests {
             let (mut fast, mut naive) = (Bitmap::new(size), BTreeSet::new());
             for (raw, insert) in ops {
                 let slot = raw as usize % size;
-                if insert { fast.insert(slot); naive.insert(slot); } else { fast.remove(slot); naive.remove(&slot); }
+                if raw % 3 == 0 {
+                    fast.assign(slot, insert);
+                } else if insert {
+                    fast.insert(slot);
+                } else {
+                    fast.remove(slot);
+                }
+                if insert { naive.insert(slot); } else { naive.remove(&slot); }
                 for probe in [0, slot, slot + 1, size - 1] {
                     prop_assert_eq!(fast.at_or_after(probe), naive.range(probe..).next().copied());
                 }

@@ -60,18 +60,33 @@ impl Ladder {
     /// Sets the quantity at a price, zero deletes. A price outside `1..=PRICE_MAX` or a negative quantity is refused and counted.
     #[inline]
     pub fn set(&mut self, side: Side, price: Ticks, qty: Lots) {
-        if price.0 <= 0 || price > PRICE_MAX || qty.0 < 0 {
-            self.refused += 1;
-            return;
-        }
-        self.dropped += self.sides[side.index()].set(key(side, price), qty.0);
+        self.apply(side, &[Level { price, qty }]);
     }
 
     /// [`Ladder::set`] for each level of one side, in order.
+    #[inline]
     pub fn apply(&mut self, side: Side, levels: &[Level]) {
-        for level in levels {
-            self.set(side, level.price, level.qty);
+        match side {
+            Side::Buy => self.apply_by(side, levels, i64::wrapping_neg),
+            Side::Sell => self.apply_by(side, levels, |price| price),
         }
+    }
+
+    #[inline(always)]
+    fn apply_by(&mut self, side: Side, levels: &[Level], key: impl Fn(i64) -> i64 + Copy) {
+        let half = &mut self.sides[side.index()];
+        let mut rest = levels;
+        loop {
+            rest = half.set_while_plain(rest, key);
+            let Some((&Level { price, qty }, behind)) = rest.split_first() else { break };
+            rest = behind;
+            if is_possible(price, qty) {
+                half.set(key(price.0), qty.0);
+            } else {
+                self.refused += 1;
+            }
+        }
+        self.dropped += std::mem::take(&mut half.dropped);
     }
 
     /// Quantity at a price, zero where there is none.
@@ -137,6 +152,12 @@ impl Ladder {
     }
 }
 
+/// A price from 1 to [`PRICE_MAX`], and no negative quantity.
+#[inline(always)]
+const fn is_possible(price: Ticks, qty: Lots) -> bool {
+    (price.0.wrapping_sub(1).cast_unsigned() < PRICE_MAX.0.cast_unsigned()) & (qty.0 >= 0)
+}
+
 #[inline]
 fn key(side: Side, price: Ticks) -> i64 {
     match side {
@@ -165,6 +186,8 @@ struct Half {
     best: i64,
     /// Levels in the window.
     dense: usize,
+    /// Levels dropped and not yet counted by the ladder.
+    dropped: u64,
     window: Box<[i64]>,
     bitmap: Bitmap,
     overflow: Overflow,
@@ -181,6 +204,7 @@ impl Half {
             lo: 0,
             best: EMPTY,
             dense: 0,
+            dropped: 0,
             window: touched(0, window),
             bitmap: Bitmap::new(window),
             overflow: Overflow::new(limits.overflow),
@@ -206,41 +230,57 @@ impl Half {
         if self.inside(key) { self.window[self.slot(key)] } else { self.overflow.qty(key) }
     }
 
-    /// Returns the number of levels dropped.
-    #[inline]
-    fn set(&mut self, key: i64, qty: i64) -> u64 {
+    /// Sets levels up to the first one that is impossible, outside the window, or at the touch; returns those from there on. Whether
+    /// a level comes, goes or changes is as good as random, so nothing branches on it.
+    #[inline(always)]
+    fn set_while_plain<'a>(&mut self, levels: &'a [Level], key: impl Fn(i64) -> i64) -> &'a [Level] {
+        let Self { lo, best, dense, window, bitmap, .. } = self;
+        let (lo, best, mask) = (*lo, *best, window.len() - 1);
+        let (mut come, mut gone) = (0, 0);
+        let mut rest = levels;
+        while let Some((&Level { price, qty }, behind)) = rest.split_first() {
+            let key = key(price.0);
+            let outside = key.wrapping_sub(lo).cast_unsigned() > mask as u64;
+            if outside | (key <= best) | !is_possible(price, qty) {
+                break;
+            }
+            let slot = key as usize & mask;
+            let old = std::mem::replace(&mut window[slot], qty.0);
+            let is = qty.0 != 0;
+            bitmap.assign(slot, is);
+            come += usize::from(is);
+            gone += usize::from(old != 0);
+            rest = behind;
+        }
+        *dense = *dense + come - gone;
+        rest
+    }
+
+    fn set(&mut self, key: i64, qty: i64) {
         if !self.inside(key) {
             return self.set_outside(key, qty);
         }
         let slot = self.slot(key);
         let old = std::mem::replace(&mut self.window[slot], qty);
-        if qty != 0 {
-            if old == 0 {
-                self.bitmap.insert(slot);
-                self.dense += 1;
-                self.best = self.best.min(key);
-            }
-        } else if old != 0 {
-            self.bitmap.remove(slot);
-            self.dense -= 1;
-            if key == self.best {
-                return self.best_gone();
-            }
+        let (is, was) = (qty != 0, old != 0);
+        self.bitmap.assign(slot, is);
+        self.dense = self.dense + usize::from(is) - usize::from(was);
+        if is {
+            self.best = self.best.min(key);
+        } else if key == self.best {
+            self.dropped += self.best_gone();
         }
-        0
     }
 
     #[cold]
-    fn set_outside(&mut self, key: i64, qty: i64) -> u64 {
+    fn set_outside(&mut self, key: i64, qty: i64) {
         if self.best != EMPTY && key > self.lo {
-            return self.overflow.set(key, qty);
+            self.dropped += self.overflow.set(key, qty);
+        } else if qty != 0 {
+            // A new best in front of the window, or the first level of all.
+            self.dropped += self.recentre(key);
+            self.set(key, qty);
         }
-        if qty == 0 {
-            return 0;
-        }
-        // A new best in front of the window, or the first level of all.
-        let dropped = self.recentre(key);
-        dropped + self.set(key, qty)
     }
 
     /// The best level was deleted: finds the next one and keeps most of the window behind it.

@@ -11,10 +11,11 @@ use spinquote::engine::wiring;
 use spinquote::instrument::{Instrument, InstrumentId};
 use spinquote::journal::RunDir;
 use spinquote::maker::recipe::{Recipe, StrategyText};
-use spinquote::maker::{InstrumentSetup, Maker};
 use spinquote::maker::strategy::Cadence;
+use spinquote::maker::{InstrumentSetup, Maker};
 use spinquote::replay::backtest::{
-    Agreement, Deeds, FeedTape, Outcome, ReportWatch, Requote, Settings, SourceTape, SyntheticTape, Tape, Watch, World, measured, parse_latency,
+    Agreement, Deeds, FeedTape, Outcome, ReportWatch, Requote, Settings, SourceTape, SyntheticTape, Tape, Watch, World,
+    measured, parse_latency,
 };
 use spinquote::replay::feed::{DataReport, Feed, Source};
 use spinquote::replay::player::read_recipe;
@@ -28,8 +29,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// The synthetic market begins here, so that one seed is one session whenever it is run.
-const SYNTHETIC_START: Nanos = Nanos::from_secs(1_750_000_000);
+/// The synthetic market begins here, so that one seed is one session whenever it is run: two minutes before funding is charged.
+const SYNTHETIC_START: Nanos = Nanos::from_secs(1_750_003_080);
 /// The run's number in client order ids.
 const RUN: u32 = 1;
 
@@ -53,7 +54,9 @@ pub fn run(args: &BacktestArgs) -> Result<ExitCode> {
     let data = Data::open(&args.model, &strategy)?;
     let job = Job::new(&args.model, &data, text, &strategy)?;
     let bar = ProgressBar::new(100);
-    bar.set_style(ProgressStyle::with_template("{bar:40} {percent:>3} %  {eta} left  {msg}").context("the bar's form")?);
+    bar.set_style(
+        ProgressStyle::with_template("{bar:40} {percent:>3} %  {eta} left  {msg}").context("the bar's form")?,
+    );
     let watch = job.watch(&args.strategy.display().to_string(), &args.model);
     let done = job.run(&data, watch, &bar)?;
     bar.finish_and_clear();
@@ -98,7 +101,8 @@ fn beside(args: &BacktestArgs) -> Result<ExitCode> {
     let done = job.run(&data, watch, &ProgressBar::hidden())?;
     let (report, deeds) = done.watch;
     let agreement = Agreement::of(&happened, &deeds);
-    let mut done = Done { watch: report, outcome: done.outcome, maker: done.maker, seconds: done.seconds, data: done.data };
+    let mut done =
+        Done { watch: report, outcome: done.outcome, maker: done.maker, seconds: done.seconds, data: done.data };
     done.watch.collector.note(agreement_text(&agreement));
     if !args.json {
         let code = tell(args, &job, done)?;
@@ -373,7 +377,9 @@ pub fn finish(mut watch: ReportWatch, maker: &Maker, outcome: &Outcome, data: Op
 fn notes(outcome: &Outcome, data: Option<&DataReport>) -> Vec<String> {
     let mut notes = Vec::new();
     if outcome.without_marks {
-        notes.push("No mark prices are in the data: no funding was charged, and margins were checked at the mid.".to_owned());
+        notes.push(
+            "No mark prices are in the data: no funding was charged, and margins were checked at the mid.".to_owned(),
+        );
     }
     if outcome.lost > 0 {
         notes.push(format!("The market was lost {} times in the data; nothing was quoted meanwhile.", outcome.lost));
@@ -382,7 +388,10 @@ fn notes(outcome: &Outcome, data: Option<&DataReport>) -> Vec<String> {
         notes.push("The account was liquidated.".to_owned());
     }
     for book in data.iter().flat_map(|data| &data.books).filter(|book| book.rebuilt > 0) {
-        notes.push(format!("{}: the book was rebuilt from its changes {} times, without a snapshot.", book.symbol, book.rebuilt));
+        notes.push(format!(
+            "{}: the book was rebuilt from its changes {} times, without a snapshot.",
+            book.symbol, book.rebuilt
+        ));
     }
     for file in data.iter().flat_map(|data| &data.files) {
         notes.extend(file.faults().iter().map(|fault| file.describe(fault)));

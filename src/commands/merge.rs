@@ -15,7 +15,10 @@ pub fn run(args: &MergeArgs) -> Result<ExitCode> {
     let definition: Value = serde_json::from_str(&table.definition).context("the definition of the sweep")?;
     let points = definition["points"].as_u64().unwrap_or(0);
     if (table.rows() as u64) < points {
-        super::trade::say(&format!("{} of the sweep's {points} points are in these parts: some are missing", table.rows()));
+        super::trade::say(&format!(
+            "{} of the sweep's {points} points are in these parts: some are missing",
+            table.rows()
+        ));
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)

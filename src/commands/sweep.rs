@@ -29,7 +29,9 @@ pub fn run(args: &SweepArgs) -> Result<ExitCode> {
     let keys: Vec<String> = axes.iter().map(|axis| axis.key.clone()).collect();
     // A key or value that the strategy does not take is found now, not after hours.
     let texts = |point: &Point| -> Result<String> {
-        keys.iter().zip(&point.values).try_fold(text.clone(), |text, (key, value)| Ok(with_setting(&file, &text, key, value)?))
+        keys.iter()
+            .zip(&point.values)
+            .try_fold(text.clone(), |text, (key, value)| Ok(with_setting(&file, &text, key, value)?))
     };
     let first = all.first().context("no points")?;
     let (_, strategy) = backtest::parsed(&file, texts(first)?)?;
@@ -74,7 +76,10 @@ pub fn run(args: &SweepArgs) -> Result<ExitCode> {
                 })
             })
             .collect();
-        spawned.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a thread panicked")))).collect()
+        spawned
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a thread panicked"))))
+            .collect()
     });
     bar.finish_and_clear();
     outcomes.into_iter().collect::<Result<()>>()?;
@@ -96,7 +101,9 @@ fn described(keys: &[String], values: &[String]) -> String {
 /// What makes two results belong to one sweep. The shard is no part of it.
 fn definition(args: &SweepArgs, text: &str, count: usize) -> Value {
     let model = &args.model;
-    let names = |paths: &[PathBuf]| paths.iter().map(|path| path.file_name().map(|n| n.to_string_lossy().into_owned())).collect::<Vec<_>>();
+    let names = |paths: &[PathBuf]| {
+        paths.iter().map(|path| path.file_name().map(|n| n.to_string_lossy().into_owned())).collect::<Vec<_>>()
+    };
     let engine = model.engine.as_ref().and_then(|path| std::fs::read_to_string(path).ok());
     json!({
         "sweep": 1,
@@ -166,7 +173,16 @@ pub fn print(table: &Table, by: &str, top: usize, out: &Path) -> Result<()> {
     let names = || table.columns.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
     let sorted = table.sorted(by).with_context(|| format!("--by {by}: no such column; there are {}", names()))?;
     ensure!(sorted.rows() > 0, "no results");
-    let shown = ["pnl_total", "pnl_spread", "pnl_inventory", "pnl_fees", "max_drawdown", "fills_buy", "fills_sell", "orders_new"];
+    let shown = [
+        "pnl_total",
+        "pnl_spread",
+        "pnl_inventory",
+        "pnl_fees",
+        "max_drawdown",
+        "fills_buy",
+        "fills_sell",
+        "orders_new",
+    ];
     let first = sorted.columns.iter().position(|(name, _)| name == "pnl_total").unwrap_or(1);
     let columns: Vec<_> = (sorted.columns[..first].iter())
         .chain(sorted.columns[first..].iter().filter(|(name, _)| shown.contains(&name.as_str()) || name == by))

@@ -101,6 +101,7 @@ impl Strategy {
 
 /// A settings file of any kind, as `spinquote check` meets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "one value per file that is checked")]
 pub enum AnyFile {
     /// A strategy.
     Strategy(Strategy),

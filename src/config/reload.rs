@@ -152,9 +152,8 @@ mod tests {
     #[test]
     fn an_address_is_not_repeated() {
         let (text, _) = running("perpetual_market_making");
-        let polled = |url: &str| {
-            format!("{}\nprice_source: custom_api\nprice_source_custom_api: {url}\n", uncommented(&text))
-        };
+        let polled =
+            |url: &str| format!("{}\nprice_source: custom_api\nprice_source_custom_api: {url}\n", uncommented(&text));
         let running = load::strategy_text("s.yml", &polled("https://a.example/?key=AAA"), Target::Demo);
         let running = running.unwrap_or_else(|problems| panic!("{problems:?}")).settings;
         let problems = said(&polled("https://b.example/?key=BBB"), &running);

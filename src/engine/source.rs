@@ -95,9 +95,10 @@ impl PollPlan {
 /// A connector without known public addresses and no addresses in the settings, or a certificate file that cannot be read.
 pub fn plan(strategy: &Strategy, settings: &SourceSettings, local_ca: Option<&[u8]>) -> Result<Option<SourcePlan>> {
     let Strategy::Perpetual(wanted) = strategy else { return Ok(None) };
-    let named = settings.ca_file.as_ref().map(|path| {
-        std::fs::read(path).with_context(|| format!("source.ca_file {}", path.display()))
-    });
+    let named = settings
+        .ca_file
+        .as_ref()
+        .map(|path| std::fs::read(path).with_context(|| format!("source.ca_file {}", path.display())));
     let named = named.transpose()?;
     let trusted = |url: &str| named.clone().or_else(|| local_ca.filter(|_| is_local(url)).map(<[u8]>::to_vec));
     Ok(match (strategy.source_market(), &wanted.price_source_custom_api) {
@@ -129,9 +130,9 @@ pub fn plan(strategy: &Strategy, settings: &SourceSettings, local_ca: Option<&[u
 
 fn is_local(url: &str) -> bool {
     let host = url.split_once("://").map_or(url, |(_, rest)| rest);
-    ["127.0.0.1", "localhost", "[::1]"].iter().any(|here| {
-        host.strip_prefix(here).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
-    })
+    ["127.0.0.1", "localhost", "[::1]"]
+        .iter()
+        .any(|here| host.strip_prefix(here).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/'])))
 }
 
 /// A watched market's thread.
@@ -276,7 +277,10 @@ impl Poller {
                 Err(error) => {
                     // The first of a row is said; the counters tell of the others.
                     if !failed {
-                        tracing::error!("price source {}: {error}; the last price holds for three intervals", self.name);
+                        tracing::error!(
+                            "price source {}: {error}; the last price holds for three intervals",
+                            self.name
+                        );
                     }
                     failed = true;
                     News::Failed
@@ -299,7 +303,8 @@ impl Poller {
             return Err(format!("status {status}"));
         }
         let body = response.body_mut().with_config().limit(ANSWER_MAX).read_to_vec();
-        let body = body.map_err(|error| format!("the answer cannot be read (at most {ANSWER_MAX} bytes are): {error}"))?;
+        let body =
+            body.map_err(|error| format!("the answer cannot be read (at most {ANSWER_MAX} bytes are): {error}"))?;
         let text = std::str::from_utf8(&body).map_err(|_| "the answer is not text".to_owned())?;
         polled_price(text)
     }

@@ -495,7 +495,7 @@ struct SecondSource {
 }
 
 enum SourceWork {
-    Market(WatchedMarket),
+    Market(Box<WatchedMarket>),
     Polled(PricePoller),
 }
 
@@ -517,7 +517,7 @@ impl SecondSource {
                     source: Some(Source::Market { instrument: id, stale_after }),
                     decoder: Some(WatchedDecoder::new(product, id, &instrument)),
                     watched: Some(WatchedRecipe { instrument, product: product.name().to_owned() }),
-                    work: Some(SourceWork::Market(market)),
+                    work: Some(SourceWork::Market(Box::new(market))),
                 })
             }
         }
@@ -572,8 +572,7 @@ pub fn recipe(
         ..MakerConfig::new(run, limits)
     };
     let cadence = settings.market.tick_interval.map_or(Cadence::EveryEvent, Cadence::Interval);
-    let strategy =
-        InstrumentRecipe { instrument: terms.clone(), strategy: strategy.clone(), cadence, source: None };
+    let strategy = InstrumentRecipe { instrument: terms.clone(), strategy: strategy.clone(), cadence, source: None };
     Ok(Recipe { config, instruments: vec![strategy], watched: Vec::new() })
 }
 

@@ -120,7 +120,7 @@ slots! {
         Paused = "engine.paused", Engine, Gauge, "1 while an operator or a fault keeps quotes out.";
         Widened = "engine.widened", Engine, Gauge, "What an operator multiplies every spread with, percent; 100 is the strategy's own.";
         Lapses = "engine.lapses", Engine, Count, "Times the engine did not run for more than a second.";
-        LinksUp = "engine.links_up", Engine, Gauge, "Connections that are up, order entry by REST included.";
+        LinksUp = "engine.links_up", Engine, Gauge, "Connections that are up.";
         Reconnects = "engine.reconnects", Engine, Count, "Connections replaced.";
         Wallet = "engine.wallet", Engine, Money, "Wallet balance of the quote asset.";
         Available = "engine.available", Engine, Money, "Free balance of the quote asset.";
@@ -140,7 +140,8 @@ slots! {
         OrdersLimit = "sender.orders_limit", Sender, Gauge, "Orders that may be sent in 10 s, by the venue or the settings.";
         WeightLimit = "sender.weight_limit", Sender, Gauge, "Request weight that the venue allows in a minute.";
         Takeovers = "sender.takeovers", Sender, Count, "Commands of operators that a stuck engine did not take and the I/O thread carried out.";
-        DeadManAt = "housekeeper.dead_man_at", Housekeeper, Time, "When the venue cancels all our orders unless we call again; 0 while not armed.";
+        // The housekeeper arms it. The name is older, and names on the page are an interface.
+        DeadManAt = "sender.dead_man_at", Housekeeper, Time, "When the venue cancels all our orders unless we call again; 0 while not armed.";
         HousekeeperHeartbeat = "housekeeper.heartbeat", Housekeeper, Time, "When the housekeeper last turned.";
         SegmentsMade = "housekeeper.segments_made", Housekeeper, Count, "Journal segments prepared.";
         SegmentsSealed = "housekeeper.segments_sealed", Housekeeper, Count, "Journal segments filed away.";
@@ -175,7 +176,7 @@ slots! {
         BookCrossed = "book.crossed", Engine, Count, "Times the book became crossed.";
         BookMismatches = "book.mismatches", Engine, Count, "Best quotes that contradicted the book.";
         BookDropped = "book.dropped", Engine, Count, "Levels dropped or refused.";
-        MarketTime = "market_time", Engine, Time, "When the last event of the book came.";
+        MarketTime = "market_time", Engine, Time, "When the last market event came.";
         Position = "position", Engine, Lots, "Our position; negative is short.";
         PositionWorst = "position_worst", Engine, Lots, "The largest position that live orders could lead to.";
         Entry = "entry", Engine, Money, "Average entry price.";

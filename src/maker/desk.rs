@@ -81,6 +81,9 @@ const REFUSAL_REPEAT: Nanos = Nanos::from_secs(1);
 /// Every level that an order can have: strategies use them as places too, and what waits on one must not hold another.
 const LEVELS: usize = u8::MAX as usize + 1;
 
+/// Price, leverage, and quantity and entry of each position.
+pub(super) type Valued = (Option<Price>, u32, [(Lots, Price); 3]);
+
 pub(super) struct Desk {
     pub(super) id: InstrumentId,
     pub(super) instrument: Instrument,
@@ -432,12 +435,13 @@ impl Desk {
                 let detail = i64::from(blocks.0);
                 out.note(Decision { detail, ..Decision::of(DecisionKind::Withdrawn, self.id, cause) });
             }
-        } else if blocks.any(Blocks::SOURCE) && self.was_ready {
-            if self.withdraw_where(now, Cause::Withdraw, |purpose| !is_exit(purpose)) || before.is_empty() {
-                self.counters.withdrawn += 1;
-                let detail = i64::from(blocks.0);
-                out.note(Decision { detail, ..Decision::of(DecisionKind::Withdrawn, self.id, Cause::Withdraw) });
-            }
+        } else if blocks.any(Blocks::SOURCE)
+            && self.was_ready
+            && (self.withdraw_where(now, Cause::Withdraw, |purpose| !is_exit(purpose)) || before.is_empty())
+        {
+            self.counters.withdrawn += 1;
+            let detail = i64::from(blocks.0);
+            out.note(Decision { detail, ..Decision::of(DecisionKind::Withdrawn, self.id, Cause::Withdraw) });
         }
         if blocks.is_empty() && !before.is_empty() {
             self.was_ready = true;
@@ -652,6 +656,12 @@ impl Desk {
     /// The venue, or the strategy's request that the engine made true, says the leverage.
     pub(super) fn on_leverage(&mut self, leverage: u32) {
         self.leverage = leverage;
+    }
+
+    /// Everything that [`Desk::margin`] is made of.
+    pub(super) fn valued(&self) -> Valued {
+        let sides = [PositionSide::Net, PositionSide::Long, PositionSide::Short];
+        (self.valuation(), self.leverage, sides.map(|side| (self.holdings.qty(side), self.holdings.entry(side))))
     }
 
     /// Unrealised profit, and the margin that the positions use; nothing before there is a price.

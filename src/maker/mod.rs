@@ -30,7 +30,7 @@ use crate::event::{AccountEvent, Event, Link, LinkState, Operator};
 use crate::instrument::{Instrument, InstrumentId};
 use crate::unit::{Lots, Money, Nanos, Rate, Ticks};
 use account::Account;
-use desk::{Desk, Flatten, Wake};
+use desk::{Desk, Flatten, Valued, Wake};
 use strategy::{Cause, External, OwnEvent};
 
 /// Which desks an event wakes.
@@ -49,6 +49,8 @@ pub struct Maker {
     now: Nanos,
     /// The holdings' revisions (their sum) at which the loss was last found within its limit.
     solvent_at: u64,
+    /// What the margin ratio was last made of: wallet, and the only desk.
+    margin_seen: Option<(Money, Valued)>,
 }
 
 impl Maker {
@@ -82,7 +84,7 @@ impl Maker {
         });
         let watched = (traded..).zip(watched).map(|(at, one)| Desk::watching(InstrumentId(at as u16), one, &account));
         let desks = desks.chain(watched).collect();
-        Self { account, desks, traded, now: Nanos::ZERO, solvent_at: 0 }
+        Self { account, desks, traded, now: Nanos::ZERO, solvent_at: 0, margin_seen: None }
     }
 
     /// One event at one time. `out` is cleared first. An event of an instrument outside the list panics: a bug of the caller.
@@ -345,6 +347,13 @@ impl Maker {
         if !self.is_reconciled() {
             return;
         }
+        // Timers come far more often than anything that the ratio is made of changes.
+        if let [desk] = &self.desks[..] {
+            let seen = (self.account.wallet, desk.valued());
+            if self.margin_seen.replace(seen) == Some(seen) {
+                return;
+            }
+        }
         let ratio = self.margin().ratio;
         if let Some(level) = self.account.margin.see(ratio) {
             out.note(Decision {
@@ -377,7 +386,7 @@ impl Maker {
     /// Total P&L of all instruments.
     #[must_use]
     pub fn pnl_total(&self) -> Money {
-        self.desks.iter().fold(Money::ZERO, |sum, desk| sum + desk.holdings.pnl().total())
+        self.desks.iter().fold(Money::ZERO, |sum, desk| sum + desk.holdings.earned())
     }
 
     /// Nothing of ours rests, is under way or is unknown: a stopping engine may leave.

@@ -50,9 +50,16 @@ struct Holding {
     qty: Lots,
     /// Sum of entry price (1e-18) times lots, of the magnitude held.
     cost: i128,
+    /// `cost` per lot: every step reads it, few change it.
+    entry: Price,
 }
 
 impl Holding {
+    fn new(qty: Lots, cost: i128) -> Self {
+        let entry = if qty.is_zero() { Price::ZERO } else { Price(cost / i128::from(qty.0.abs())) };
+        Self { qty, cost, entry }
+    }
+
     fn trade(&mut self, signed: i64, price: Price) {
         let before = self.qty.0;
         let after = before + signed;
@@ -66,11 +73,11 @@ impl Holding {
         } else {
             self.cost = price.0 * i128::from(after.abs());
         }
-        self.qty = Lots(after);
+        *self = Self::new(Lots(after), self.cost);
     }
 
     fn entry(&self) -> Price {
-        if self.qty.is_zero() { Price::ZERO } else { Price(self.cost / i128::from(self.qty.0.abs())) }
+        self.entry
     }
 }
 
@@ -233,7 +240,7 @@ impl Holdings {
         }
         self.revision += 1;
         let entry = if entry.0 > 0 { entry } else { Price(i128::from(self.mid2.unwrap_or(0)) * self.tick / 2) };
-        self.holdings[at] = Holding { qty: expected, cost: entry.0 * i128::from(expected.0.abs()) };
+        self.holdings[at] = Holding::new(expected, entry.0 * i128::from(expected.0.abs()));
         self.included[at] = self.included[at].max(venue_time);
         self.note_side(side);
         Some(correction)
@@ -299,6 +306,13 @@ impl Holdings {
             .iter()
             .filter(|holding| !holding.qty.is_zero())
             .fold(Money::ZERO, |sum, holding| sum + instrument.notional_at(price - holding.entry(), holding.qty))
+    }
+
+    /// The total of [`Holdings::pnl`], without what only the split needs.
+    #[must_use]
+    #[inline]
+    pub fn earned(&self) -> Money {
+        Money((self.spread_units + self.inventory_units) * self.half_tick_lot) - self.fees + self.funding
     }
 
     /// The split so far.

@@ -196,7 +196,10 @@ impl Recipe {
             return Err(invalid("maker.limits.interval_ns", "must be at least 16"));
         }
         if traded == 0 || u16::try_from(count).is_err() {
-            return Err(invalid("instruments", format!("{traded} of them; must be 1 to {}, watched ones included", u16::MAX)));
+            return Err(invalid(
+                "instruments",
+                format!("{traded} of them; must be 1 to {}, watched ones included", u16::MAX),
+            ));
         }
         for (at, part) in self.instruments.iter().enumerate() {
             let path = |field: &str| format!("instruments[{at}].{field}");

@@ -2,11 +2,11 @@
 //! byte for byte. Changes nothing in the run directory; a live run can be replayed up to its last record.
 
 use super::describe;
+use crate::config::problem::Problem;
 use crate::event::{AccountEvent, Event};
 use crate::instrument::InstrumentId;
 use crate::journal::record::{self, Encoded, Origin, RecordError};
 use crate::journal::{End, ReadError, Reader, Record, RunDir};
-use crate::config::problem::Problem;
 use crate::maker::recipe::{StrategyText, WatchedRecipe};
 use crate::maker::{Maker, Output, Recipe, RecipeError};
 use crate::unit::Nanos;
@@ -276,7 +276,8 @@ impl Player {
             record::FRAME => {
                 let (origin, len) = self.document(record.payload).map_err(faulty)?;
                 self.known(record.seq, origin.instrument)?;
-                let (decoder, document) = (codec(&mut self.decoder, &mut self.watched, self.instruments, origin), &mut self.document);
+                let (decoder, document) =
+                    (codec(&mut self.decoder, &mut self.watched, self.instruments, origin), &mut self.document);
                 // What is no event was no step in the run either.
                 if let Ok(MarketMessage::Event(event)) = decoder.decode(document, len) {
                     self.maker.step(record.time, &event, &mut self.out);
@@ -285,21 +286,26 @@ impl Player {
             record::SNAPSHOT => {
                 let (origin, len) = self.document(record.payload).map_err(faulty)?;
                 self.known(record.seq, origin.instrument)?;
-                let (decoder, document) = (codec(&mut self.decoder, &mut self.watched, self.instruments, origin), &mut self.document);
+                let (decoder, document) =
+                    (codec(&mut self.decoder, &mut self.watched, self.instruments, origin), &mut self.document);
                 if let Ok(snapshot) = decoder.decode_snapshot(origin.instrument, document, len) {
                     self.maker.step(record.time, &Event::Snapshot(snapshot), &mut self.out);
                 }
             }
             record::SETTINGS => {
-                let (origin, text) = record.payload.split_at_checked(Origin::SIZE).ok_or(RecordError::Short).map_err(faulty)?;
+                let (origin, text) =
+                    record.payload.split_at_checked(Origin::SIZE).ok_or(RecordError::Short).map_err(faulty)?;
                 let instrument = Origin::decode(origin).map_err(faulty)?.instrument;
                 let Some(strategy) = self.strategies.get(usize::from(instrument.0)) else {
-                    return Err(ReplayError::NoInstrument { seq: record.seq, instrument, count: self.strategies.len() });
+                    return Err(ReplayError::NoInstrument {
+                        seq: record.seq,
+                        instrument,
+                        count: self.strategies.len(),
+                    });
                 };
                 let text = String::from_utf8_lossy(text);
-                let mut settings = strategy
-                    .settings(&text)
-                    .map_err(|problems| ReplayError::Settings { seq: record.seq, problems })?;
+                let mut settings =
+                    strategy.settings(&text).map_err(|problems| ReplayError::Settings { seq: record.seq, problems })?;
                 self.maker.reconfigure(record.time, instrument, &mut settings, &mut self.out);
             }
             kind => {

@@ -95,7 +95,9 @@ pub enum CaptureError {
         found: String,
     },
     /// A spot session, where a session of contracts is due.
-    #[error("{path}: a recorded spot session; it can be a second price source (--spot-capture), not the market that is traded")]
+    #[error(
+        "{path}: a recorded spot session; it can be a second price source (--spot-capture), not the market that is traded"
+    )]
     Spot {
         /// The file.
         path: PathBuf,

@@ -55,7 +55,16 @@ impl Embedded {
     #[must_use]
     pub fn new(exchange: Exchange, account: AccountId, prefix: Prefix, delays: Delays, seed: u64) -> Self {
         let (commands, answers) = (VecDeque::with_capacity(256), VecDeque::with_capacity(1024));
-        Self { exchange, account, prefix, delays, dice: Dice::new(seed), commands, answers, notices: Vec::with_capacity(64) }
+        Self {
+            exchange,
+            account,
+            prefix,
+            delays,
+            dice: Dice::new(seed),
+            commands,
+            answers,
+            notices: Vec::with_capacity(64),
+        }
     }
 
     /// The exchange.
@@ -362,7 +371,8 @@ mod tests {
         let mut exchange = Exchange::new(vec![btc], 1, QueueModel::RiskAverse);
         let account = exchange.open_account(at(0), Money::parse(b"10000").unwrap());
         let latency = Latency::Constant(Nanos::from_micros(100));
-        let mut embedded = Embedded::new(exchange, account, Prefix::new("sq").unwrap(), Delays::both(latency, latency), 1);
+        let mut embedded =
+            Embedded::new(exchange, account, Prefix::new("sq").unwrap(), Delays::both(latency, latency), 1);
         let level = |p| [Level { price: Ticks(p), qty: Lots(5) }];
         let update = DepthUpdate {
             instrument: BTC,

@@ -152,9 +152,8 @@ impl Delays {
         if span <= 0 || next == 0 {
             return before;
         }
-        let between = |a: Nanos, b: Nanos| {
-            Nanos(a.0 + (i128::from((b - a).0) * i128::from(part) / i128::from(span)) as i64)
-        };
+        let between =
+            |a: Nanos, b: Nanos| Nanos(a.0 + (i128::from((b - a).0) * i128::from(part) / i128::from(span)) as i64);
         Measured { at: now, there: between(before.there, after.there), back: between(before.back, after.back) }
     }
 }
@@ -189,7 +188,9 @@ mod tests {
         let point = |at, there, back| Measured { at: Nanos(at), there: Nanos(there), back: Nanos(back) };
         let delays = Delays { measured: vec![point(100, 10, 40), point(200, 30, 20)], ..Delays::default() };
         let mut dice = Dice::new(1);
-        for (now, there, back) in [(0, 10, 40), (100, 10, 40), (150, 20, 30), (199, 29, 21), (200, 30, 20), (900, 30, 20)] {
+        for (now, there, back) in
+            [(0, 10, 40), (100, 10, 40), (150, 20, 30), (199, 29, 21), (200, 30, 20), (900, 30, 20)]
+        {
             assert_eq!(delays.there(CommandKind::New, Nanos(now), &mut dice), Nanos(there), "at {now}");
             assert_eq!(delays.back(Nanos(now), &mut dice), Nanos(back), "at {now}");
         }
@@ -198,10 +199,17 @@ mod tests {
     #[test]
     fn each_kind_of_message_has_its_own_latency() {
         let constant = |time| Latency::Constant(Nanos(time));
-        let delays =
-            Delays { order: constant(1), amend: constant(2), cancel: constant(3), ack: constant(4), measured: Vec::new() };
+        let delays = Delays {
+            order: constant(1),
+            amend: constant(2),
+            cancel: constant(3),
+            ack: constant(4),
+            measured: Vec::new(),
+        };
         let mut dice = Dice::new(1);
-        for (kind, time) in [(CommandKind::New, 1), (CommandKind::Amend, 2), (CommandKind::Cancel, 3), (CommandKind::Query, 3)] {
+        for (kind, time) in
+            [(CommandKind::New, 1), (CommandKind::Amend, 2), (CommandKind::Cancel, 3), (CommandKind::Query, 3)]
+        {
             assert_eq!(delays.there(kind, Nanos(9), &mut dice), Nanos(time));
         }
         assert_eq!(delays.back(Nanos(9), &mut dice), Nanos(4));

@@ -345,20 +345,22 @@ impl Matching {
     fn set_all(&mut self, side: Side, levels: &[Level]) {
         // Most frames touch no price of ours: then the ladder alone has work.
         let own = &self.own[side.index()];
-        let range = own.first().zip(own.last()).map(|(first, last)| (first.price.min(last.price), first.price.max(last.price)));
-        let watches = self.used.is_empty() && self.model != QueueModel::Calibrated;
-        match (watches, range) {
-            (true, None) => self.visible.apply(side, levels),
-            (true, Some((low, high))) => {
-                for &level in levels {
-                    if level.price < low || level.price > high {
-                        self.visible.set(side, level.price, level.qty);
-                    } else {
-                        self.set(side, level);
-                    }
-                }
+        let range =
+            own.first().zip(own.last()).map(|(first, last)| (first.price.min(last.price), first.price.max(last.price)));
+        if self.model == QueueModel::Calibrated {
+            return levels.iter().for_each(|&level| self.set(side, level));
+        }
+        if range.is_none() && self.used.is_empty() {
+            return self.visible.apply(side, levels);
+        }
+        let (low, high) = range.unwrap_or((Ticks(i64::MAX), Ticks(i64::MIN)));
+        for &level in levels {
+            let near = level.price >= low && level.price <= high;
+            if near || self.used.iter().any(|used| used.price == level.price) {
+                self.set(side, level);
+            } else {
+                self.visible.set(side, level.price, level.qty);
             }
-            (false, _) => levels.iter().for_each(|&level| self.set(side, level)),
         }
     }
 

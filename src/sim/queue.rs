@@ -101,7 +101,11 @@ impl Flow {
     #[must_use]
     pub fn share(&self) -> i64 {
         let total = self.printed + self.cancelled;
-        if total == 0 { Self::ONE } else { (i128::from(self.cancelled) * i128::from(Self::ONE) / i128::from(total)) as i64 }
+        if total == 0 {
+            Self::ONE
+        } else {
+            (i128::from(self.cancelled) * i128::from(Self::ONE) / i128::from(total)) as i64
+        }
     }
 
     fn fade(&mut self) {
@@ -141,7 +145,8 @@ impl QueuePlace {
         let standing = Lots((before.0 - self.printed.0).max(self.ahead.0));
         self.printed = Lots::ZERO;
         if cancelled > 0 {
-            self.ahead = Lots(self.ahead.0 - model.gone_ahead(cancelled, self.ahead.0, standing.0 - self.ahead.0, share));
+            self.ahead =
+                Lots(self.ahead.0 - model.gone_ahead(cancelled, self.ahead.0, standing.0 - self.ahead.0, share));
         }
         self.ahead = Lots(self.ahead.0.min(after.0));
     }

@@ -62,6 +62,7 @@ impl RecvBuf {
     }
 
     /// Bytes this buffer can hold.
+    #[inline]
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.bytes.len() - SPARE
@@ -72,6 +73,7 @@ impl RecvBuf {
     ///
     /// # Errors
     /// No byte is free: the unfinished message or record is as large as the buffer. Give up the connection.
+    #[inline]
     pub fn space(&mut self) -> Result<&mut [u8], RecvFull> {
         let capacity = self.capacity();
         if self.start == self.plain && self.raw == self.filled {
@@ -100,6 +102,7 @@ impl RecvBuf {
     ///
     /// # Panics
     /// `n` is more than the space was.
+    #[inline]
     pub fn filled(&mut self, n: usize) {
         assert!(self.filled + n <= self.capacity(), "more bytes read than there was space for");
         self.filled += n;
@@ -122,12 +125,14 @@ impl RecvBuf {
     }
 
     /// Plaintext that no layer has consumed yet.
+    #[inline]
     #[must_use]
     pub fn plain(&self) -> &[u8] {
         &self.bytes[self.start..self.plain]
     }
 
     /// Where [`RecvBuf::plain`] lies; valid until the next [`RecvBuf::space`] or [`RecvBuf::feed`].
+    #[inline]
     #[must_use]
     pub fn plain_range(&self) -> Range<usize> {
         self.start..self.plain
@@ -137,24 +142,28 @@ impl RecvBuf {
     ///
     /// # Panics
     /// There are fewer than `n`.
+    #[inline]
     pub fn consume(&mut self, n: usize) {
         assert!(n <= self.plain - self.start, "consumed more than was there");
         self.start += n;
     }
 
     /// Bytes by range, as a message gave it.
+    #[inline]
     #[must_use]
     pub fn bytes(&self, range: Range<usize>) -> &[u8] {
         &self.bytes[range]
     }
 
     /// Bytes by range, to be changed in place.
+    #[inline]
     #[must_use]
     pub fn bytes_mut(&mut self, range: Range<usize>) -> &mut [u8] {
         &mut self.bytes[range]
     }
 
     /// The bytes of `range` and [`SPARE`] bytes behind them. Those behind may be the next message: read, never written.
+    #[inline]
     #[must_use]
     pub fn with_spare(&mut self, range: Range<usize>) -> &mut [u8] {
         &mut self.bytes[range.start..range.end + SPARE]
@@ -187,6 +196,7 @@ impl RecvBuf {
     }
 
     /// All raw bytes are plaintext as they are.
+    #[inline]
     pub(super) fn raw_is_plain(&mut self) {
         if self.start == self.plain {
             (self.start, self.plain) = (self.raw, self.raw);

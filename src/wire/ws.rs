@@ -200,6 +200,41 @@ impl WsReader {
     /// What a peer can do wrong; the connection cannot go on.
     #[inline]
     pub fn next(&mut self, buf: &mut RecvBuf) -> Result<Option<Message>, WsError> {
+        match self.whole(buf) {
+            Some(message) => Ok(Some(message)),
+            None => self.next_of_any_form(buf),
+        }
+    }
+
+    /// What nearly every frame of a server is: a message in one piece, text or bytes, of less than 64 KB, all of it there. `None` for
+    /// anything else, right or wrong: nothing was consumed.
+    #[inline]
+    fn whole(&mut self, buf: &mut RecvBuf) -> Option<Message> {
+        if self.role != Role::Client || self.joining.is_some() || self.gap > 0 || self.closed || self.check_text {
+            return None;
+        }
+        let pending = buf.plain_range();
+        let bytes = buf.bytes(pending.clone());
+        let &[first, second, ..] = bytes else { return None };
+        let kind = match first {
+            0x81 => Kind::Text,
+            0x82 => Kind::Binary,
+            _ => return None,
+        };
+        let (size, length) = match (second, bytes) {
+            (..126, _) => (2, usize::from(second)),
+            (126, &[_, _, high, low, ..]) => (4, usize::from(u16::from_be_bytes([high, low]))),
+            _ => return None,
+        };
+        let shortest = size == 2 || length >= 126;
+        if !shortest || size + length > bytes.len() || length as u64 > self.limit || size + length > buf.capacity() {
+            return None;
+        }
+        buf.consume(size + length);
+        Some(Message { kind, range: pending.start + size..pending.start + size + length })
+    }
+
+    fn next_of_any_form(&mut self, buf: &mut RecvBuf) -> Result<Option<Message>, WsError> {
         loop {
             if self.closed {
                 return Ok(None);

@@ -242,7 +242,8 @@ fn taken_over(run: &Run) -> Option<i64> {
 
 /// How often changed settings were taken over and refused so far.
 fn settings_seen(run: &Run) -> [i64; 2] {
-    let count = |page: &Page| ["housekeeper.settings_taken", "housekeeper.settings_refused"].map(|name| page.count(name));
+    let count =
+        |page: &Page| ["housekeeper.settings_taken", "housekeeper.settings_refused"].map(|name| page.count(name));
     Page::open(run).map_or([0; 2], |page| count(&page))
 }
 
@@ -258,7 +259,8 @@ fn reloaded(run: &Run, before: [i64; 2], out: &mut dyn Write) -> Result<ExitCode
         writeln!(out, "reload: the changed settings are REFUSED, everything stays as it is; the run's log says why")?;
         return Ok(ExitCode::FAILURE);
     }
-    let what = if taken > before[0] { "the changed settings are taken over" } else { "nothing new in the settings file" };
+    let what =
+        if taken > before[0] { "the changed settings are taken over" } else { "nothing new in the settings file" };
     writeln!(out, "reload: {what}")?;
     Ok(ExitCode::SUCCESS)
 }

@@ -134,7 +134,7 @@ fn print(run: &Run, page: &Page, life: Life, out: &mut dyn Write) -> Result<()> 
         count("engine.journal_lost")
     )?;
     // What a page does not fill is left out: 0 would say that nothing is armed or used.
-    let dead_man = match (page.count("housekeeper.dead_man_at"), life) {
+    let dead_man = match (page.count("sender.dead_man_at"), life) {
         (0, _) => String::new(),
         (at, Life::Live(_)) => format!(", dead-man switch cancels all in {}", text::span(at - now().0)),
         (at, _) => format!(", dead-man switch cancels all at {}", text::time(Nanos(at))),

@@ -17,7 +17,9 @@ fn cancel_all_and_flatten_by_sq_while_the_engine_is_stuck() {
     session.until("orders rest", 8 * SECOND, |session| session.venue_orders().len() > 4);
     session.wedge(true);
     let run = session.run_dir().to_str().unwrap().to_owned();
-    let ctl = |verb: &str| sq_args(Path::new("."), &["ctl", verb, &run, "--yes", "run", "--why", "a test", "--timeout", "600ms"]);
+    let ctl = |verb: &str| {
+        sq_args(Path::new("."), &["ctl", verb, &run, "--yes", "run", "--why", "a test", "--timeout", "600ms"])
+    };
     let said = ctl("cancel-all");
     assert_eq!(said.code, 1, "{}{}", said.out, said.err);
     assert!(said.out.contains("cancel-all: NOT taken by the engine thread within 600 ms"), "{}", said.out);
@@ -64,7 +66,8 @@ fn frame_median(seed: u64, readers: bool) -> (u64, u64) {
     let end = session.stop();
     end.is_whole();
     assert_eq!(end.ended.problems, Vec::<String>::new());
-    let histograms = spinquote::journal::histogram::HistogramReader::open(&end.dir.path().join("run/histograms.sqh")).unwrap();
+    let histograms =
+        spinquote::journal::histogram::HistogramReader::open(&end.dir.path().join("run/histograms.sqh")).unwrap();
     (histograms.stage("frame").unwrap().percentile(500_000), looks)
 }
 

@@ -57,15 +57,16 @@ fn alerts_liquidation_and_limits_are_shown_and_own_orders_never_give_way() {
         if size != "200x60" {
             assert!(said.out.contains("WARNING clock: of clock  and 1 more"), "{}", said.out);
         }
-        golden(&format!("top_live_{size}.txt"), &said.out.replace(&heartbeat(&said.out), "[AGE]"));
+        let age = heartbeat(&run.sq("top").out);
+        golden(&format!("top_live_{size}.txt"), &said.out.replace(&age, "[AGE]"));
     }
     assert!(run.sq("status").out.contains("ALERT   critical loss since 00:00:00.000: of loss"));
 }
 
-/// How old the heartbeat of the picture is: the only thing in it that changes.
+/// How old the heartbeat of the picture is: the only thing in it that changes. A narrow one cuts it off.
 fn heartbeat(picture: &str) -> String {
     let line = picture.lines().next().unwrap();
-    line.split("no heartbeat for ").nth(1).unwrap().trim().to_owned()
+    line.split("no heartbeat for ").nth(1).map_or_else(|| "nothing like it".to_owned(), |age| age.trim().to_owned())
 }
 
 #[test]

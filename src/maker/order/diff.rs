@@ -65,25 +65,27 @@ impl Leaving {
 
     /// The first one that already is what the quote wants.
     fn same(&self, quote: &Quote) -> Option<usize> {
-        let (kin, price, rest) = (self.kin.as_slice(), self.price.as_slice(), self.rest.as_slice());
+        // Mostly there is none: only prices are looked at then.
+        let near = self.price.iter().position(|&price| price == quote.price.0)?;
         let wanted = quote.kin();
-        let same = |at: usize| rest[at] == quote.qty && kin[at] == wanted && self.is_free(at);
-        (0..price.len()).find(|&at| price[at] == quote.price.0 && same(at))
+        (near..self.price.len()).find(|&at| {
+            self.price[at] == quote.price.0 && self.rest[at] == quote.qty && self.kin[at] == wanted && self.is_free(at)
+        })
     }
 
     /// The one that is nearest in price, the first of equals.
     fn nearest(&self, quote: &Quote) -> Option<usize> {
         let wanted = quote.kin();
-        let mut best: Option<(i64, usize)> = None;
-        for (at, (&kin, &price)) in self.kin.iter().zip(&self.price).enumerate() {
-            if kin == wanted && self.is_free(at) {
-                let distance = (price - quote.price.0).abs();
-                if best.is_none_or(|(least, _)| distance < least) {
-                    best = Some((distance, at));
-                }
+        let (mut left, mut best, mut least) = (self.free, None, u64::MAX);
+        while left != 0 {
+            let at = left.trailing_zeros() as usize;
+            left &= left - 1;
+            let distance = self.price[at].abs_diff(quote.price.0);
+            if self.kin[at] == wanted && (distance < least || best.is_none()) {
+                (best, least) = (Some(at), distance);
             }
         }
-        best.map(|(_, at)| at)
+        best
     }
 }
 
@@ -235,7 +237,8 @@ mod tests {
         let mut fate: Vec<Intent> = plan.place.iter().map(|&(quote, cause)| Intent::Place(quote, cause)).collect();
         for intent in &mut fate {
             let Intent::Place(quote, cause) = *intent else { continue };
-            let same = |slot: &Slot| is_kin(slot, &quote) && slot.own().price == quote.price && slot.rest() == quote.qty;
+            let same =
+                |slot: &Slot| is_kin(slot, &quote) && slot.own().price == quote.price && slot.rest() == quote.qty;
             if let Some(at) = leaving.iter().position(|&(place, _)| same(table.at(place))) {
                 *intent = Intent::Keep(leaving.remove(at).0, quote, cause);
             }

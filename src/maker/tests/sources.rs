@@ -9,7 +9,8 @@ const STALE: Nanos = Nanos::from_secs(2);
 /// A rig whose desk has this source, ready but for it. Number 1 is watched.
 fn rig(source: Source) -> Rig {
     let mut rig = Rig::new(Rig::config());
-    let instrument = |symbol| Instrument { notional_min: Money::ZERO, ..Instrument::synthetic(symbol, "0.10", "0.001") };
+    let instrument =
+        |symbol| Instrument { notional_min: Money::ZERO, ..Instrument::synthetic(symbol, "0.10", "0.001") };
     let setup = InstrumentSetup {
         instrument: instrument("BTCUSDT"),
         strategy: Box::new(Wanting(rig.desire.clone())),
@@ -45,7 +46,15 @@ impl Rig {
     fn watched_diff(&mut self, prev: u64, last: u64) -> Vec<String> {
         let (first, last, prev) = (Seq(prev + 1), Seq(last), Seq(prev));
         let venue_time = self.now;
-        self.step(&Event::Depth(DepthUpdate { instrument: WATCHED, first, last, prev, venue_time, bids: &[], asks: &[] }))
+        self.step(&Event::Depth(DepthUpdate {
+            instrument: WATCHED,
+            first,
+            last,
+            prev,
+            venue_time,
+            bids: &[],
+            asks: &[],
+        }))
     }
 
     fn watched_snapshot(&mut self, last: u64) -> Vec<String> {
@@ -57,8 +66,13 @@ impl Rig {
 
     fn watched_quote(&mut self, seq: u64) -> Vec<String> {
         let level = |price| Level { price: Ticks(price), qty: Lots(9) };
-        let quote =
-            BestQuote { instrument: WATCHED, seq: Seq(seq), bid: level(2000), ask: level(2002), venue_time: Nanos::ZERO };
+        let quote = BestQuote {
+            instrument: WATCHED,
+            seq: Seq(seq),
+            bid: level(2000),
+            ask: level(2002),
+            venue_time: Nanos::ZERO,
+        };
         self.step(&Event::Quote(quote))
     }
 
@@ -102,7 +116,10 @@ fn exits_are_decided_on_while_the_price_is_missing() {
     rig.desire.lock().unwrap().quotes = vec![Quote { purpose: Purpose::TakeProfit, ..quote(Side::Sell, 1015, 5) }];
     let commands = rig.depth(&[], &[]);
     assert_eq!(rig.decided(), before + 1);
-    assert!(commands.contains(&"cancel 1".to_owned()) && commands.contains(&"amend 2 1015x5".to_owned()), "{commands:?}");
+    assert!(
+        commands.contains(&"cancel 1".to_owned()) && commands.contains(&"amend 2 1015x5".to_owned()),
+        "{commands:?}"
+    );
 }
 
 #[test]

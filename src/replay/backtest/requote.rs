@@ -21,10 +21,8 @@ impl Strategy for Requote {
     fn decide(&mut self, view: &View<'_>, plan: &mut Plan) {
         let (Some(bid), Some(ask)) = (view.book.best(Side::Buy), view.book.best(Side::Sell)) else { return };
         let mid2 = bid.price.0 + ask.price.0;
-        let prices = [
-            (mid2 * (10_000 - self.bps)).div_euclid(20_000),
-            -(-mid2 * (10_000 + self.bps)).div_euclid(20_000),
-        ];
+        let prices =
+            [(mid2 * (10_000 - self.bps)).div_euclid(20_000), -(-mid2 * (10_000 + self.bps)).div_euclid(20_000)];
         for (side, price) in [Side::Buy, Side::Sell].into_iter().zip(prices) {
             let mut there = false;
             for order in view.orders.iter().filter(|order| order.side == side && order.cancel_sent.is_none()) {

@@ -44,8 +44,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        let network =
-            Latency::Tailed { base: Nanos::from_micros(500), step: Nanos::from_micros(250), per_mille: 300 };
+        let network = Latency::Tailed { base: Nanos::from_micros(500), step: Nanos::from_micros(250), per_mille: 300 };
         Self {
             queue: QueueModel::default(),
             delays: Delays::both(network, network),
@@ -131,7 +130,11 @@ fn model_of(text: &str) -> Result<Latency, String> {
     let duration = crate::config::value::duration;
     if let Some((min, max)) = text.split_once("..") {
         let (min, max) = (duration(min)?, duration(max)?);
-        return if min <= max { Ok(Latency::Uniform { min, max }) } else { Err(format!("{text}: the first must not be larger")) };
+        return if min <= max {
+            Ok(Latency::Uniform { min, max })
+        } else {
+            Err(format!("{text}: the first must not be larger"))
+        };
     }
     if let Some((base, tail)) = text.split_once('+') {
         let valid = || format!("{text}: must be BASE+STEP*PERMILLE such as 500us+250us*300");

@@ -2,7 +2,9 @@
 //! Reads the journal only; changes nothing.
 
 use super::watch::Watch;
-use crate::event::{ClientId, Command, CommandKind, Event, Link, LinkState, Operator, OrderEvent, OrderEventKind, OrderSource, Side};
+use crate::event::{
+    ClientId, Command, CommandKind, Event, Link, LinkState, Operator, OrderEvent, OrderEventKind, OrderSource, Side,
+};
 use crate::journal::record::{self, RecordError, Sent};
 use crate::journal::{ReadError, Reader, RunDir};
 use crate::maker::{Maker, Output};
@@ -54,7 +56,9 @@ pub fn measured(run: &Path) -> Result<Vec<Measured>, TruthError> {
                 sent.insert((told.client_id, told.generation), told.at);
             }
             record::ORDER => {
-                let Event::Order(order) = record::decode_event(entry.kind, entry.payload).map_err(faulty)? else { continue };
+                let Event::Order(order) = record::decode_event(entry.kind, entry.payload).map_err(faulty)? else {
+                    continue;
+                };
                 if order.source != OrderSource::Response {
                     continue;
                 }
@@ -140,7 +144,9 @@ impl Deeds {
                 }
                 record::LINK | record::OPERATOR => {
                     match record::decode_event(entry.kind, entry.payload).map_err(faulty)? {
-                        Event::Link { link: Link::Private | Link::OrderEntry, state: LinkState::Up, .. } if links < 2 => {
+                        Event::Link { link: Link::Private | Link::OrderEntry, state: LinkState::Up, .. }
+                            if links < 2 =>
+                        {
                             links += 1;
                             deeds.links_at = Some(entry.time);
                         }
@@ -212,7 +218,9 @@ impl Agreement {
                 matched += 1;
             }
         }
-        let key = |command: &Command| (command.kind as u8, command.side as u8, command.price, command.qty, command.client_id.seq);
+        let key = |command: &Command| {
+            (command.kind as u8, command.side as u8, command.price, command.qty, command.client_id.seq)
+        };
         let count = run.commands.len().max(backtest.commands.len());
         let parted = (0..count).find(|&at| {
             let [a, b] = [run, backtest].map(|deeds| deeds.commands.get(at).map(|(_, command)| key(command)));
@@ -225,7 +233,10 @@ impl Agreement {
                     || "nothing more".to_owned(),
                     |(at, command)| {
                         let Command { kind, side, price, qty, client_id, .. } = command;
-                        format!("{kind:?} {side:?} {} lots at {} ticks, order {}, at {}", qty.0, price.0, client_id.seq, at.0)
+                        format!(
+                            "{kind:?} {side:?} {} lots at {} ticks, order {}, at {}",
+                            qty.0, price.0, client_id.seq, at.0
+                        )
                     },
                 )
             };

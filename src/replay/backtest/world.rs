@@ -6,10 +6,12 @@
 use super::settings::{FeedLatency, Settings};
 use super::tape::{Held, Tape, TapeError};
 use super::watch::Watch;
-use crate::replay::feed::layout::weight;
-use crate::event::{Command, CommandKind, DepthSnapshot, DepthUpdate, Event, Level, Link, LinkState, Operator, OrderEventKind, Side};
+use crate::event::{
+    Command, CommandKind, DepthSnapshot, DepthUpdate, Event, Level, Link, LinkState, Operator, OrderEventKind, Side,
+};
 use crate::instrument::{Instrument, InstrumentId};
 use crate::maker::{Maker, Output, Status};
+use crate::replay::feed::layout::weight;
 use crate::sim::account::EntryKind;
 use crate::sim::embedded::Embedded;
 use crate::sim::exchange::Exchange;
@@ -119,7 +121,13 @@ impl<T: Tape, W: Watch> World<T, W> {
     ///
     /// # Errors
     /// The account cannot be set up so: leverage or position mode.
-    pub fn new(tape: T, watch: W, maker: Maker, instruments: Vec<Instrument>, settings: Settings) -> Result<Self, String> {
+    pub fn new(
+        tape: T,
+        watch: W,
+        maker: Maker,
+        instruments: Vec<Instrument>,
+        settings: Settings,
+    ) -> Result<Self, String> {
         let count = instruments.len();
         let mut exchange = Exchange::new(instruments, settings.seed, settings.queue);
         let account = exchange.open_account(Nanos::ZERO, settings.deposit);
@@ -237,8 +245,7 @@ impl<T: Tape, W: Watch> World<T, W> {
     /// Reads ahead so far that no event can come whose venue time is before the one that is next.
     #[inline]
     fn fill(&mut self) -> Result<(), TapeError> {
-        while !self.ended
-            && self.to_venue.front().is_none_or(|(next, _)| self.read_to < *next + self.settings.reorder)
+        while !self.ended && self.to_venue.front().is_none_or(|(next, _)| self.read_to < *next + self.settings.reorder)
         {
             let Some(item) = self.tape.next()? else {
                 self.ended = true;
@@ -314,7 +321,14 @@ impl<T: Tape, W: Watch> World<T, W> {
         self.steps += 1;
         self.maker.step(now, event, &mut self.out);
         if let Event::Order(order) = event {
-            self.note(&[now.0, order.kind as i64, i64::from(order.client_id.seq), order.price.0, order.filled.0, order.fill.qty.0]);
+            self.note(&[
+                now.0,
+                order.kind as i64,
+                i64::from(order.client_id.seq),
+                order.price.0,
+                order.filled.0,
+                order.fill.qty.0,
+            ]);
             if order.kind == OrderEventKind::Fill {
                 let (position, _) = self.maker.holding(order.instrument);
                 let range = &mut self.position_range[usize::from(order.instrument.0)];

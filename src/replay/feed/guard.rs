@@ -130,7 +130,14 @@ impl Guard {
     /// Nothing of the book is known any more.
     fn forget(&mut self) {
         self.book.reset();
-        self.rebuilding = None;
+        self.rest();
+    }
+
+    /// A book in the making is given up; its memory is kept.
+    fn rest(&mut self) {
+        if let Some(rebuilding) = &mut self.rebuilding {
+            rebuilding.rest();
+        }
     }
 
     fn next_change(&mut self) -> Ids {
@@ -153,7 +160,7 @@ impl Guard {
         }
         let Some(last) = self.book.last() else { return };
         self.known = true;
-        self.rebuilding = None;
+        self.rest();
         self.report.known += 1;
         for (side, out) in [(Side::Buy, &mut self.bids), (Side::Sell, &mut self.asks)] {
             out.clear();
@@ -327,12 +334,13 @@ impl Guard {
 
     /// Takes the rebuilt book for the book, if it may be believed.
     fn believe(&mut self, at: Nanos, steps: &mut Steps) {
-        let Some(rebuilding) = self.rebuilding.take_if(|rebuilding| rebuilding.ready(at)) else { return };
+        let Some(rebuilding) = self.rebuilding.as_ref().filter(|rebuilding| rebuilding.ready(at)) else { return };
         let [bids, asks] = [Side::Buy, Side::Sell].map(|side| rebuilding.ladder.levels(side).collect::<Vec<_>>());
         let (instrument, last) = (self.id, rebuilding.last);
         let snapshot = DepthSnapshot { instrument, last, venue_time: Nanos::ZERO, bids: &bids, asks: &asks };
         let _ = self.book.on_snapshot(&snapshot);
         self.report.rebuilt += 1;
+        self.rest();
         // Where no change is held that joins it, the next one will.
         self.regain(steps);
     }
@@ -367,6 +375,12 @@ impl Rebuild {
     fn new(at: Nanos, last: Seq) -> Self {
         let ladder = Ladder::new(LadderLimits::default());
         Self { ladder, last, since: at, quote: None, quoted: false, agreed: 0 }
+    }
+
+    /// Until the next change, which follows nothing that is known here.
+    fn rest(&mut self) {
+        (self.last, self.since, self.agreed) = (Seq::MAX, Nanos::MAX, 0);
+        (self.quote, self.quoted) = (None, false);
     }
 
     fn restart(&mut self, at: Nanos) {

@@ -1,5 +1,5 @@
 //! hftbacktest's event arrays (`.npz`, or the `.npy` in it). The one place where prices come as binary fractions: each is taken for the
-//! step that it is nearest to, and one that is nearer to none than a millionth of a step is a fault.
+//! step whose text it is read from, or the one within a millionth of a step of it; any other is a fault, never a rounded price.
 //!
 //! A row has 64 bytes, little-endian (hftbacktest 2.4, `types.py`): `ev` u64 | `exch_ts` i64 | `local_ts` i64 | `px` f64 | `qty` f64 |
 //! `order_id` u64 | `ival` i64 | `fval` f64; times in nanoseconds. The low byte of `ev` is what happened, its high bits say to whom:
@@ -43,6 +43,8 @@ const FIELDS: [(&str, &str); 8] = [
 ];
 /// Longest header of an array that is read.
 const HEADER_MAX: usize = 1 << 16;
+/// Nanoseconds since the epoch that a time can be: up to the year 2096.
+const TIMES: std::ops::Range<i64> = 0..4_000_000_000_000_000_000;
 /// How far from a step a number may lie, in steps.
 const TOLERANCE: f64 = 1e-6;
 
@@ -60,14 +62,21 @@ struct Row {
     fval: f64,
 }
 
-/// Whole steps in a binary fraction; `None` for what is no such number.
+/// Whole steps in a binary fraction: those whose decimal text it is read from, or those it is within [`TOLERANCE`] of. `None` for what is
+/// no such number.
 #[inline]
 fn steps(value: f64, step: Step) -> Option<i64> {
-    let scaled = value * 10_f64.powi(step.places() as i32) / step.mantissa() as f64;
+    // Both are exact as doubles: at most 18 places, at most 32 bits.
+    let (unit, mantissa) = (10_f64.powi(step.places() as i32), step.mantissa() as f64);
+    let scaled = value * unit / mantissa;
     let whole = scaled.round();
-    // Beyond 2^53 a double has no fraction that could be looked at.
-    let sound = (scaled - whole).abs() <= TOLERANCE && (0.0..9e15).contains(&whole);
-    sound.then_some(whole as i64)
+    // Beyond 2^53 steps a double does not hold every one.
+    if !(0.0..9e15).contains(&whole) {
+        return None;
+    }
+    // On a fine grid the fraction of a large number is noise, but reading the number's text gives this very double.
+    let same = (whole * mantissa / unit).total_cmp(&value).is_eq();
+    (same || (scaled - whole).abs() <= TOLERANCE).then_some(whole as i64)
 }
 
 /// The rows of an array, as they come out of the archive.
@@ -230,6 +239,10 @@ impl NpzReader {
                     if row.ev & (EXCH | LOCAL) == EXCH {
                         continue;
                     }
+                    if !TIMES.contains(&row.local_ts) || !TIMES.contains(&row.exch_ts) {
+                        report.fault(FaultKind::Malformed, number, || "a time that is none in nanoseconds".to_owned());
+                        return Some(Err(number));
+                    }
                     self.at = Nanos(row.local_ts);
                     match row.ev & KIND {
                         DEPTH | TRADE | CLEAR | SNAPSHOT | BBO if row.ev & LOCAL != 0 => {
@@ -378,6 +391,10 @@ mod tests {
             (0.001, "0.001", Some(1)),
             (1e-8, "0.00000001", Some(1)),
             (12.5, "2.5", Some(5)),
+            (606.675, "0.00000001", Some(60_667_500_000)),
+            (18_540.1, "0.00000001", Some(1_854_010_000_000)),
+            (18_540.123_456_785, "0.00000001", None),
+            (0.0, "0.1", Some(0)),
             (61_800.15, "0.1", None),
             (61_800.100_1, "0.1", None),
             (-1.0, "0.1", None),

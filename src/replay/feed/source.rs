@@ -373,11 +373,11 @@ impl OpenFile {
                     cursor.next();
                 }
                 *left = cursor.left();
-                cursor.next().map(|timed| timed.local + self.shift)
+                cursor.next().map(|timed| timed.local)
             }
             Input::Frames { reader, frame } => {
                 let there = reader.next(frame, report)?;
-                there.then(|| frame.at + self.shift)
+                there.then(|| Nanos(frame.at.0.saturating_add(self.shift.0)))
             }
         };
         self.due = at.map(|at| at.max(before));

@@ -14,6 +14,8 @@ use crate::venue::binance::Product;
 pub(super) const FINE_PLACES: u32 = 8;
 /// [`FINE_PLACES`] as a step.
 const FINE: &str = "0.00000001";
+/// A receive time that is farther from the venue's is a broken number and not a clock.
+const CLOCK_MAX: Nanos = Nanos::from_secs(86_400);
 /// Most symbols of one file.
 const SYMBOLS_MAX: usize = 4_096;
 
@@ -94,8 +96,11 @@ impl Survey {
     }
 
     fn time(&mut self, received: Nanos, venue: Nanos) {
-        if venue > Nanos::ZERO && received > Nanos::ZERO {
-            let latency = received - venue;
+        if venue <= Nanos::ZERO || received <= Nanos::ZERO {
+            return;
+        }
+        let latency = received - venue;
+        if latency.abs() <= CLOCK_MAX {
             self.latency_min = Some(self.latency_min.map_or(latency, |least| least.min(latency)));
         }
     }
@@ -183,7 +188,7 @@ mod tests {
     #[test]
     fn the_smallest_latency_counts_and_unknown_times_do_not() {
         let mut survey = Survey::default();
-        for (received, venue) in [(10, 7), (20, 25), (30, 31), (40, 0), (0, 9)] {
+        for (received, venue) in [(10, 7), (20, 25), (30, 31), (40, 0), (0, 9), (50, i64::MAX), (i64::MAX, 1)] {
             survey.time(Nanos(received), Nanos(venue));
         }
         assert_eq!(survey.latency_min, Some(Nanos(-5)));

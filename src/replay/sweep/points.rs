@@ -45,7 +45,8 @@ impl Axis {
     /// # Errors
     /// A sentence that says what is valid.
     pub fn parse(text: &str) -> Result<Self, SweepError> {
-        let valid = |why: &str| SweepError(format!("--set {text}: {why}; must be key=a,b,c or, with --random, key=lo..hi"));
+        let valid =
+            |why: &str| SweepError(format!("--set {text}: {why}; must be key=a,b,c or, with --random, key=lo..hi"));
         let (key, values) = text.split_once('=').ok_or_else(|| valid("no ="))?;
         if key.trim().is_empty() || values.trim().is_empty() {
             return Err(valid("empty"));
@@ -54,7 +55,8 @@ impl Axis {
         if let Some((lo, hi)) = values.split_once("..") {
             let decimals = |text: &str| text.split_once('.').map_or(0, |(_, digits)| digits.len() as u32);
             let places = (decimals(lo.trim()).max(decimals(hi.trim())) + 2).min(PLACES);
-            let read = |text: &str| parse_scaled(text.trim().as_bytes(), places).map_err(|error| valid(&error.to_string()));
+            let read =
+                |text: &str| parse_scaled(text.trim().as_bytes(), places).map_err(|error| valid(&error.to_string()));
             let (lo, hi) = (read(lo)?, read(hi)?);
             if lo >= hi {
                 return Err(valid("the first bound must be the smaller one"));
@@ -180,13 +182,15 @@ pub fn with_setting(file: &str, text: &str, key: &str, value: &str) -> Result<St
         let mut at = &mut all;
         let mut path = key.split('.').peekable();
         while let Some(part) = path.next() {
-            let object = at.as_object_mut().ok_or_else(|| SweepError(format!("{file}: {key}: {part} is in no section")))?;
+            let object =
+                at.as_object_mut().ok_or_else(|| SweepError(format!("{file}: {key}: {part} is in no section")))?;
             if path.peek().is_none() {
                 let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
                 object.insert(part.to_owned(), value);
                 return Ok(format!("{all:#}"));
             }
-            at = object.get_mut(part).ok_or_else(|| SweepError(format!("{file}: {key}: there is no section {part}")))?;
+            at =
+                object.get_mut(part).ok_or_else(|| SweepError(format!("{file}: {key}: there is no section {part}")))?;
         }
         return Err(SweepError(format!("{file}: {key}: no key")));
     }
@@ -263,7 +267,10 @@ mod tests {
     fn a_setting_is_changed_in_its_place_or_added() {
         let yaml = "a: 1\norder_override:\n  x: [buy, 1, 2]\n  y: 3\nb: 2 # two\n";
         assert_eq!(with_setting("s.yml", yaml, "b", "5").unwrap(), yaml.replace("b: 2 # two", "b: 5"));
-        assert_eq!(with_setting("s.yml", yaml, "order_override", "null").unwrap(), "a: 1\norder_override: null\nb: 2 # two\n");
+        assert_eq!(
+            with_setting("s.yml", yaml, "order_override", "null").unwrap(),
+            "a: 1\norder_override: null\nb: 2 # two\n"
+        );
         assert_eq!(with_setting("s.yml", "a: 1", "c", "7").unwrap(), "a: 1\nc: 7\n");
         let json = with_setting("s.json", r#"{"trading": {"size": 1}, "m": "x"}"#, "trading.size", "2.5").unwrap();
         assert_eq!(serde_json::from_str::<Value>(&json).unwrap()["trading"]["size"], 2.5);

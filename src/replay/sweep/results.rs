@@ -109,10 +109,12 @@ impl Results {
     #[must_use]
     pub fn table(&self, keys: &[String]) -> Table {
         let points = || self.finished.values();
-        let mut columns = vec![("point".to_owned(), Column::Whole(points().map(|point| point.number.cast_signed()).collect()))];
+        let mut columns =
+            vec![("point".to_owned(), Column::Whole(points().map(|point| point.number.cast_signed()).collect()))];
         for (at, key) in keys.iter().enumerate() {
             // A column's name has no dot.
-            columns.push((key.replace('.', "_"), Column::Text(points().map(|point| point.values[at].clone()).collect())));
+            columns
+                .push((key.replace('.', "_"), Column::Text(points().map(|point| point.values[at].clone()).collect())));
         }
         let names: Vec<&String> = points().next().map_or_else(Vec::new, |point| point.figures.keys().collect());
         for name in names {

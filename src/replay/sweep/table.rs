@@ -153,7 +153,9 @@ impl Table {
             for ((name, column), (other_name, other)) in all.columns.iter_mut().zip(&part.columns) {
                 match (column, other) {
                     (Column::Text(values), Column::Text(more)) if name == other_name => values.extend_from_slice(more),
-                    (Column::Whole(values), Column::Whole(more)) if name == other_name => values.extend_from_slice(more),
+                    (Column::Whole(values), Column::Whole(more)) if name == other_name => {
+                        values.extend_from_slice(more)
+                    }
                     (Column::Real(values), Column::Real(more)) if name == other_name => values.extend_from_slice(more),
                     _ => return Err(different(&format!("the columns {name} and {other_name}"))),
                 }

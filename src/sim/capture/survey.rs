@@ -166,18 +166,19 @@ pub(super) fn survey(path: &Path, symbol: Option<&str>) -> Result<Survey, Captur
             }
         };
         let bad = |why| CaptureError::Frame { path: path.to_owned(), line, why };
-        let taken = frame::parse(json).map_err(|error| bad(format!("not a frame of the venue: {error}"))).and_then(|frame| {
-            if let Some(symbol) = frame.symbol() {
-                let wanted = wanted.get_or_insert_with(|| symbol.to_owned());
-                if symbols.len() < SYMBOLS_MAX && !symbols.contains(symbol) {
-                    symbols.insert(symbol.to_owned());
+        let taken =
+            frame::parse(json).map_err(|error| bad(format!("not a frame of the venue: {error}"))).and_then(|frame| {
+                if let Some(symbol) = frame.symbol() {
+                    let wanted = wanted.get_or_insert_with(|| symbol.to_owned());
+                    if symbols.len() < SYMBOLS_MAX && !symbols.contains(symbol) {
+                        symbols.insert(symbol.to_owned());
+                    }
+                    if wanted != symbol {
+                        return Ok(());
+                    }
                 }
-                if wanted != symbol {
-                    return Ok(());
-                }
-            }
-            collected.frame(received, &frame).map_err(bad)
-        });
+                collected.frame(received, &frame).map_err(bad)
+            });
         if let Err(error) = taken {
             damage = Some(error);
             break;
@@ -204,7 +205,15 @@ pub(super) fn survey(path: &Path, symbol: Option<&str>) -> Result<Survey, Captur
     }
     let instrument = collected.instrument(&wanted);
     let book = collected.book();
-    Ok(Survey { instrument, book, start, marks: collected.marks, spot: collected.spot, behind: collected.behind, damage })
+    Ok(Survey {
+        instrument,
+        book,
+        start,
+        marks: collected.marks,
+        spot: collected.spot,
+        behind: collected.behind,
+        damage,
+    })
 }
 
 impl Collected {

@@ -17,14 +17,14 @@ const THREE_BYTES: u32 = 0x00ff_ffff;
 
 #[inline(always)]
 fn word(buf: &[u8], at: usize) -> u32 {
-    assert!(at + 4 <= buf.len());
+    assert!(at <= buf.len().wrapping_sub(4) && buf.len() >= SPARE);
     // SAFETY: four bytes from `at` are inside `buf`.
     unsafe { buf.as_ptr().add(at).cast::<u32>().read_unaligned() }
 }
 
 #[inline(always)]
 fn long(buf: &[u8], at: usize) -> u64 {
-    assert!(at + 8 <= buf.len());
+    assert!(at <= buf.len().wrapping_sub(8) && buf.len() >= SPARE);
     // SAFETY: eight bytes from `at` are inside `buf`.
     unsafe { buf.as_ptr().add(at).cast::<u64>().read_unaligned() }
 }
@@ -42,11 +42,12 @@ fn forecast(guess: usize) -> usize {
 /// instead of waiting for the window that said so.
 #[inline(always)]
 fn advance(at: usize, step: usize, guess: &mut usize) -> usize {
+    // Never beyond the document, so nothing can overflow.
     if step == *guess {
-        at + forecast(*guess)
+        at.wrapping_add(forecast(*guess))
     } else {
         *guess = step;
-        at + step
+        at.wrapping_add(step)
     }
 }
 
@@ -59,23 +60,26 @@ fn marks(quotes: u64) -> (usize, usize, u64) {
     (price_end.trailing_zeros() as usize, qty_end.trailing_zeros() as usize, drop(qty_end))
 }
 
-/// Least lengths of the two numbers, for [`is_len`].
+/// Least lengths of the two numbers, and how much longer they may be.
 #[derive(Clone, Copy)]
 struct Least {
     price: usize,
     qty: usize,
+    price_more: usize,
+    qty_more: usize,
 }
 
 impl Least {
     fn of(price: &Column, qty: &Column) -> Self {
-        Self { price: price.text_min(), qty: qty.text_min() }
+        let (price, qty) = (price.text_min(), qty.text_min());
+        Self { price, qty, price_more: TEXT_MAX - price, qty_more: TEXT_MAX - qty }
     }
-}
 
-/// `least <= len <= TEXT_MAX`; a length that wrapped below zero is none.
-#[inline(always)]
-const fn is_len(len: usize, least: usize) -> bool {
-    len.wrapping_sub(least) <= TEXT_MAX - least
+    /// Both lengths are from their least to [`TEXT_MAX`]; a length that wrapped below zero is not.
+    #[inline(always)]
+    const fn allows(&self, lens: [usize; 2]) -> bool {
+        (lens[0].wrapping_sub(self.price) <= self.price_more) & (lens[1].wrapping_sub(self.qty) <= self.qty_more)
+    }
 }
 
 /// 32-byte constants of a pair of columns: price in the low lane, quantity in the high one.
@@ -138,7 +142,7 @@ fn tail_mask(price_len: usize, qty_len: usize) -> __m256i {
 #[inline]
 #[target_feature(enable = "avx2,bmi1,bmi2")]
 fn quotes(buf: &[u8], at: usize) -> u64 {
-    assert!(at + 32 <= buf.len());
+    assert!(at <= buf.len().wrapping_sub(32) && buf.len() >= SPARE);
     // SAFETY: 32 bytes from `at` are inside `buf`.
     let block = unsafe { _mm256_loadu_si256(buf.as_ptr().add(at).cast()) };
     u64::from(_mm256_movemask_epi8(_mm256_cmpeq_epi8(block, _mm256_set1_epi8(b'"' as i8))) as u32)
@@ -196,11 +200,11 @@ fn avx2<const PLAIN: bool>(
             (price_end, qty_end, _) = marks(found);
         }
         let lens = [price_end.wrapping_sub(2), qty_end.wrapping_sub(price_end + 3)];
-        if qty_end >= 64 || found & 2 == 0 || !is_len(lens[0], least.price) || !is_len(lens[1], least.qty) {
+        let ends = [at.wrapping_add(price_end), at.wrapping_add(qty_end)];
+        if (qty_end >= 64) | (found & 2 == 0) | !least.allows(lens) | (ends[1].wrapping_add(2) >= len) {
             return None;
         }
-        let ends = [at + price_end, at + qty_end];
-        if ends[1] + 2 >= len || (word(buf, ends[0]) ^ MIDDLE) & THREE_BYTES != 0 {
+        if (word(buf, ends[0]) ^ MIDDLE) & THREE_BYTES != 0 {
             return None;
         }
         let (ticks, lots) = level::<PLAIN>(numbers(buf, ends, lens, &constants)?, price, qty)?;
@@ -234,22 +238,22 @@ fn avx512<const PLAIN: bool>(
     }
     let mut guess = 0;
     while at < len {
-        assert!(at + SPARE <= buf.len());
+        assert!(at <= buf.len().wrapping_sub(SPARE) && buf.len() >= SPARE);
         // SAFETY: 64 bytes from `at` are inside `buf`.
         let window = unsafe { _mm512_loadu_si512(buf.as_ptr().add(at).cast()) };
         let found = _mm512_cmpeq_epi8_mask(window, _mm512_set1_epi8(b'"' as i8));
         let (price_end, qty_end, rest) = marks(found);
         let (price_end2, qty_end2, _) = marks(rest);
         let lens = [price_end.wrapping_sub(2), qty_end.wrapping_sub(price_end + 3)];
-        if qty_end >= 64 || found & 2 == 0 || !is_len(lens[0], least.price) || !is_len(lens[1], least.qty) {
+        let ends = [at.wrapping_add(price_end), at.wrapping_add(qty_end)];
+        if (qty_end >= 64) | (found & 2 == 0) | !least.allows(lens) | (ends[1].wrapping_add(2) >= len) {
             return None;
         }
-        let ends = [at + price_end, at + qty_end];
-        if ends[1] + 2 >= len || (word(buf, ends[0]) ^ MIDDLE) & THREE_BYTES != 0 {
+        if (word(buf, ends[0]) ^ MIDDLE) & THREE_BYTES != 0 {
             return None;
         }
         let more = (long(buf, ends[1]) ^ BETWEEN) & BETWEEN_MASK == 0;
-        if !more || qty_end2 >= 64 || at + qty_end2 + 2 >= len {
+        if !more | (qty_end2 >= 64) | (at.wrapping_add(qty_end2 + 2) >= len) {
             // The last of an odd count, or a level too long for two to a window.
             let (ticks, lots) = level::<PLAIN>(numbers(buf, ends, lens, &one)?, price, qty)?;
             if !sink.push(ticks, lots) {
@@ -262,9 +266,9 @@ fn avx512<const PLAIN: bool>(
             continue;
         }
         let lens2 = [price_end2.wrapping_sub(qty_end + 5), qty_end2.wrapping_sub(price_end2 + 3)];
-        let ends2 = [at + price_end2, at + qty_end2];
+        let ends2 = [at.wrapping_add(price_end2), at.wrapping_add(qty_end2)];
         let middle = (word(buf, ends2[0]) ^ MIDDLE) & THREE_BYTES;
-        if middle != 0 || !is_len(lens2[0], least.price) || !is_len(lens2[1], least.qty) {
+        if (middle != 0) | !least.allows(lens2) {
             return None;
         }
         let text =
@@ -330,10 +334,7 @@ fn quote(buf: &[u8], at: usize, price: &Column, qty: &Column) -> Option<([i64; 4
         ends[2].wrapping_sub(ends[1] + 7),
         ends[3].wrapping_sub(ends[2] + 7),
     ];
-    let right = is_len(lens[0], least.price)
-        & is_len(lens[1], least.qty)
-        & is_len(lens[2], least.price)
-        & is_len(lens[3], least.qty);
+    let right = least.allows([lens[0], lens[1]]) & least.allows([lens[2], lens[3]]);
     if differs != 0 || !right {
         return None;
     }

@@ -371,3 +371,36 @@ proptest! {
         prop_assert_eq!(bytes, plain);
     }
 }
+
+proptest! {
+    /// The quick look at a frame finds what the full reader finds, and leaves the same behind.
+    #[test]
+    fn a_whole_frame_is_read_alike_by_both_readers(
+        frames in prop::collection::vec((0_u8..=255, 0_u8..=130, 0_usize..300, any::<bool>()), 1..12),
+        cut in 0_usize..2_000,
+        limit in prop::sample::select(vec![100_usize, 250, 4_000]),
+    ) {
+        let mut bytes = Vec::new();
+        for (first, second, length, proper) in frames {
+            let first = if proper { 0x80 | (1 + first % 2) } else { first };
+            bytes.push(first);
+            match (proper, length) {
+                (true, ..126) => bytes.push(length as u8),
+                (true, _) => bytes.extend_from_slice(&[126, (length >> 8) as u8, length as u8]),
+                (false, _) => bytes.extend_from_slice(&[second, 0, length as u8]),
+            }
+            bytes.extend(std::iter::repeat_n(b'x', length));
+        }
+        bytes.truncate(cut);
+        let (mut left, mut right) = (buf(&bytes), buf(&bytes));
+        let (mut quick, mut full) = (WsReader::new(Role::Client, limit), WsReader::new(Role::Client, limit));
+        loop {
+            let (found, expected) = (quick.next(&mut left), full.next_of_any_form(&mut right));
+            prop_assert_eq!(format!("{found:?}"), format!("{expected:?}"));
+            prop_assert_eq!(left.plain(), right.plain());
+            if !matches!(found, Ok(Some(_))) {
+                break;
+            }
+        }
+    }
+}

@@ -263,7 +263,9 @@ mod tests {
 
     #[test]
     fn a_print_tells_its_aggressor() {
-        for (frame, taker) in [(TRADE.to_owned(), Side::Sell), (TRADE.replace(r#""m":true"#, r#""m":false"#), Side::Buy)] {
+        for (frame, taker) in
+            [(TRADE.to_owned(), Side::Sell), (TRADE.replace(r#""m":true"#, r#""m":false"#), Side::Buy)]
+        {
             event(&frame, |event| {
                 let Event::Trade(trade) = event else { panic!("{event:?}") };
                 assert_eq!((trade.id, trade.price, trade.qty, trade.taker), (37, Ticks(6_173), Lots(200), taker));
@@ -298,7 +300,8 @@ mod tests {
 
     #[test]
     fn a_snapshot_has_its_update_id_and_no_time() {
-        let body = r#"{"lastUpdateId":104,"bids":[["61.73000000","3.00000000"]],"asks":[["61.83000000","1.00000000"]]}"#;
+        let body =
+            r#"{"lastUpdateId":104,"bids":[["61.73000000","3.00000000"]],"asks":[["61.83000000","1.00000000"]]}"#;
         let mut bytes = body.as_bytes().to_vec();
         bytes.resize(body.len() + SPARE, 0);
         let mut decoder = SpotDecoder::new(&[abc()]);

@@ -52,11 +52,17 @@ impl Json {
     }
 }
 
-pub(in crate::venue::binance) fn field<'t, 'i>(data: tape::Value<'t, 'i>, key: &'static str) -> Result<tape::Value<'t, 'i>, DecodeError> {
+pub(in crate::venue::binance) fn field<'t, 'i>(
+    data: tape::Value<'t, 'i>,
+    key: &'static str,
+) -> Result<tape::Value<'t, 'i>, DecodeError> {
     data.get(key).ok_or(DecodeError::MissingKey { key })
 }
 
-pub(in crate::venue::binance) fn text<'i>(data: tape::Value<'_, 'i>, key: &'static str) -> Result<&'i str, DecodeError> {
+pub(in crate::venue::binance) fn text<'i>(
+    data: tape::Value<'_, 'i>,
+    key: &'static str,
+) -> Result<&'i str, DecodeError> {
     field(data, key)?.into_string().ok_or(DecodeError::WrongType { key, expected: "a string" })
 }
 
@@ -65,7 +71,10 @@ pub(in crate::venue::binance) fn integer_u64(data: tape::Value<'_, '_>, key: &'s
 }
 
 /// A time in ms since the Unix epoch.
-pub(in crate::venue::binance) fn unsigned_millis(data: tape::Value<'_, '_>, key: &'static str) -> Result<Nanos, DecodeError> {
+pub(in crate::venue::binance) fn unsigned_millis(
+    data: tape::Value<'_, '_>,
+    key: &'static str,
+) -> Result<Nanos, DecodeError> {
     let wrong = DecodeError::WrongType { key, expected: "a time in milliseconds" };
     let millis = i64::try_from(integer_u64(data, key)?).map_err(|_| wrong)?;
     millis.checked_mul(1_000_000).map(Nanos).ok_or(wrong)

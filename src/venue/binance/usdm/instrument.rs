@@ -125,7 +125,12 @@ impl Terms<'_> {
         }
     }
 
-    pub(in crate::venue::binance) fn parsed<T, E>(&self, kind: &str, field: &str, parse: impl Fn(&[u8]) -> Result<T, E>) -> Result<T, TermsError> {
+    pub(in crate::venue::binance) fn parsed<T, E>(
+        &self,
+        kind: &str,
+        field: &str,
+        parse: impl Fn(&[u8]) -> Result<T, E>,
+    ) -> Result<T, TermsError> {
         parse(self.filter(kind, field)?.as_bytes()).map_err(|_| self.missing(format!("{kind}.{field}")))
     }
 

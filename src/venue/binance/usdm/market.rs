@@ -357,12 +357,15 @@ impl<'a> Cursor<'a> {
     pub(in crate::venue::binance) fn number(&mut self) -> Option<u64> {
         let start = self.at;
         let bytes: &[u8; 16] = self.buf.get(start..start + 16)?.try_into().ok()?;
-        let [first, second] = [0, 8].map(|at| leading_digits(bytes[at..at + 8].try_into().expect("eight bytes")));
-        let (digits, value) = match (first, second) {
-            ((8, high), (more, low)) if more < 8 => (8 + more, high * POW10[more] + low),
-            ((8, _), _) => return self.long_number(),
-            (short, _) => short,
-        };
+        let (low, high) = (bytes.first_chunk().expect("of sixteen"), bytes.last_chunk().expect("of sixteen"));
+        let (mut digits, mut value) = leading_digits(*low);
+        if digits == 8 {
+            let (more, rest) = leading_digits(*high);
+            if more == 8 {
+                return self.long_number();
+            }
+            (digits, value) = (8 + more, value * POW10[more & 7] + rest);
+        }
         self.at += digits;
         (digits > 0 && (digits == 1 || bytes[0] != b'0')).then_some(value)
     }
@@ -493,13 +496,7 @@ fn scan_quote(cursor: &mut Cursor<'_>, scanner: Scanner, symbols: &Symbols, mark
     let time = cursor.time()?;
     cursor.take(b",\"E\":")?;
     cursor.number()?;
-    Some(Scanned::Quote(BestQuote {
-        instrument,
-        seq: Seq(seq),
-        bid,
-        ask,
-        venue_time: millis(time),
-    }))
+    Some(Scanned::Quote(BestQuote { instrument, seq: Seq(seq), bid, ask, venue_time: millis(time) }))
 }
 
 /// Best bid and ask of a `bookTicker`.
@@ -670,15 +667,13 @@ fn general(
                 time: unsigned_millis(data, "T")?,
             })
         }
-        "bookTicker" => {
-            Ok(Parsed::Event(Event::Quote(BestQuote {
-                instrument,
-                seq: Seq(integer_u64(data, "u")?),
-                bid: market.level(data, "b", "B")?,
-                ask: market.level(data, "a", "A")?,
-                venue_time: unsigned_millis(data, "T")?,
-            })))
-        }
+        "bookTicker" => Ok(Parsed::Event(Event::Quote(BestQuote {
+            instrument,
+            seq: Seq(integer_u64(data, "u")?),
+            bid: market.level(data, "b", "B")?,
+            ask: market.level(data, "a", "A")?,
+            venue_time: unsigned_millis(data, "T")?,
+        }))),
         "markPriceUpdate" => {
             let price =
                 |key| Price::parse(text(data, key)?.as_bytes()).map_err(|fault| DecodeError::BadNumber { key, fault });
@@ -747,10 +742,18 @@ impl Market {
             qty: Column::new(instrument.lot, usize::from(instrument.qty_places)),
         }
     }
-    pub(in crate::venue::binance) fn ticks(&self, data: tape::Value<'_, '_>, key: &'static str) -> Result<Ticks, DecodeError> {
+    pub(in crate::venue::binance) fn ticks(
+        &self,
+        data: tape::Value<'_, '_>,
+        key: &'static str,
+    ) -> Result<Ticks, DecodeError> {
         count(self.tick, text(data, key)?, key).map(Ticks)
     }
-    pub(in crate::venue::binance) fn lots(&self, data: tape::Value<'_, '_>, key: &'static str) -> Result<Lots, DecodeError> {
+    pub(in crate::venue::binance) fn lots(
+        &self,
+        data: tape::Value<'_, '_>,
+        key: &'static str,
+    ) -> Result<Lots, DecodeError> {
         count(self.lot, text(data, key)?, key).map(Lots)
     }
     pub(in crate::venue::binance) fn level(
