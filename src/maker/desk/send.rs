@@ -256,14 +256,7 @@ impl Desk {
     }
 
     /// What the gate must know of a command about `open` more quantity. `exposure` leaves out the order at `amended`.
-    fn facts(
-        &self,
-        now: Nanos,
-        exposure: Exposure,
-        open: Lots,
-        purpose: Purpose,
-        amended: Option<usize>,
-    ) -> Facts<'_> {
+    fn facts(&self, now: Nanos, exposure: Exposure, open: Lots, purpose: Purpose, amended: Option<usize>) -> Facts<'_> {
         let before = amended.map_or(Lots::ZERO, |place| self.table.at(place).exposure());
         let touch = self.touch();
         Facts {
