@@ -419,6 +419,7 @@ impl MarketSoFar {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "the figures are small whole numbers, which a double holds exactly")]
 mod tests {
     use super::super::orders::tests::{execution, fact};
     use super::*;

@@ -165,6 +165,7 @@ pub(super) fn price(instrument: &Instrument, ticks: Ticks) -> f64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "the figures are small whole numbers, which a double holds exactly")]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -137,7 +137,7 @@ fn kinds_and_intervals_come_from_the_journal() {
     assert!(run.sq("hist --interval 1s --hlog kinds.hlog").out.contains("wrote kinds.hlog"));
     let bytes = fs::read(run.path().join("kinds.hlog")).unwrap();
     let lines = IntervalLogIterator::new(&bytes).filter(|entry| matches!(entry, Ok(LogEntry::Interval(_)))).count();
-    assert_eq!(lines, intervals.iter().map(|one| stages_of(one)).sum::<usize>());
+    assert_eq!(lines, intervals.iter().map(stages_of).sum::<usize>());
     assert!(run.sq("hist --interval 1us").err.contains("a longer --interval makes fewer"));
 }
 

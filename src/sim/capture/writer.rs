@@ -39,8 +39,11 @@ impl CaptureWriter {
         let file = File::create_new(path).map_err(|source| CaptureError::Open { path: path.to_owned(), source })?;
         let file = BufWriter::with_capacity(1 << 16, file);
         let packed = path.extension().is_some_and(|end| end == "gz");
-        let output =
-            if packed { Output::Gz(Box::new(GzEncoder::new(file, Compression::default()))) } else { Output::Plain(file) };
+        let output = if packed {
+            Output::Gz(Box::new(GzEncoder::new(file, Compression::default())))
+        } else {
+            Output::Plain(file)
+        };
         Ok(Self { output, path: path.to_owned(), lines: 0, bytes: 0 })
     }
 

@@ -138,7 +138,8 @@ impl Perpetual {
     /// The reference is a function of the own book's best prices (and of own executions).
     pub(super) fn quotes_on_touch(&self) -> bool {
         let s = &self.settings;
-        s.price_source != PriceSource::ExternalMarket && !matches!(s.price_type, PriceType::Custom | PriceType::LastPrice)
+        s.price_source != PriceSource::ExternalMarket
+            && !matches!(s.price_type, PriceType::Custom | PriceType::LastPrice)
     }
 
     /// Prices depend on the book's depth.
