@@ -4,13 +4,14 @@
     cargo build --release && bench/backtest_vs_hftbacktest.py [RECORDING] [--spinquote BINARY] [--repeat N] [--work DIR]
 
 RECORDING is raw frames of Binance USD-M (gz), by default btcusdt_20240808.gz in SPINQUOTE_DATA or ../shared/data. hftbacktest is
-installed from PyPI into a virtual environment in the work directory; it converts the recording, and `spinquote convert` converts the
-result, so that both read depth changes and prints alone. Both re-quote one bid and one ask 0.01 % off the mid, every 10 ms and every
+installed from PyPI into a virtual environment in the work directory. Both read the recording's depth changes and prints, each converted
+beforehand into its own format. Both re-quote one bid and one ask 0.01 % off the mid, every 10 ms and every
 1 ms, replacing an order only when its price changes, with a power queue model, partial fills, fees and 500 us of latency each way.
 Both run on one core, and neither's time has loading, conversion or compilation in it. An event is a level change or a print; those that
 hftbacktest reads twice, once as the exchange and once as itself, are one.
 """
 import argparse
+import gzip
 import json
 import os
 import pathlib
@@ -130,9 +131,14 @@ def main():
     npz, feed, full = work / f"{stem}.npz", work / f"{stem}.sqf", work / f"{stem}_full.sqf"
     if not npz.exists():
         subprocess.run([python, __file__, "--convert", args.recording, npz], check=True, stdout=subprocess.DEVNULL)
-    for source, out in ((npz, feed), (args.recording, full)):
+    # hftbacktest's converter leaves best quotes out: ours gets the same frames.
+    lean = work / f"{stem}_lean.gz"
+    if not lean.exists():
+        with gzip.open(args.recording) as every, gzip.open(lean, "wb", compresslevel=6) as out:
+            out.writelines(line for line in every if b"@bookTicker" not in line)
+    for source, out in ((lean, feed), (args.recording, full)):
         if not out.exists():
-            subprocess.run([args.spinquote, "convert", source, "-o", out, "--symbol", "BTCUSDT"], check=True, stdout=subprocess.DEVNULL)
+            subprocess.run([args.spinquote, "convert", source, "-o", out], check=True, stdout=subprocess.DEVNULL)
     (work / "engine.toml").write_text(ENGINE)
     core = min(os.sched_getaffinity(0))
     pin = ["taskset", "-c", str(core)]
@@ -159,6 +165,7 @@ def main():
                 last = theirs(kind)
                 seconds[kind].append(last["seconds"])
             mine = ours(feed, interval)
+            assert mine["orders"]["new"] > 0, "nothing was quoted: the converted data have no book"
             seconds["ours"].append(mine["seconds"])
             seconds["with quotes"].append(ours(full, interval)["seconds"])
             seconds["raw"].append(ours(args.recording, interval)["seconds"])
