@@ -10,7 +10,7 @@ use spinquote::engine::rest::{Caller, Rest};
 use spinquote::venue::binance::usdm::client_id::Prefix;
 use spinquote::venue::binance::usdm::rest;
 use spinquote::venue::binance::usdm::sign::Signer;
-use std::io::{IsTerminal, stderr, stdin};
+use std::io::{IsTerminal, Write, stderr, stdin, stdout};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,8 +42,7 @@ pub fn run(args: &CancelAccountArgs) -> Result<()> {
         left == 0,
         "{left} orders of {symbol} are still open (or new): look at the venue, and at what places them"
     );
-    println!("{symbol}: no open order is left of {all}");
-    Ok(())
+    writeln!(stdout(), "{symbol}: no open order is left of {all}").context("stdout")
 }
 
 /// Open orders of the symbol: all, and ours.
