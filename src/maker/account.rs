@@ -17,6 +17,8 @@ pub struct Reconciliation {
     pub due: bool,
     /// When the one under way was asked for.
     pub asked: Option<Nanos>,
+    /// When the last one was asked for: an answer that nobody waits for any more is still the newest word of the venue.
+    pub last_asked: Option<Nanos>,
     /// Its answer has begun.
     pub begun: bool,
     /// The next one is not asked for before this.
@@ -72,6 +74,7 @@ impl Account {
             reconciliation: Reconciliation {
                 due: true,
                 asked: None,
+                last_asked: None,
                 begun: false,
                 not_before: Nanos(i64::MIN),
                 mismatch: false,
@@ -148,7 +151,7 @@ impl Account {
         let reconciliation = &mut self.reconciliation;
         reconciliation.due = false;
         reconciliation.begun = false;
-        reconciliation.asked = Some(now);
+        (reconciliation.asked, reconciliation.last_asked) = (Some(now), Some(now));
     }
 
     /// Asks for the venue's time; an answer that does not settle the doubt, or none, is followed by the next question.

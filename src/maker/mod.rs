@@ -233,6 +233,8 @@ impl Maker {
                 return Touched::One(instrument);
             }
             AccountEvent::ReconcileBegin => {
+                // The answer before may have been that to an earlier question, and this one the last word.
+                reconciliation.asked = reconciliation.asked.or(reconciliation.last_asked);
                 if reconciliation.asked.is_some() {
                     reconciliation.begun = true;
                     self.desks.iter_mut().for_each(Desk::reconcile_begin);

@@ -100,6 +100,8 @@ pub struct Holdings {
     /// [`Money`] units of half a tick times a lot.
     half_tick_lot: i128,
     holdings: [Holding; 3],
+    /// The most that a buy and a sell could have closed of each side since [`Holdings::watch_reducible`].
+    reducible: [[Lots; 2]; 3],
     /// Order in which the position sides first appeared.
     appeared: ArrayVec<PositionSide, 3>,
     /// Bid + ask in ticks, the mid last known.
@@ -117,6 +119,11 @@ pub struct Holdings {
     revision: u64,
 }
 
+/// What buying or selling closes of a position.
+fn closable(qty: Lots, way: Side) -> Lots {
+    Lots((-qty.0 * way.sign()).max(0))
+}
+
 impl Holdings {
     /// Flat, nothing earned.
     ///
@@ -131,6 +138,7 @@ impl Holdings {
             lot: instrument.lot,
             half_tick_lot: tick_lot / 2,
             holdings: [Holding::default(); 3],
+            reducible: [[Lots::ZERO; 2]; 3],
             appeared: ArrayVec::new(),
             mid2: None,
             spread_units: 0,
@@ -176,6 +184,7 @@ impl Holdings {
         let mid2 = *self.mid2.get_or_insert(2 * price.0);
         self.spread_units += i128::from(mid2 - 2 * price.0) * i128::from(signed.0);
         self.holdings[at].trade(signed.0, Price(i128::from(price.0) * self.tick));
+        self.keep_reducible(at);
         self.note_side(position_side);
         if self.recent.is_full() {
             self.recent.remove(0);
@@ -242,8 +251,27 @@ impl Holdings {
         let entry = if entry.0 > 0 { entry } else { Price(i128::from(self.mid2.unwrap_or(0)) * self.tick / 2) };
         self.holdings[at] = Holding::new(expected, entry.0 * i128::from(expected.0.abs()));
         self.included[at] = self.included[at].max(venue_time);
+        self.keep_reducible(at);
         self.note_side(side);
         Some(correction)
+    }
+
+    fn keep_reducible(&mut self, at: usize) {
+        for (way, most) in [Side::Buy, Side::Sell].into_iter().zip(&mut self.reducible[at]) {
+            *most = (*most).max(closable(self.holdings[at].qty, way));
+        }
+    }
+
+    /// No reducing order of this side and way is live: what it can close counts from now on.
+    pub fn watch_reducible(&mut self, side: PositionSide, way: Side) {
+        self.reducible[side as usize][way.index()] = closable(self.qty(side), way);
+    }
+
+    /// The most that reducing orders may have closed by buying and by selling: executions may be heard in another order than they
+    /// happened, so the position that a reducing order met can be larger than the one that is known now.
+    #[must_use]
+    pub fn reducible(&self, side: PositionSide) -> [Lots; 2] {
+        self.reducible[side as usize]
     }
 
     fn note_side(&mut self, side: PositionSide) {

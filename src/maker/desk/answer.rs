@@ -278,19 +278,29 @@ impl Desk {
         let slot = self.table.at_mut(place);
         slot.seen = true;
         let has_terms = !event.price.is_zero() && !event.qty.is_zero();
-        if slot.state == State::Unknown {
+        let doubted = slot.state == State::Unknown;
+        if doubted {
             // The list of a reconciliation may be older than the doubt; only the query's own answer settles it.
             let own = event.generation == slot.generation || event.generation == 0 && !account.reconciliation.begun;
             let Some(sent) = slot.query_sent.filter(|_| own) else { return };
             slot.query_sent = None;
-            let amended = slot.leg.is_none_or(|leg| (leg.price, leg.qty) == (event.price, event.qty));
-            if !amended && sent - slot.unknown_at < grace {
+            // The venue's time has whole milliseconds: of two answers in one, the one that knows the amend is the later.
+            let settled = match slot.leg {
+                Some(leg) => (leg.price, leg.qty) == (event.price, event.qty),
+                None => {
+                    !has_terms
+                        || event.venue_time > slot.terms_time
+                        || (slot.price, slot.qty) == (event.price, event.qty)
+                }
+            };
+            if !settled && sent - slot.unknown_at < grace {
                 slot.not_before = now.max(slot.unknown_at + grace);
                 return;
             }
             slot.leg = None;
         }
-        let is_newer = event.venue_time >= slot.terms_time && !event.venue_time.is_zero();
+        // Without a doubt our terms are those of the last amend, and an answer of the same millisecond may be from before it.
+        let is_newer = event.venue_time > slot.terms_time || doubted && event.venue_time == slot.terms_time;
         if has_terms && slot.leg.is_none() && slot.state != State::Done && (is_newer || slot.terms_time.is_zero()) {
             (slot.price, slot.qty) = (event.price, event.qty);
             slot.terms_time = slot.terms_time.max(event.venue_time);

@@ -41,6 +41,9 @@ impl Desk {
             self.found(account, Refusal::NoSlot)
         } else {
             let exposure = self.exposure(quote.position_side, None);
+            if exposure.reducing[quote.side.index()].is_zero() {
+                self.holdings.watch_reducible(quote.position_side, quote.side);
+            }
             let facts = self.facts(account, now, exposure, quote.qty, quote.purpose, None);
             account.gate.check(&command, &facts)
         };
@@ -240,6 +243,9 @@ impl Desk {
         let place = self.table.open(id, &quote, true, now);
         let command = self.table.at_mut(place).command(CommandKind::Market, self.id, now);
         let exposure = self.exposure(position_side, Some(place));
+        if exposure.reducing[quote.side.index()].is_zero() {
+            self.holdings.watch_reducible(position_side, quote.side);
+        }
         let facts = self.facts(account, now, exposure, Lots::ZERO, Purpose::Flatten, Some(place));
         if account.gate.check(&command, &facts).is_err() {
             let slot = self.table.at_mut(place);
@@ -301,7 +307,8 @@ impl Desk {
             let sums = if slot.is_reducing() { &mut reducing } else { &mut adding };
             sums[slot.side.index()] -= slot.exposure();
         }
-        let exposure = Exposure { position: self.holdings.qty(position_side), adding, reducing };
+        let (position, reducible) = (self.holdings.qty(position_side), self.holdings.reducible(position_side));
+        let exposure = Exposure { position, adding, reducing, reducible };
         debug_assert_eq!(exposure, self.exposure_summed(position_side, without));
         exposure
     }
@@ -319,7 +326,8 @@ impl Desk {
 
     /// The twin of [`Desk::exposure`]: sums every order anew.
     pub(super) fn exposure_summed(&self, position_side: PositionSide, without: Option<usize>) -> Exposure {
-        let mut exposure = Exposure { position: self.holdings.qty(position_side), ..Exposure::default() };
+        let (position, reducible) = (self.holdings.qty(position_side), self.holdings.reducible(position_side));
+        let mut exposure = Exposure { position, reducible, ..Exposure::default() };
         let without = without.map(|place| self.table.at(place).id);
         let mut count = |slot: &Slot| {
             if slot.position_side == position_side && Some(slot.id) != without {

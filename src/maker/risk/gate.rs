@@ -91,6 +91,8 @@ pub struct Exposure {
     pub adding: [Lots; 2],
     /// What may execute of orders that can only shrink, buys and sells.
     pub reducing: [Lots; 2],
+    /// The most that those may have found to close while they were live, buys and sells; it counts where it passes what is held now.
+    pub reducible: [Lots; 2],
 }
 
 impl Exposure {
@@ -98,8 +100,8 @@ impl Exposure {
     #[must_use]
     pub fn worst(&self, side: Side) -> Lots {
         let signed = self.position.0 * side.sign();
-        // A reducing order cannot pass zero, whatever its quantity.
-        let shrink = self.reducing[side.index()].0.min((-signed).max(0));
+        // A reducing order cannot pass zero, whatever its quantity; but what it closed may have been more than is known to be held now.
+        let shrink = self.reducing[side.index()].0.min((-signed).max(self.reducible[side.index()].0));
         Lots((signed + shrink + self.adding[side.index()].0) * side.sign())
     }
 }

@@ -200,7 +200,12 @@ impl Venue {
         }
         let sum = |side| open.values().filter(|o| o.0 == side).map(|o| o.1).sum::<i64>();
         let (long, short) = (self.position + sum(Side::Buy), self.position - sum(Side::Sell));
-        assert!(long <= POSITION_MAX && short >= -POSITION_MAX, "worst case {short}..{long}");
+        assert!(
+            long <= POSITION_MAX && short >= -POSITION_MAX,
+            "worst case {short}..{long} from {}, ours {:?}",
+            self.position,
+            self.rig.status().position
+        );
     }
 
     fn feed(&mut self, event: &Event<'_>) {
@@ -497,6 +502,9 @@ fn storm(seed: u64) -> bool {
 fn seeds_that_once_failed() {
     // An amend on its way while a reconciliation listed the old terms.
     assert!(storm(13_032_470_423_018_492_115));
+    assert!(storm(9_773_279_945_277_890_822));
+    assert!(storm(1_215_232_198_024_495_272));
+    assert!(storm(2_076_296_731_189_879));
 }
 
 proptest! {
