@@ -158,6 +158,7 @@ fn mark_and_funding_can_be_asked_for() {
             Ok(mark) => break mark,
             Err(error) => assert!(begun.elapsed() < PATIENCE, "{error}"),
         }
+        std::thread::sleep(Duration::from_millis(50));
     };
     let touch = client.terms.price(client.price);
     assert!(mark.mark > touch && mark.next_funding > mark.venue_time, "{mark:?}");

@@ -2,6 +2,7 @@
 //! about the position, and replays.
 
 use serde_json::Value;
+use spinquote::engine::turn::WARM_UP_FRAMES;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -48,7 +49,10 @@ fn run_in_order(file: &str, text: &str, span: &str) -> u64 {
         assert_eq!(count(pointer), 0, "{pointer}: {summary:#}");
     }
     assert_eq!(summary["position"], summary["venue_position"], "{summary:#}");
-    assert_eq!((&summary["fault"], &summary["allocations_after_warmup"]), (&Value::Null, &0.into()), "{summary:#}");
+    assert_eq!(summary["fault"], Value::Null, "{summary:#}");
+    // A run that never left its warm-up has nothing to say of what comes after it.
+    let allocations = if count("/frames") > WARM_UP_FRAMES { 0.into() } else { Value::Null };
+    assert_eq!(summary["allocations_after_warmup"], allocations, "{summary:#}");
     let verdict = json(&spinquote(dir.path(), &["replay", "run", "--json"]));
     assert_eq!(verdict["identical"], true, "{verdict:#}");
     count("/fills/buy") + count("/fills/sell")

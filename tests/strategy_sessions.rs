@@ -151,6 +151,8 @@ fn the_pmm_controller_closes_everything_in_a_crash_with_one_net_position() {
 fn the_pmm_controller_closes_the_losing_leg_in_a_crash_in_the_originals_cadence() {
     // Both legs together lose nothing in a crash: the asks stand far away.
     let text = PMM.replace("MODE", "HEDGE").replace("sell_spreads: [0.0001, 0.0002]", "sell_spreads: [0.03]");
+    // A level lives long enough for the trend to reach its take-profit, a tenth of a percent away.
+    let text = text.replace("executor_refresh_time: 10", "executor_refresh_time: 120");
     let plan = session(with_crash(), StrategyKind::PmmController, &text);
     let played = play(Plan { cadence: Cadence::Interval(SECOND), ..plan });
     eprintln!("{}", played.line());
