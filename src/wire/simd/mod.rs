@@ -290,7 +290,8 @@ mod tests {
             for kernel in Kernel::ALL.into_iter().filter(|kernel| kernel.available()) {
                 let found = Scanner::new(kernel).quote(&buf, len, 16, &columns.0, &columns.1);
                 if let Some((numbers, end)) = found {
-                    prop_assert_eq!(end, len);
+                    // A quote that was put into the last number ends it early: what is behind it is the caller's to refuse.
+                    prop_assert!(if bitten { buf[end - 1] == b'"' && end <= len } else { end == len }, "{}", written);
                     prop_assert_eq!(Some(numbers), naive());
                 } else if kernel != Kernel::Portable && !bitten && written.len() <= 64 {
                     let short = [price(bid), qty(bid_qty), price(ask), qty(ask_qty)].iter().all(|text| text.len() <= 16);
