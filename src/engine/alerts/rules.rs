@@ -99,6 +99,9 @@ pub(super) struct Facts {
     pub unquoted_ms: i64,
     pub rest_failed: i64,
     pub killed: bool,
+    /// 0 fine, 1 below 30 %, 2 below 20 %.
+    pub margin_level: i64,
+    pub margin_text: String,
     pub lost: i64,
     pub allocations: i64,
     pub lapsed: bool,
@@ -172,6 +175,8 @@ impl Facts {
             unquoted_ms: since.map_or(0, |since| (now - since).as_millis()),
             rest_failed: failed - before.rest_failed.front().map_or(failed, |&(_, first)| first),
             killed: word(Slot::Killed) != 0,
+            margin_level: word(Slot::MarginLevel),
+            margin_text: format!("equity is {} times the margin used", money(word(Slot::MarginRatio))),
             lost: word(Slot::JournalLost),
             allocations: word(Slot::Allocations),
             lapsed: recent[0],
@@ -201,6 +206,12 @@ pub(super) static RULES: &[Rule] = &[
     rule("position", Severity::Critical, NOW, |facts| Some((facts.position, facts.position_text.clone()))),
     rule("killed", Severity::Critical, NOW, |facts| {
         yes(facts.killed, "the kill ladder is at its end; only `sq ctl resume` of a human leads back")
+    }),
+    rule("margin", Severity::Warning, NOW, |facts| {
+        yes(facts.margin_level >= 1, format!("{}, below 0.30", facts.margin_text))
+    }),
+    rule("margin-danger", Severity::Critical, NOW, |facts| {
+        yes(facts.margin_level >= 2, format!("{}, below 0.20", facts.margin_text))
     }),
     rule("engine-silent", Severity::Critical, NOW, |facts| {
         let age = facts.engine_age;
@@ -284,6 +295,7 @@ mod tests {
             (Slot::JournalLost, 3),
             (Slot::Allocations, 1),
             (Slot::Lapses, 1),
+            (Slot::MarginLevel, 1),
         ] {
             engine.set(slot, value);
         }
@@ -306,6 +318,8 @@ mod tests {
             ("loss", 500),
             ("position", 900),
             ("killed", 1000),
+            ("margin", 1000),
+            ("margin-danger", 0),
             ("engine-silent", 1000),
             ("io-silent", 500),
             ("took-over", 1000),
@@ -326,6 +340,8 @@ mod tests {
         let later = look(165);
         assert_eq!((level("not-quoting", &later), level("lapse", &later)), (1050, 0));
         assert_eq!(level("rest", &later), 0, "a minute later");
+        engine.set(Slot::MarginLevel, 2);
+        assert_eq!(level("margin-danger", &look(166)), 1000);
     }
 
     #[test]
