@@ -6,6 +6,9 @@ use spinquote::unit::Nanos;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+/// Rows of a sweep's table that are printed, unless asked otherwise.
+const SWEEP_TOP: usize = 20;
+
 /// Quotes perpetual futures on both sides: at an embedded exchange (demo), on paper, or at a venue.
 #[derive(Debug, Parser)]
 #[command(
@@ -316,7 +319,7 @@ pub struct SweepArgs {
     #[arg(long, value_name = "COLUMN", default_value = "pnl_total")]
     pub by: String,
     /// Rows printed.
-    #[arg(long, value_name = "N", default_value_t = crate::commands::sweep::TOP)]
+    #[arg(long, value_name = "N", default_value_t = SWEEP_TOP)]
     pub top: usize,
 }
 
@@ -334,7 +337,7 @@ pub struct MergeArgs {
     #[arg(long, value_name = "COLUMN", default_value = "pnl_total")]
     pub by: String,
     /// Rows printed.
-    #[arg(long, value_name = "N", default_value_t = crate::commands::sweep::TOP)]
+    #[arg(long, value_name = "N", default_value_t = SWEEP_TOP)]
     pub top: usize,
 }
 

@@ -17,9 +17,6 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// Rows of the table that is printed, unless asked otherwise.
-pub const TOP: usize = 20;
-
 pub fn run(args: &SweepArgs) -> Result<ExitCode> {
     trade::log("error");
     let text = load::read_text(&args.strategy).map_err(|problem| anyhow::anyhow!("{problem}"))?;

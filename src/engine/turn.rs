@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Longest time between two timer events of the core.
 const TIMER_INTERVAL: Nanos = Nanos::from_millis(5);
 /// Frames after which the warm-up is over: buffers, windows and caches have seen what a session looks like.
-pub const WARM_UP_FRAMES: u64 = 2_000;
+pub const WARM_UP_FRAMES: u64 = 500;
 /// How long the last cancels may take at the end of a run.
 const STOP_DEADLINE: Nanos = Nanos::from_secs(5);
 
