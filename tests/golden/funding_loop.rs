@@ -28,7 +28,7 @@ fn on_a_hair(run: impl Fn(&Moved) -> Result<(), Different>) -> Result<Option<Str
     let (mut hair, mut now) = (Moved::new(), Different { step: first.step, what: String::new(), values: first.values });
     'longer: while hair.len() < 16 {
         for value in now.values.clone().into_iter().filter(|value| !hair.contains_key(value)).collect::<Vec<_>>() {
-            for by in [-1, 1] {
+            for by in [-1, 1, -2, 2] {
                 let mut other = hair.clone();
                 other.insert(value, by);
                 match run(&other) {
