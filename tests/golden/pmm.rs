@@ -448,7 +448,7 @@ fn create_differs(
             };
             if expected["level_id"] != level_text(level)
                 || expected["side"] != side_text(level.side)
-                || !same(&expected["entry_price"], price.0)
+                || !same_price(instrument, price, &expected["entry_price"])
                 || barrier["take_profit_order_type"] != kind
                 || !profit
             {
@@ -474,6 +474,13 @@ fn create_differs(
             }
         }
     }
+}
+
+/// Agrees to 1e-9 of the price itself, and on the tick as well unless they lie within a millionth of a tick on its two sides.
+pub fn same_price(instrument: &Instrument, exact: Price, original: &Value) -> bool {
+    let (tick, theirs) = (instrument.tick.atto(), atto(original));
+    let apart = (exact.0 - theirs).abs();
+    apart <= theirs.abs() / 10_i128.pow(9) && (exact.0 / tick == theirs / tick || apart <= tick / 10_i128.pow(6))
 }
 
 /// Two prices that agree to 1e-9 and round to different ticks: the exact one lies on a tick, the other a hair beside it.

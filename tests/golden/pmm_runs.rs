@@ -2,8 +2,8 @@
 
 use super::Outcome;
 use super::pmm::{
-    Evaluation, atto, close_type, instrument, maybe_nanos, nanos, number, outcome, same, settings, side, side_text,
-    summary_differs, text, tick_boundary, ticks,
+    Evaluation, atto, close_type, instrument, maybe_nanos, nanos, number, outcome, same, same_price, settings, side,
+    side_text, summary_differs, text, tick_boundary, ticks,
 };
 use serde_json::{Value, json};
 use spinquote::config::pmm::PmmSettings;
@@ -245,7 +245,7 @@ impl Run {
             let price = match actual["price"].as_str() {
                 // A market order's price is of no consequence.
                 None => actual["order_type"] == "MARKET",
-                Some(price) => same(&wanted["price"], price.parse().expect("a number")),
+                Some(price) => same_price(&self.instrument, Price(price.parse().expect("a number")), &wanted["price"]),
             };
             plain.iter().all(|name| actual[name] == wanted[name])
                 && actual["amount"].as_str() == Some(atto(&wanted["amount"]).to_string().as_str())
