@@ -858,7 +858,7 @@ mod tests {
             Mission {
                 job: Job::Level(Level { side: Side::Buy, index: 0 }),
                 side: Side::Buy,
-                amount: in_lots(3),
+                amount: in_lots(300),
                 price,
                 leverage: 10,
                 entry: OrderKind::LimitMaker,
@@ -882,6 +882,7 @@ mod tests {
         let touch = Touch { instrument: &instrument, bid: Some(Ticks(10_000)), ask: Some(Ticks(10_001)) };
         let (mut executor, mut next, mut asks) = (level(), 0, Asks::new());
         executor.pass(Nanos::ZERO, &touch, true, &mut next, &mut asks);
+        assert!(executor.owns(1));
         let fill = |fee_base| News::Filled {
             amount: in_lots(1),
             price: Price::parse(b"100").unwrap(),
