@@ -78,11 +78,29 @@ fn perpetual(dice: &mut Dice, hedge: bool, extreme: bool) -> String {
         ("minimum_spread", &["-100", "-1", "0.001", "100"]),
         ("order_refresh_tolerance_pct", &["-1", "0", "0.01", "10"]),
         ("order_level_amount", if extreme { &["0", "-1", "1000000"] } else { &["0", "0.001"] }),
-        ("price_type", &["mid_price", "last_price", "last_own_trade_price", "best_bid", "best_ask"]),
         ("order_optimization_enabled", &["true", "false"]),
         ("ask_order_optimization_depth", &["0", "1", "1000000000"]),
     ] {
         text += &format!("{key}: {}\n", dice.pick(values));
+    }
+    text += match if extreme { dice.roll(3) } else { 2 } {
+        0 => "price_source: custom_api\nprice_source_custom_api: http://127.0.0.1:1/price\n",
+        1 => "price_source: external_market\nprice_source_derivative: binance\nprice_source_market: BTC-USDT\n",
+        _ => "price_source: current_market\n",
+    };
+    if !text.contains("custom_api\n") {
+        let types = ["mid_price", "last_price", "last_own_trade_price", "best_bid", "best_ask"];
+        text += &format!("price_type: {}\n", dice.pick(&types));
+    }
+    if extreme && dice.one_in(5) {
+        let amount = dice.pick(amount);
+        text += "order_override:\n";
+        for (n, side) in ["buy", "sell", "sell", "buy", "Buy"].into_iter().enumerate() {
+            text += &format!("  n{n}: [{side}, {}, {amount}]\n", dice.pick(&["0.01", "0.0000001", "99.99", "250"]));
+        }
+    }
+    if dice.one_in(4) {
+        text += &format!("price_floor: {}\n", dice.pick(&["0.01", "0.1"]));
     }
     if dice.one_in(4) {
         text += &format!("price_ceiling: {}\n", dice.pick(&["0.1", "61000", "1000000000000"]));
@@ -157,6 +175,11 @@ const KINDS: [StrategyKind; 3] =
 /// File name and text of random settings that the loader accepts; which strategy, and whether in hedge mode.
 fn settings(dice: &mut Dice, kind: StrategyKind, extreme: bool) -> (&'static str, String, bool) {
     let hedge = kind != StrategyKind::FundingAware && dice.one_in(2);
+    let (file, text) = settings_in(dice, kind, hedge, extreme);
+    (file, text, hedge)
+}
+
+fn settings_in(dice: &mut Dice, kind: StrategyKind, hedge: bool, extreme: bool) -> (&'static str, String) {
     loop {
         let (file, text) = match kind {
             StrategyKind::PerpetualMarketMaking => ("s.yml", perpetual(dice, hedge, extreme)),
@@ -165,7 +188,7 @@ fn settings(dice: &mut Dice, kind: StrategyKind, extreme: bool) -> (&'static str
         };
         // Contradictions (a target beyond the maximum) are the loader's to refuse.
         if load::strategy_text(file, &text, Target::Venue).is_ok() {
-            return (file, text, hedge);
+            return (file, text);
         }
     }
 }
@@ -215,6 +238,12 @@ fn before_wild_views(seed: u64) -> Result<(), TestCaseError> {
     let (mut now, mut seq, mut orders): (_, _, ArrayVec<OwnOrder, ORDERS_MAX>) =
         (Nanos::from_secs(1_000), 0_u32, ArrayVec::new());
     for _ in 0..40 {
+        if dice.one_in(15) {
+            // A file that was changed meanwhile, taken over between two events.
+            let mut changed =
+                load::strategy_text(file, &settings_in(&mut dice, kind, hedge, true).1, Target::Venue).unwrap();
+            strategy.reconfigure(&mut changed.settings);
+        }
         now += Nanos(dice.wild(4_000_000_000_000).abs() as i64);
         let mut book = Book::default();
         let bid = dice.wild(TICKS_MAX).abs().max(1) as i64;
@@ -246,6 +275,8 @@ fn before_wild_views(seed: u64) -> Result<(), TestCaseError> {
                 (qty != 0).then_some(PositionView { side, qty: Lots(qty), entry })
             })
             .collect();
+        let external =
+            External { bid: price(&mut dice), ask: price(&mut dice), last: price(&mut dice), custom: price(&mut dice) };
         let money = |dice: &mut Dice| Money(dice.wild(10_i128.pow(33)));
         let view = View {
             now,
@@ -258,7 +289,7 @@ fn before_wild_views(seed: u64) -> Result<(), TestCaseError> {
                 next: now,
                 interval_hours: dice.roll(9) as u8,
             }),
-            external: External::default(),
+            external,
             orders: &orders,
             positions: &positions,
             available: money(&mut dice),

@@ -56,6 +56,29 @@ fn the_tree_is_tidy() {
     assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
 }
 
+/// The strategies' tables of differences: every row names its test, and the test exists (or says whose it is).
+#[test]
+fn every_difference_has_a_test_that_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &PathBuf| fs::read_to_string(path).unwrap();
+    let all: String =
+        ["src", "tests"].iter().flat_map(|folder| rust_files(&root.join(folder))).map(|p| read(&p)).collect();
+    for (file, letter) in [("perpetual", 'W'), ("pmm", 'M'), ("funding_aware", 'G')] {
+        let text = read(&root.join(format!("src/maker/strategy/{file}.rs")));
+        let is_row = |line: &&str| line.strip_prefix("//! | ").is_some_and(|row| row.starts_with(letter));
+        let rows: Vec<&str> = text.lines().filter(is_row).collect();
+        assert!(rows.len() >= 7, "{file}: {}", rows.len());
+        for row in rows {
+            let test = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+            let exists = match test.strip_prefix('`').and_then(|test| test.strip_suffix('`')) {
+                Some(name) => all.contains(&format!("fn {name}(")),
+                None => test.starts_with("the ") && test.len() < 20,
+            };
+            assert!(exists, "{file}: {row}");
+        }
+    }
+}
+
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![folder.to_owned()];

@@ -3,8 +3,9 @@
 //!
 //! Left out of the comparison: the half second that simple mode waits between cancel and placement (G12 of the strategy's table).
 //! Values before rounding agree to 1e-9. Where the calls differ, the step runs again with its inputs (mark and mid, position value,
-//! account value, prices and sizes of live orders) moved by one part in 1e12, each up, down or not. Only if the calls are then
-//! exactly the recorded ones, the case lies on a boundary of rounding or decision and counts as a float artifact; it is listed.
+//! account value, prices and sizes of live bids and asks) moved by one part in 1e12, each up, down or not. Only if the calls are
+//! then exactly the recorded ones, the case lies on a boundary of rounding or decision and counts as a float artifact; it is listed.
+//! Prices of the circuit breaker and mids of the wake-ups likewise, one at a time.
 
 use super::{Outcome, funding_loop};
 use serde_json::Value;
@@ -12,7 +13,7 @@ use spinquote::config::funding_aware::FundingAwareSettings;
 use spinquote::config::load::{self, Strategy as Loaded, Target};
 use spinquote::event::{ClientId, Side, TimeInForce};
 use spinquote::instrument::Instrument;
-use spinquote::maker::strategy::funding_aware::{FundingAware, Holding, Inputs, Resting};
+use spinquote::maker::strategy::funding_aware::{Blocked, FundingAware, Holding, Inputs, Resting, Targets};
 use spinquote::maker::strategy::{FundingView, Plan};
 use spinquote::unit::{Amount, Money, Nanos, Price, Rate, decimal_text};
 
@@ -23,7 +24,7 @@ pub fn run(case: &Value) -> Outcome {
     let expected = if case["intended"].is_object() { &case["intended"] } else { &case["original"] };
     let result = match case["kind"].as_str() {
         Some("config") => config(case, expected).map(|()| None),
-        Some("ws_trigger") => funding_loop::wake_ups(case, expected).map(|()| None),
+        Some("ws_trigger") => funding_loop::wake_ups(case, expected),
         Some(kind) => match (settings(&case["config"]), expected["config_error"].is_object()) {
             (Err(_), true) => Ok(None),
             (Ok(_), true) => Err("the settings are accepted".to_owned()),
@@ -31,7 +32,7 @@ pub fn run(case: &Value) -> Outcome {
             (Ok(settings), false) => match kind {
                 "skewed_mid" => skewed_mid(case, expected, settings).map(|()| None),
                 "update_quotes" => update(case, expected, settings),
-                "volatility" => funding_loop::volatility(expected, settings).map(|()| None),
+                "volatility" => funding_loop::volatility(expected),
                 "loop" => funding_loop::run(case, expected, settings),
                 other => Err(format!("unknown kind {other}")),
             },
@@ -323,7 +324,8 @@ fn update(case: &Value, expected: &Value, settings: FundingAwareSettings) -> Res
         strategy.update(&earlier, Some(&[]), &mut plan);
         assert!(plan.cancel.is_empty() && plan.place.is_empty());
     }
-    let theirs: Vec<String> = expected["calls"].as_array().into_iter().flatten().filter_map(recorded).collect();
+    let calls = expected["calls"].as_array().ok_or("no calls")?;
+    let theirs: Vec<String> = calls.iter().filter_map(recorded).collect();
     let verdict = compare(&mut strategy, &venue, &info, nanos(&input["now"]), FundingAware::update, &theirs)?;
     let derived = &expected["derived"];
     if let Some(targets) = strategy.targets() {
@@ -334,12 +336,34 @@ fn update(case: &Value, expected: &Value, settings: FundingAwareSettings) -> Res
         if derived["mark_price"].is_string() && targets.venue_mark != (expected["mark_source"] == "venue") {
             return Err("the mark price is of another source".to_owned());
         }
+        if verdict.is_none() {
+            targets_differ(targets, &venue.instrument, derived)?;
+        }
     }
     let killed = strategy.halt() == Some(spinquote::maker::strategy::funding_aware::Halt::Killed);
     if expected["state_after"]["emergency_stop"] != killed {
         return Err(format!("the kill switch is {killed}"));
     }
     Ok(verdict)
+}
+
+/// Prices, sizes and sides of the quotes as derived.
+fn targets_differ(targets: &Targets, instrument: &Instrument, derived: &Value) -> Result<(), String> {
+    let size = i128::from(targets.size.0) * instrument.lot.atto();
+    for (side, [price, amount, allow]) in [
+        (Side::Buy, ["target_bid", "bid_size_contracts", "allow_bid"]),
+        (Side::Sell, ["target_ask", "ask_size_contracts", "allow_ask"]),
+    ] {
+        near(amount, size, &derived[amount])?;
+        if let Some(ticks) = targets.price[side.index()] {
+            near(price, instrument.price(ticks).0, &derived[price])?;
+        }
+        let allowed = !matches!(targets.blocked[side.index()], Some(Blocked::NearCap | Blocked::Cap));
+        if derived[allow].as_bool().is_some_and(|theirs| theirs != allowed) {
+            return Err(format!("{allow} is {allowed}"));
+        }
+    }
+    Ok(())
 }
 
 /// What is asked for: `update` alone, or `act` with the circuit breaker before it.
@@ -366,8 +390,8 @@ pub fn compare(
         return Ok(None);
     }
     let what = format!("expected {theirs:?}, came {ours:?}");
-    for n in 0..3_i128.pow(5) {
-        let signs = [0, 1, 2, 3, 4].map(|digit| n / 3_i128.pow(digit) % 3 - 1);
+    for n in 0..3_i128.pow(7) {
+        let signs = [0, 1, 2, 3, 4, 5, 6].map(|digit| [0, 1, -1][(n / 3_i128.pow(digit) % 3) as usize]);
         let (moved, info) =
             (venue.moved(signs), Info { mark: info.mark.map(|mark| Price(moved(mark.0, signs[0]))), ..*info });
         let mut other = before.clone();
@@ -380,18 +404,17 @@ pub fn compare(
 }
 
 /// By one part in 1e12, up or down or not at all.
-fn moved(value: i128, sign: i128) -> i128 {
+pub fn moved(value: i128, sign: i128) -> i128 {
     value + value.abs() / 10_i128.pow(12) * sign
 }
 
 impl Venue {
     /// With its prices, its position's value, its account's value, its orders' prices and their sizes moved.
-    fn moved(&self, [price, usd, account, order_price, order_size]: [i128; 5]) -> Self {
+    fn moved(&self, [price, usd, account, bid, ask, bid_size, ask_size]: [i128; 7]) -> Self {
         let orders = self.orders.as_ref().map(|orders| {
-            let order = |order: &Resting| Resting {
-                price: Price(moved(order.price.0, order_price)),
-                rest: Amount(moved(order.rest.0, order_size)),
-                ..*order
+            let order = |order: &Resting| {
+                let (price, size) = if order.side == Side::Buy { (bid, bid_size) } else { (ask, ask_size) };
+                Resting { price: Price(moved(order.price.0, price)), rest: Amount(moved(order.rest.0, size)), ..*order }
             };
             orders.iter().map(order).collect()
         });
@@ -400,11 +423,7 @@ impl Venue {
             orders,
             mid: self.mid.map(|mid| Price(moved(mid.0, price))),
             touch: self.touch,
-            position: self.position.map(|held| Holding {
-                usd: Money(moved(held.usd.0, usd)),
-                unrealized: Money(moved(held.unrealized.0, usd)),
-                ..held
-            }),
+            position: self.position.map(|held| Holding { usd: Money(moved(held.usd.0, usd)), ..held }),
             account_value: Money(moved(self.account_value.0, account)),
             margin_used: self.margin_used,
         }

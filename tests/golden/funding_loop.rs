@@ -3,20 +3,76 @@
 //! The loop itself (waiting, reconnecting, polling by REST, the interrupt at the end) is the engine's in this program; here it is the
 //! script's: the driver asks the strategy for an update wherever the loop acts, and compares what the strategy asks for.
 
-use super::funding_aware::{Info, Venue, atto, compare, nanos, near, recorded, text};
+use super::funding_aware::{Info, Venue, atto, compare, moved, nanos, near, recorded, text};
 use serde_json::Value;
 use spinquote::config::funding_aware::FundingAwareSettings;
 use spinquote::maker::strategy::funding_aware::{FundingAware, Halt, Volatility, Wake};
 use spinquote::maker::strategy::{AccountRequest, Plan, Strategy};
 use spinquote::unit::{Nanos, Price, Rate};
+use std::collections::HashMap;
+
+/// Where a run differs, with the values that a hair may have decided there.
+struct Different {
+    step: usize,
+    what: String,
+    values: Vec<Price>,
+}
+
+/// By how many parts in 1e12 a value is moved wherever it occurs.
+type Moved = HashMap<Price, i128>;
+
+/// Runs on the exact values; where that differs, with the values of the first difference moved one by one, as long as the run is equal
+/// for longer. Equal in the end is an artifact.
+fn on_a_hair(run: impl Fn(&Moved) -> Result<(), Different>) -> Result<Option<String>, String> {
+    let Err(first) = run(&Moved::new()) else { return Ok(None) };
+    let (mut hair, mut now) = (Moved::new(), Different { step: first.step, what: String::new(), values: first.values });
+    'longer: while hair.len() < 16 {
+        for value in now.values.clone().into_iter().filter(|value| !hair.contains_key(value)).collect::<Vec<_>>() {
+            for by in [-1, 1, -2, 2] {
+                let mut other = hair.clone();
+                other.insert(value, by);
+                match run(&other) {
+                    Ok(()) => {
+                        let what = first.what;
+                        return Ok(Some(format!("on a boundary, {} values moved by 1e-12: {what}", other.len())));
+                    }
+                    Err(different) if different.step > now.step => {
+                        (hair, now) = (other, different);
+                        continue 'longer;
+                    }
+                    Err(_) => {}
+                }
+            }
+        }
+        break;
+    }
+    Err(first.what)
+}
+
+fn by_a_hair(price: Price, hair: &Moved) -> Price {
+    Price(moved(price.0, hair.get(&price).copied().unwrap_or(0)))
+}
 
 /// Steps of the circuit breaker alone.
-pub fn volatility(expected: &Value, _settings: FundingAwareSettings) -> Result<(), String> {
+pub fn volatility(expected: &Value) -> Result<Option<String>, String> {
+    on_a_hair(|hair| breaker(expected, hair))
+}
+
+fn breaker(expected: &Value, hair: &Moved) -> Result<(), Different> {
     let mut breaker = Volatility::default();
-    for step in expected["steps"].as_array().expect("steps") {
+    let mut prices: Vec<(Nanos, Price)> = Vec::new();
+    for (n, step) in expected["steps"].as_array().expect("steps").iter().enumerate() {
         let now = nanos(&step["t"]);
         let verdict = breaker.check(now);
-        let at = |what: &str| format!("t={}: {what}", text(&step["t"]));
+        let added = prices.clone();
+        let at = |what: &str| {
+            // A range that decides is between prices of the last quarter of an hour.
+            let young = added.iter().filter(|(added, _)| now - *added <= Nanos::from_secs(900));
+            let mut values: Vec<Price> = young.map(|(_, price)| *price).collect();
+            values.sort_unstable();
+            values.dedup();
+            Different { step: n, what: format!("t={}: {what}", text(&step["t"])), values }
+        };
         if step["pause"] != verdict.pause {
             return Err(at("pause"));
         }
@@ -32,8 +88,9 @@ pub fn volatility(expected: &Value, _settings: FundingAwareSettings) -> Result<(
                 return Err(at("window"));
             }
         }
-        if let Some(price) = atto(&step["price_added_after_check"]) {
-            breaker.add(now, Price(price));
+        if let Some(price) = atto(&step["price_added_after_check"]).map(Price) {
+            breaker.add(now, by_a_hair(price, hair));
+            prices.push((now, price));
         }
         if step["history_len"].as_u64() != Some(breaker.prices() as u64) {
             return Err(at(&format!("{} prices, expected {}", breaker.prices(), step["history_len"])));
@@ -43,20 +100,29 @@ pub fn volatility(expected: &Value, _settings: FundingAwareSettings) -> Result<(
 }
 
 /// Books, fills and polls; a poll with a flag counts as a requote at the current mid. Health is the engine's.
-pub fn wake_ups(case: &Value, expected: &Value) -> Result<(), String> {
+pub fn wake_ups(case: &Value, expected: &Value) -> Result<Option<String>, String> {
+    on_a_hair(|hair| woken(case, expected, hair))
+}
+
+fn woken(case: &Value, expected: &Value, hair: &Moved) -> Result<(), Different> {
     let threshold = atto(&case["input"]["update_threshold_bps"]).expect("a threshold") / 10_i128.pow(10);
     let threshold = Rate(i64::try_from(threshold).expect("a rate"));
     let coin = text(&case["input"]["coin"]);
     let bare = coin.rsplit(':').next().unwrap_or_default();
     let (mut wake, mut mid, mut fills) = (Wake::default(), None, 0);
-    for step in expected["steps"].as_array().expect("steps") {
-        let at = |what: &str| format!("t={} {}: {what}", text(&step["t"]), step["event"]);
+    let mut since_poll: Vec<Price> = Vec::new();
+    for (n, step) in expected["steps"].as_array().expect("steps").iter().enumerate() {
+        let at = |what: &str, values: &[Price]| {
+            let what = format!("t={} {}: {what}", text(&step["t"]), step["event"]);
+            Different { step: n, what, values: values.to_vec() }
+        };
         match step["event"].as_str() {
             Some("book") => {
                 let [bid, ask] = [0, 1].map(|side| atto(&step["levels"][side][0]["px"]));
                 if let (Some(bid), Some(ask)) = (bid, ask) {
                     mid = Some(Price((bid + ask) / 2));
-                    wake.on_book(Price((bid + ask) / 2), threshold);
+                    since_poll.extend(mid);
+                    wake.on_book(by_a_hair(Price((bid + ask) / 2), hair), threshold);
                 }
             }
             Some("fill") => {
@@ -76,21 +142,25 @@ pub fn wake_ups(case: &Value, expected: &Value) -> Result<(), String> {
                     || step["updates"]["fills"] != fill
                     || step["woken"] != wake.is_due()
                 {
-                    return Err(at(&format!("book {book}, fill {fill}, expected {}", step["updates"])));
+                    let what = format!("book {book}, fill {fill}, expected {}", step["updates"]);
+                    return Err(at(&what, &since_poll));
                 }
                 if step["new_fills"].as_u64().is_some_and(|count| count != fills) {
-                    return Err(at(&format!("{fills} fills, expected {}", step["new_fills"])));
+                    return Err(at(&format!("{fills} fills, expected {}", step["new_fills"]), &[]));
                 }
                 if let (Some(mid), true) = (mid, wake.is_due()) {
-                    wake.quoted(mid);
+                    wake.quoted(by_a_hair(mid, hair));
                 }
                 wake.clear();
                 fills = 0;
+                since_poll.clear();
+                since_poll.extend(mid);
             }
-            _ => {}
+            Some("empty") => {}
+            other => return Err(at(&format!("unknown event {other:?}"), &[])),
         }
         if let Some(mid) = mid {
-            near("mid", mid.0, &step["mid"]).map_err(|what| at(&what))?;
+            near("mid", mid.0, &step["mid"]).map_err(|what| at(&what, &[]))?;
         }
     }
     Ok(())

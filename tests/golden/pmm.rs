@@ -2,7 +2,8 @@
 //!
 //! Orders, amounts and every choice must be equal; computed figures and unrounded prices to 1e-9, since the originals compute in
 //! 28 digits with spreads that are doubles. An amount one lot off counts as a float artifact only where the original's own
-//! unrounded amount lies within 1e-9 (relative) of a whole lot; each is listed.
+//! unrounded amount lies within 1e-9 (relative) of a whole lot; a decision only where it is the recorded one with what it is made on
+//! moved by one part in 1e12. Each is listed, and a run goes on with the recorded figures.
 
 use super::{Outcome, pmm_runs as runs};
 use serde_json::{Value, json};
@@ -278,41 +279,64 @@ fn tick(case: &Value) -> Outcome {
         case["executors"].as_array().expect("executors").iter().enumerate().map(report).collect();
     let now = nanos(&case["now"]);
     let reference = |id: u32| text(&case["executors"][id as usize]["id"]);
-    let judge = |records: &[Record]| {
-        let decision = evaluate(&settings, &touch, now, Rate::ONE, records, &executors);
-        decision_differs(&settings, &instrument, &decision, expected, &reference)
-    };
-    let records = records(case);
-    match judge(&records) {
-        Ok(None) => Outcome::Equal(Vec::new()),
-        Ok(Some(artifact)) => Outcome::Artifact(artifact),
-        Err(wrong) => {
-            let up: Vec<Record> = records.iter().map(|r| Record { amount: Amount(r.amount.0 + 1), ..*r }).collect();
-            match judge(&up) {
-                Ok(_) if finer_than_ours(case) && on_a_bound(&settings, expected) => {
-                    Outcome::Artifact(format!("an amount finer than 1e-18 lies on a bound: {wrong}"))
-                }
-                _ => Outcome::Different(wrong),
-            }
-        }
+    let inputs = Evaluation { settings: &settings, touch, now, records: &records(case), executors: &executors };
+    match inputs.judge(expected, &reference) {
+        Ok((_, None)) => Outcome::Equal(Vec::new()),
+        Ok((_, Some(artifact))) => Outcome::Artifact(artifact),
+        Err(wrong) => Outcome::Different(wrong),
     }
 }
 
-/// Some held amount has more than 18 decimals: it is cut, and the other neighbour is as near.
-fn finer_than_ours(case: &Value) -> bool {
-    let decimals = |value: &Value| text(value).split_once('.').map_or(0, |(_, fraction)| fraction.len());
-    case["positions"].as_array().expect("positions").iter().any(|position| decimals(&position["amount"]) > 18)
+/// What an evaluation is made on.
+pub struct Evaluation<'a> {
+    pub settings: &'a PmmSettings,
+    pub touch: Touch<'a>,
+    pub now: Nanos,
+    pub records: &'a [Record],
+    pub executors: &'a [Report],
 }
 
-/// A figure that decides lies within 1e-9 of its bound.
-fn on_a_bound(settings: &PmmSettings, expected: &Value) -> bool {
-    let (pct, pnl) =
-        (&expected["processed_data"]["current_base_pct"], &expected["processed_data"]["unrealized_pnl_pct"]);
-    let at = |value: &Value, bound: Rate| same(value, i128::from(bound.0) * 1_000_000);
-    at(pct, settings.min_base_pct)
-        || at(pct, settings.max_base_pct)
-        || at(pnl, settings.global_take_profit)
-        || at(pnl, -settings.global_stop_loss)
+impl Evaluation<'_> {
+    /// The decision, and what is an artifact in it. Where it differs, it is made again with what is held, with the profit, and with the
+    /// spreads moved by one part in 1e12, each up, down or not: only where one of them lies on a bound does that change anything.
+    pub fn judge(
+        &self,
+        expected: &Value,
+        executor: &dyn Fn(u32) -> String,
+    ) -> Result<(Decision, Option<String>), String> {
+        let decide = |signs: [i128; 5]| {
+            let (settings, records, executors) = self.moved(signs);
+            let decision = evaluate(&settings, &self.touch, self.now, Rate::ONE, &records, &executors);
+            decision_differs(self.settings, self.touch.instrument, &decision, expected, executor)
+                .map(|artifact| (decision, artifact))
+        };
+        let wrong = match decide([0; 5]) {
+            Err(wrong) => wrong,
+            equal => return equal,
+        };
+        let signs = |n: i128| [0, 1, 2, 3, 4].map(|digit| [0, 1, -1][(n / 3_i128.pow(digit) % 3) as usize]);
+        let found = (0..3_i128.pow(5)).find_map(|n| Some((signs(n), decide(signs(n)).ok()?.0)));
+        let (signs, decision) = found.ok_or_else(|| wrong.clone())?;
+        Ok((decision, Some(format!("on a boundary, inputs moved by 1e-12 {signs:?}: {wrong}"))))
+    }
+
+    fn moved(&self, [held, inventory, profit, buys, sells]: [i128; 5]) -> (PmmSettings, Vec<Record>, Vec<Report>) {
+        let moved = |value: i128, sign: i128| value + value.abs() / 10_i128.pow(12) * sign;
+        let mut settings = self.settings.clone();
+        for (spreads, sign) in [(&mut settings.buy_spreads, buys), (&mut settings.sell_spreads, sells)] {
+            spreads.iter_mut().for_each(|spread| spread.0 += sign as i64);
+        }
+        let record = |record: &Record| Record {
+            amount: Amount(moved(record.amount.0, held)),
+            unrealized: Money(moved(record.unrealized.0, profit)),
+            ..*record
+        };
+        let report = |report: &Report| Report {
+            inventory: report.inventory.map(|own| Inventory { amount: Amount(moved(own.amount.0, inventory)), ..own }),
+            ..*report
+        };
+        (settings, self.records.iter().map(record).collect(), self.executors.iter().map(report).collect())
+    }
 }
 
 /// Compares one evaluation; `Ok(Some)` names a float artifact.
@@ -424,13 +448,16 @@ fn create_differs(
             };
             if expected["level_id"] != level_text(level)
                 || expected["side"] != side_text(level.side)
-                || !same(&expected["entry_price"], price.0)
+                || !same_price(instrument, price, &expected["entry_price"])
                 || barrier["take_profit_order_type"] != kind
                 || !profit
             {
                 return wrong("level");
             }
             let (lots, lot) = (i128::from(qty.0), instrument.lot.atto());
+            if atto(&expected["amount"]) % lot != 0 {
+                return wrong("amount off the lot");
+            }
             let expected_lots = atto(&expected["amount"]) / lot;
             if expected_lots == lots {
                 return Ok(tick_boundary(instrument, price, &expected["entry_price"]));
@@ -447,6 +474,13 @@ fn create_differs(
             }
         }
     }
+}
+
+/// Agrees to 1e-9 of the price itself, and on the tick as well unless they lie within a millionth of a tick on its two sides.
+pub fn same_price(instrument: &Instrument, exact: Price, original: &Value) -> bool {
+    let (tick, theirs) = (instrument.tick.atto(), atto(original));
+    let apart = (exact.0 - theirs).abs();
+    apart <= theirs.abs() / 10_i128.pow(9) && (exact.0 / tick == theirs / tick || apart <= tick / 10_i128.pow(6))
 }
 
 /// Two prices that agree to 1e-9 and round to different ticks: the exact one lies on a tick, the other a hair beside it.

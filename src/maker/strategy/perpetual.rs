@@ -5,22 +5,22 @@
 //! places on a later one; `tests/golden.rs` holds it equal to their recorded outcomes). [`Cadence::EveryEvent`] decides on
 //! every market event. Where the engine's manner wins over the originals':
 //!
-//! | # | the originals | here | cadence |
-//! |---|---|---|---|
-//! | W1 | a take-profit placed and, by a stop of the same tick, cancelled again goes out twice | never sent; [`Act::Revoke`] in the script | both |
-//! | W2 | entries are plain limit orders | [`ENTRY_TIF`]: post-only, a maker must not take | both |
-//! | W3 | exits are plain limit orders | [`EXIT_TIF`] and reduce-only: they may cross but never open a position | both |
-//! | W4 | a refresh cancels, and places a tick later | one step, so that it can be one amend; unchanged quotes are not touched; as the originals while a cancel is in flight or the orders of both would be too many | every event |
-//! | W5 | quotes due at `create_ts` go out after it (strict) | at it | every event |
-//! | W6 | on a refresh the margin of the old quotes still counts as spent | as free, up to the wallet: they are replaced | every event |
-//! | W7 | a take-profit is replaced on each of its own partial fills | kept when its open rest is the position | every event |
-//! | W8 | an exit that outlives the position is a quote until the next refresh | cancelled at once | every event |
-//! | W9 | sums of sizes and the last trade are binary doubles | exact decimals; may differ by a tick on a rounding boundary | both |
-//! | W10 | up to ten ticks of waiting for the position mode | asked for at start; the engine confirms it before the first decision | both |
-//! | W11 | a buy and a sell that round to one tick both go out | the sell moves a tick above the buy: the two sides never meet | every event |
-//! | W12 | a position mode that is lost halts the strategy, its orders stay | every live order is cancelled: every stop cancels | both |
-//! | W13 | entries that would add to the position stay while it is being stopped out | cancelled with the stop; the vectors' test counts these cancels and does not carry them out | both |
-//! | W14 | with a stale or missing external price, entries stay until the next refresh | withdrawn at once by the desk (`Blocks::SOURCE`); exits are managed on | both |
+//! | # | the originals | here | cadence | test |
+//! |---|---|---|---|---|
+//! | W1 | a take-profit placed and, by a stop of the same tick, cancelled again goes out twice | never sent; [`Act::Revoke`] in the script | both | `a_take_profit_that_the_stop_of_the_same_decision_cancels_is_never_sent` |
+//! | W2 | entries are plain limit orders | [`ENTRY_TIF`]: post-only, a maker must not take | both | `hedge_mode_labels_orders_and_leaves_the_other_side_alone` |
+//! | W3 | exits are plain limit orders | [`EXIT_TIF`] and reduce-only: they may cross but never open a position | both | `a_fill_clears_the_closing_side_and_places_the_take_profit_in_one_plan` |
+//! | W4 | a refresh cancels, and places a tick later | one step, so that it can be one amend; unchanged quotes are not touched; as the originals while a cancel is in flight or the orders of both would be too many | every event | `a_refresh_is_one_step_and_leaves_unchanged_quotes_alone` |
+//! | W5 | quotes due at `create_ts` go out after it (strict) | at it | every event | `quotes_are_created_at_their_time_and_a_tick_later_in_the_originals_cadence` |
+//! | W6 | on a refresh the margin of the old quotes still counts as spent | as free, up to the wallet: they are replaced | every event | `a_refresh_counts_what_the_old_quotes_lock_as_free` |
+//! | W7 | a take-profit is replaced on each of its own partial fills | kept when its open rest is the position | every event | `a_fill_clears_the_closing_side_and_places_the_take_profit_in_one_plan` |
+//! | W8 | an exit that outlives the position is a quote until the next refresh | cancelled at once | every event | `an_exit_that_outlives_its_position_is_cancelled_at_once` |
+//! | W9 | sums of sizes and the last trade are binary doubles | exact decimals; may differ by a tick on a rounding boundary | both | `every_vector_is_equal` |
+//! | W10 | up to ten ticks of waiting for the position mode | asked for at start; the engine confirms it before the first decision | both | `the_position_mode_is_asked_for_at_the_start` |
+//! | W11 | a buy and a sell that round to one tick both go out | the sell moves a tick above the buy: the two sides never meet | every event | `quotes_that_round_to_one_tick_do_not_meet` |
+//! | W12 | a position mode that is lost halts the strategy, its orders stay | every live order is cancelled: every stop cancels | both | `a_lost_position_mode_takes_every_order_away_until_it_is_confirmed` |
+//! | W13 | entries that would add to the position stay while it is being stopped out | cancelled with the stop; the vectors' test counts these cancels and does not carry them out | both | `a_stop_is_priced_through_the_touch_takes_the_rest_away_and_is_renewed_in_time` |
+//! | W14 | with a stale or missing external price, entries stay until the next refresh | withdrawn at once by the desk (`Blocks::SOURCE`); exits are managed on | both | `an_old_polled_price_withdraws_entries_and_leaves_exits` |
 
 mod exits;
 mod pricing;

@@ -3,15 +3,15 @@
 //! [`controller`] evaluates, [`executor`]s carry out, [`held`] keeps what they hand over; each is held equal to the originals'
 //! recorded outcomes by `tests/golden.rs`. [`Pmm`] is the three together as a strategy. Where it is not the originals' loop:
 //!
-//! | # | the originals | here |
-//! |---|---|---|
-//! | M1 | market orders | immediate-or-cancel limits [`MARKET_REACH`] through the touch; what does not execute is asked for again |
-//! | M2 | an order that is refused counts as a failure, also by their own checks | only the venue's refusal does; what never left is asked for again |
-//! | M3 | controller and executors loop once a second, a shutdown every five | in the engine's cadence |
-//! | M4 | positions are stored and loaded | what the venue reports at the start is taken over as held |
-//! | M5 | fees as charged | the contract's rates: the net profit that triggers a market take profit is known before the venue says |
-//! | M6 | closes are reduce-only by position action | reduce-only in hedge mode; in one-way mode a close at market is while the net position covers it. Executors may hold opposite inventory there, so a larger close may cross zero; and a resting take profit is plain, because the venue would cut it down with every fill of another level |
-//! | M7 | a lost position mode goes unnoticed | every executor is stopped and hands over what it holds |
+//! | # | the originals | here | test |
+//! |---|---|---|---|
+//! | M1 | market orders | immediate-or-cancel limits [`MARKET_REACH`] through the touch; what does not execute is asked for again | `held_inventory_is_closed_by_an_order_of_its_own` |
+//! | M2 | an order that is refused counts as a failure, also by their own checks | only the venue's refusal does; what never left is asked for again | `what_never_left_is_asked_for_again_and_a_refusal_counts` |
+//! | M3 | controller and executors loop once a second, a shutdown every five | in the engine's cadence | `an_old_level_is_given_up_and_what_it_holds_is_kept` |
+//! | M4 | positions are stored and loaded | what the venue reports at the start is taken over as held | `held_inventory_is_closed_by_an_order_of_its_own` |
+//! | M5 | fees as charged | the contract's rates: the net profit that triggers a market take profit is known before the venue says | `a_market_take_profit_waits_for_a_profit_after_the_contracts_fee` |
+//! | M6 | closes are reduce-only by position action | reduce-only in hedge mode; in one-way mode a close at market is while the net position covers it. Executors may hold opposite inventory there, so a larger close may cross zero; and a resting take profit is plain, because the venue would cut it down with every fill of another level | `a_one_way_close_at_market_is_reduce_only_while_the_net_position_covers_it` |
+//! | M7 | a lost position mode goes unnoticed | every executor is stopped and hands over what it holds | `a_lost_position_mode_takes_every_order_away` |
 
 pub mod controller;
 pub mod executor;
@@ -608,7 +608,9 @@ impl Strategy for Pmm {
             Some(_) => Phase::Quoting,
         };
         let resting = self.slots.iter().flatten().filter_map(|slot| match &slot.worker {
-            Worker::Level(executor) if executor.status() == Status::Running && !executor.is_trading() => {
+            Worker::Level(executor)
+                if executor.status() == Status::Running && !executor.is_trading(&self.instrument) =>
+            {
                 Some(executor.mission().created_at + self.settings.executor_refresh_time)
             }
             _ => None,

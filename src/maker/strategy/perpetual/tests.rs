@@ -186,6 +186,51 @@ fn an_interval_refresh_cancels_on_one_tick_and_places_on_a_later_one() {
 }
 
 #[test]
+fn quotes_are_created_at_their_time_and_a_tick_later_in_the_originals_cadence() {
+    for (cadence, later) in [(Cadence::EveryEvent, 0), (Cadence::Interval(Nanos::from_secs(1)), 1)] {
+        let mut venue = Venue::new(cadence, &[("filled_order_delay", "20"), ("order_refresh_time", "100")]);
+        assert_eq!(venue.decide().len(), 2);
+        venue.fill(1, 1_000);
+        venue.positions.clear();
+        venue.orders.clear();
+        assert_eq!(venue.later(19).decide(), NOTHING);
+        assert_eq!(venue.later(1).decide().len(), if later == 0 { 2 } else { 0 }, "{cadence:?}");
+        assert_eq!(venue.later(1).decide().len(), if later == 0 { 0 } else { 2 }, "{cadence:?}");
+    }
+}
+
+#[test]
+fn the_position_mode_is_asked_for_at_the_start() {
+    let mut strategy = Perpetual::new(settings(&[("position_mode", "Hedge")]), Cadence::EveryEvent);
+    let mut plan = Plan::default();
+    strategy.start(Nanos::ZERO, &mut plan);
+    assert_eq!(plan.account.as_slice(), [AccountRequest::Leverage(10), AccountRequest::PositionMode(true)]);
+}
+
+/// Bounds that a rule includes or leaves out, each at the bound and one tick beside it.
+#[test]
+fn the_band_and_the_tolerance_include_their_bounds() {
+    // The reference is 100.
+    for (ceiling, floor, quoted) in
+        [("100", "-1", "sell"), ("100.01", "-1", "buy sell"), ("-1", "100", "buy"), ("-1", "99.99", "buy sell")]
+    {
+        let mut venue = Venue::every_event(&[("price_ceiling", ceiling), ("price_floor", floor)]);
+        let sides: Vec<String> =
+            venue.decide().iter().map(|said| said.split(' ').nth(1).unwrap_or_default().to_owned()).collect();
+        assert_eq!(sides.join(" "), quoted, "ceiling {ceiling}, floor {floor}");
+    }
+    // Bid 99.00: 0.99 of 99.00 is exactly 1 %.
+    for (tolerance, kept) in [("1", true), ("0.9999", false)] {
+        let changes = [("order_refresh_tolerance_pct", tolerance)];
+        let mut venue = Venue::new(Cadence::Interval(Nanos::from_secs(1)), &changes);
+        venue.strategy.apply(&PerpetualSettings { sell_levels: 0, ..venue.strategy.settings().clone() });
+        assert_eq!(venue.decide(), ["+1 buy 99.00 x 1.000"]);
+        venue.touch(10_050, 10_150);
+        assert_eq!(venue.later(10).decide().is_empty(), kept, "99.99 against 99.00 with {tolerance} %");
+    }
+}
+
+#[test]
 fn a_quote_that_became_too_near_is_cancelled_within_the_event() {
     let mut venue = Venue::every_event(&[("minimum_spread", "0.5")]);
     assert_eq!(venue.decide().len(), 2);

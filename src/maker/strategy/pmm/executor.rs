@@ -8,6 +8,7 @@ use super::controller::{CloseType, Inventory, Job, Report, Status, Touch};
 use super::{ONE, Ratio, average, value};
 use crate::config::pmm::TakeProfitOrder;
 use crate::event::Side;
+use crate::instrument::Instrument;
 use crate::unit::{Amount, Lots, Money, Nanos, Price, RATE_ONE, Rate};
 use arrayvec::ArrayVec;
 
@@ -284,10 +285,10 @@ impl PositionExecutor {
         self.retries
     }
 
-    /// Running, with something filled.
+    /// Running, with at least a lot filled after fees in base.
     #[must_use]
-    pub fn is_trading(&self) -> bool {
-        self.status == Status::Running && self.filled() > Amount::ZERO
+    pub fn is_trading(&self, instrument: &Instrument) -> bool {
+        self.status == Status::Running && self.filled().0 >= instrument.lot.atto()
     }
 
     /// Asks it to end: handing over what it holds, or closing it at market.
@@ -480,7 +481,7 @@ impl PositionExecutor {
             created_at: self.mission.created_at,
             status: self.status,
             active: matches!(self.status, Status::NotStarted | Status::Running),
-            trading: self.is_trading(),
+            trading: self.is_trading(touch.instrument),
             close: self.close,
             closed_at: self.closed_at,
             entry_complete: self.entry_complete(touch),
@@ -657,6 +658,7 @@ pub struct OrderExecutor {
     closing: bool,
     created_at: Nanos,
     status: Status,
+    started: bool,
     close: Option<CloseType>,
     closed_at: Option<Nanos>,
     retries: u32,
@@ -677,6 +679,7 @@ impl OrderExecutor {
             closing,
             created_at: now,
             status: Status::NotStarted,
+            started: false,
             close: None,
             closed_at: None,
             retries: 0,
@@ -694,7 +697,7 @@ impl OrderExecutor {
     /// Its first pass is still to come.
     #[must_use]
     pub fn is_new(&self) -> bool {
-        self.status == Status::NotStarted
+        !self.started
     }
 
     /// How it ended.
@@ -799,8 +802,11 @@ impl OrderExecutor {
 
     /// One pass.
     pub fn pass(&mut self, now: Nanos, touch: &Touch<'_>, affordable: bool, next: &mut u32, asks: &mut Asks) {
-        if self.status == Status::NotStarted {
-            self.status = Status::Running;
+        if !self.started && self.status != Status::Terminated {
+            self.started = true;
+            if self.status == Status::NotStarted {
+                self.status = Status::Running;
+            }
             if !affordable || self.amount.is_zero() {
                 self.end(now, CloseType::InsufficientBalance);
                 return;
@@ -836,5 +842,72 @@ impl OrderExecutor {
         self.status = Status::Terminated;
         self.close = Some(why);
         self.closed_at = Some(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::maker::strategy::pmm::controller::Level;
+    use crate::unit::Ticks;
+
+    fn level() -> PositionExecutor {
+        let price = Price::parse(b"100").unwrap();
+        PositionExecutor::new(
+            1,
+            Mission {
+                job: Job::Level(Level { side: Side::Buy, index: 0 }),
+                side: Side::Buy,
+                amount: in_lots(300),
+                price,
+                leverage: 10,
+                entry: OrderKind::LimitMaker,
+                take_profit: None,
+                take_profit_kind: OrderKind::LimitMaker,
+                stop_loss: None,
+                time_limit: None,
+                created_at: Nanos::ZERO,
+            },
+        )
+    }
+
+    /// Lots of 0.01.
+    fn in_lots(lots: i128) -> Amount {
+        Amount(lots * 10_i128.pow(16))
+    }
+
+    #[test]
+    fn less_than_a_lot_after_fees_in_base_is_not_trading() {
+        let instrument = Instrument::synthetic("ETHUSDT", "0.01", "0.01");
+        let touch = Touch { instrument: &instrument, bid: Some(Ticks(10_000)), ask: Some(Ticks(10_001)) };
+        let (mut executor, mut next, mut asks) = (level(), 0, Asks::new());
+        executor.pass(Nanos::ZERO, &touch, true, &mut next, &mut asks);
+        assert!(executor.owns(1));
+        let fill = |fee_base| News::Filled {
+            amount: in_lots(1),
+            price: Price::parse(b"100").unwrap(),
+            fee: Money::ZERO,
+            fee_base,
+            complete: false,
+        };
+        executor.hear(Nanos::ZERO, 1, News::Accepted);
+        executor.hear(Nanos::ZERO, 1, fill(Amount(1)));
+        assert!(!executor.report(&touch).trading);
+        executor.hear(Nanos::ZERO, 1, fill(Amount::ZERO));
+        assert!(executor.report(&touch).trading);
+    }
+
+    #[test]
+    fn an_order_stopped_before_its_first_pass_is_still_checked_against_the_balance() {
+        let instrument = Instrument::synthetic("ETHUSDT", "0.01", "0.01");
+        let touch = Touch { instrument: &instrument, bid: Some(Ticks(10_000)), ask: Some(Ticks(10_001)) };
+        let (amount, price) = (in_lots(3), Price::parse(b"100").unwrap());
+        for (affordable, why) in [(false, CloseType::InsufficientBalance), (true, CloseType::PositionHold)] {
+            let mut order = OrderExecutor::new(1, Side::Buy, amount, OrderKind::Market, price, false, Nanos::ZERO);
+            order.stop();
+            let mut asks = Asks::new();
+            order.pass(Nanos::ZERO, &touch, affordable, &mut 0, &mut asks);
+            assert_eq!((order.close_type(), asks.len()), (Some(why), 0));
+        }
     }
 }

@@ -262,6 +262,24 @@ fn what_never_left_is_asked_for_again_and_a_refusal_counts() {
 }
 
 #[test]
+fn a_market_take_profit_waits_for_a_profit_after_the_contracts_fee() {
+    // 0.2 % of 1998.00 is 1.0 off at a bid of 2001.996; with a fee of 0.1 % more on the entry at 2003.994.
+    for (fee, nearly, enough) in [("0", 200_199, 200_200), ("0.001", 200_399, 200_400)] {
+        let mut venue =
+            Venue::new(&[("sell_spreads", ""), ("take_profit_order_type", "MARKET"), ("cooldown_time", "300")]);
+        let instrument = Instrument { maker_fee: Rate::parse(fee.as_bytes()).unwrap(), ..venue.instrument.clone() };
+        (venue.strategy, venue.instrument) =
+            (Pmm::new(venue.strategy.settings.clone(), instrument.clone()), instrument);
+        assert_eq!(venue.decide(), ["+1 buy 1998.00 x 2.002"]);
+        venue.fill(1, 2_002);
+        venue.book = Book(Some(nearly), Some(nearly + 2));
+        assert_eq!(venue.later(1).decide(), NOTHING, "a fee of {fee}");
+        venue.book = Book(Some(enough), Some(enough + 2));
+        assert_eq!(venue.later(1).decide().len(), 1, "a fee of {fee}");
+    }
+}
+
+#[test]
 fn a_lost_position_mode_takes_every_order_away() {
     let mut venue = Venue::new(&[]);
     venue.decide();
