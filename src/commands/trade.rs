@@ -27,16 +27,19 @@ pub fn interrupted() -> Result<Arc<AtomicBool>> {
     Ok(flag)
 }
 
-/// Logs of the slow threads go to stderr; `SPINQUOTE_LOG` overrides the level.
+/// Logs of the slow threads go to stderr; `SPINQUOTE_LOG` overrides the level. Ours only: at the finest level libraries write down whole
+/// requests, and signatures, listen keys and tokens are in those.
 pub fn log(level: &str) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("SPINQUOTE_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    let _ = tracing_subscriber::fmt()
+    let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
-        .try_init();
+        .finish();
+    // Not `try_init`, which would take the records of the `log` crate as well.
+    let _ = tracing::subscriber::set_global_default(lines);
 }
 
 /// Says a step on stderr.
