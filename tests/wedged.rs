@@ -330,3 +330,23 @@ fn reconciled_before_it_quoted(dir: &RunDir) {
     assert!(lapsed.is_some_and(|lost| lost > Nanos::from_secs(4)), "{lapsed:?}");
     assert!(reconciled && sent > 0);
 }
+
+#[test]
+fn a_terminal_that_goes_away_ends_the_run_in_order() {
+    const ACCOUNT: AccountId = AccountId(0);
+    let market = synthetic(40);
+    let bid = market.book().best(Side::Buy).map_or(Ticks(1), |level| level.price);
+    let strategy = near_touch(market.instrument(), bid, &[]);
+    let config = ServerConfig::new(vec![market], vec![AccountConfig::new(session::KEY, session::SECRET)]);
+    let server = Server::start(config).unwrap();
+    let files = Files::new(&server.rest_url(), &server.ws_url(), server.cert_pem(), &strategy, "");
+    let mut run = Run(run_of(&files, "run", &["--for", "5m", "--json"]).spawn().expect("the program starts"));
+    let open = || server.open_orders(ACCOUNT).len();
+    until("quotes rest", 60 * SECOND, || open() > 2);
+    // Twice, as it happens.
+    signal(&run.0, "HUP");
+    signal(&run.0, "HUP");
+    until("it ends", 60 * SECOND, || run.0.try_wait().unwrap().is_some());
+    assert!(run.0.wait().unwrap().success());
+    assert_eq!(open(), 0);
+}

@@ -16,7 +16,7 @@ use std::time::Duration;
 /// How often the status line changes on a terminal, and elsewhere.
 const STATUS_EVERY: [Nanos; 2] = [Nanos::from_secs(1), Nanos::from_secs(10)];
 
-/// Set by Ctrl-C and by a polite kill.
+/// Set by Ctrl-C, by a polite kill, and by a terminal that goes away.
 pub fn interrupted() -> Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
@@ -24,7 +24,19 @@ pub fn interrupted() -> Result<Arc<AtomicBool>> {
         signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&flag))?;
         signal_hook::flag::register(signal, Arc::clone(&flag))?;
     }
+    // A shell and the kernel may both tell of the terminal's end, so a second word of it ends nothing. `nohup` wants it unheard.
+    if !is_ignored(signal_hook::consts::SIGHUP) {
+        signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::clone(&flag))?;
+    }
     Ok(flag)
+}
+
+/// The process was started with this signal ignored.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
+    mask & 1 << (signal - 1) != 0
 }
 
 /// Logs of the slow threads go to stderr; `SPINQUOTE_LOG` overrides the level. Ours only: at the finest level libraries write down whole

@@ -12,8 +12,8 @@ use super::settings::ReloadRequest;
 use super::takeover::{Insistence, Pulse, Roster, Takeover};
 use super::wait::{Poller, WakeHandle};
 use crate::event::{
-    Command, CommandKind, Link, LinkState, Operator, OrderEvent, OrderEventKind, OrderSource, PositionSide,
-    Side, TimeInForce,
+    Command, CommandKind, Link, LinkState, Operator, OrderEvent, OrderEventKind, OrderSource, PositionSide, Side,
+    TimeInForce,
 };
 use crate::instrument::{Instrument, InstrumentId};
 use crate::journal::command_page::CommandWatch;

@@ -393,7 +393,8 @@ impl Running {
     /// # Errors
     /// A thread panicked, or does not end. Orders are cancelled by REST even then; the message says what is known of them.
     pub fn join(self) -> Result<Ended> {
-        let Self { run_dir, instruments, prefix, engine, sender, housekeeper, engine_gone, dead_man, live_dir, .. } = self;
+        let Self { run_dir, instruments, prefix, engine, sender, housekeeper, engine_gone, dead_man, live_dir, .. } =
+            self;
         let mut caller = self.caller;
         let mut broken = Vec::new();
         let engine = end_of("engine", engine, ENGINE_END_MAX, &mut broken);

@@ -539,7 +539,9 @@ mod tests {
             (event.kind, event.client_id.seq, event.generation)
         };
         let order = |client_id: &str, qty: &str| {
-            format!(r#","status":200,"result":{{"orderId":77,"status":"CANCELED","clientOrderId":"{client_id}","origQty":"{qty}"}}"#)
+            format!(
+                r#","status":200,"result":{{"orderId":77,"status":"CANCELED","clientOrderId":"{client_id}","origQty":"{qty}"}}"#
+            )
         };
         let (id, unknown) = ("c0000-00000010-00000002-00000003", (OrderEventKind::Unknown, 2, 3));
         assert_eq!(kind(id, &order("sq00000010-00000002", "0.005")), (OrderEventKind::Canceled, 2, 3));
