@@ -418,7 +418,8 @@ impl Running {
         let segments = end_of("housekeeper", housekeeper, OTHERS_END_MAX, &mut broken);
         if !broken.is_empty() {
             // It may have been in the middle of a call.
-            sweep = Sweep { cancelled: sweep.cancelled, ..Sweep::of(&caller, &instruments, &prefix) };
+            let again = Sweep::of(&caller, &instruments, &prefix);
+            sweep = Sweep { cancelled: sweep.cancelled + again.cancelled, ..again };
         }
         if sweep.cancelled > 0 {
             problems.push(format!("{} orders were still open and were cancelled by REST", sweep.cancelled));
