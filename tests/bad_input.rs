@@ -114,6 +114,19 @@ fn credentials_that_are_missing_or_wrong_are_named_but_never_shown() {
 }
 
 #[test]
+fn the_finest_log_shows_no_key_no_signature_and_no_listen_key() {
+    let bench = Bench::new("", |_| {});
+    let output = run_of(&bench.files, "run", &["--for", "3s"]).env("SPINQUOTE_LOG", "trace").output().unwrap();
+    let said = text(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("connected "), "the log is on: {said}");
+    for secret in [session::KEY, session::SECRET, "signature", "listenKey", "timestamp="] {
+        let shown = said.lines().find(|line| line.contains(secret));
+        assert_eq!(shown, None, "{secret}");
+    }
+}
+
+#[test]
 fn a_venue_that_is_not_there_or_not_who_it_says_is_refused() {
     let bench = Bench::new("", |_| {});
     let run = || run_of(&bench.files, "run", &["--for", "2s"]);

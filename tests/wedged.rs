@@ -1,4 +1,5 @@
-//! The kill ladder when the engine is not there to climb it: its thread loops without returning, or the whole process is stopped.
+//! The kill ladder when the engine is not there to climb it: one of its threads loops without returning or panics, or the whole process
+//! is stopped.
 
 #[path = "support/process.rs"]
 mod process;
@@ -8,6 +9,7 @@ mod session;
 use process::{Files, run_of};
 use session::{Plan, Session, Venue, lively, near_touch, synthetic};
 use spinquote::config::engine::EngineSettings;
+use spinquote::engine::breakage::{Condition, Part};
 use spinquote::event::{Event, Operator, PositionSide, Side};
 use spinquote::instrument::InstrumentId;
 use spinquote::journal::counters::CounterReader;
@@ -129,19 +131,112 @@ fn commands(run: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_stuck_engine_is_not_kept_alive_at_the_venue() {
-    let session = quoting(32, |settings| settings.orders.dead_man = Some(Nanos::from_secs(5)));
+fn a_stuck_engine_is_not_kept_alive_at_the_venue_and_its_quotes_go() {
+    let session = quoting(32, |settings| settings.orders.dead_man = Some(Nanos::from_secs(6)));
+    session.until("the switch is armed", 8 * SECOND, |session| session.count("sender.dead_man_at") > 0);
     session.wedge(true);
-    let stuck = Instant::now();
-    session.until("the venue's own switch has cancelled everything", 20 * SECOND, |session| {
-        session.venue_orders().is_empty()
-    });
-    assert!(stuck.elapsed() > 2 * SECOND, "it was cancelled by somebody else: {}", session.describe());
+    // Nobody asks for anything: the I/O thread sees that the heart does not beat.
+    ours_are_gone(&session);
+    assert_eq!(session.count("sender.takeovers"), 1, "{}", session.describe());
+    // By now it is not refreshed any more.
+    let armed = session.count("sender.dead_man_at");
+    std::thread::sleep(2 * SECOND);
+    assert_eq!(session.count("sender.dead_man_at"), armed, "{}", session.describe());
     session.wedge(false);
-    session.until("it quotes again", 10 * SECOND, |session| session.venue_orders().len() > 1);
+    session.until("it quotes again", 20 * SECOND, |session| session.venue_orders().len() > 1);
     let end = session.stop();
     assert_eq!(end.open, []);
     assert!(end.replayed.identical, "{:?}", end.replayed.first_difference);
+}
+
+/// Waits until none of ours rests, whatever becomes of the run; nobody ends it, so what cancels is not its end.
+#[track_caller]
+fn gone_by_themselves(session: &Session, within: Duration) {
+    until("all of ours are cancelled", within, || {
+        session.venue_orders().iter().all(|order| order.client_id.starts_with("other"))
+    });
+    assert_eq!(session.venue_orders().len(), 1, "the order of somebody else stays");
+}
+
+#[test]
+fn an_engine_thread_that_panics_leaves_nothing_at_the_venue() {
+    let session = quoting(34, |_| {});
+    session.break_part(Part::Engine, Condition::Panicking);
+    gone_by_themselves(&session, 10 * SECOND);
+    assert!(session.is_over());
+    let (said, open) = session.end_broken();
+    assert!(said.contains("the engine thread panicked: no order of ours is open"), "{said}");
+    assert_eq!(open.len(), 1);
+}
+
+#[test]
+fn without_the_io_thread_the_run_ends_and_leaves_nothing() {
+    let session = quoting(35, |_| {});
+    session.break_part(Part::Io, Condition::Panicking);
+    until("the engine ends: it can neither send nor hear", 10 * SECOND, || session.is_over());
+    let (said, open) = session.end_broken();
+    assert!(said.contains("the I/O thread panicked: no order of ours is open"), "{said}");
+    assert_eq!(open.len(), 1);
+}
+
+#[test]
+fn without_the_housekeeper_the_run_ends_in_order() {
+    let session = quoting(36, |_| {});
+    session.break_part(Part::Housekeeper, Condition::Panicking);
+    gone_by_themselves(&session, 10 * SECOND);
+    until("the engine ends", 10 * SECOND, || session.is_over());
+    let (said, open) = session.end_broken();
+    assert!(said.contains("the housekeeper thread panicked: no order of ours is open"), "{said}");
+    assert_eq!(open.len(), 1);
+}
+
+#[test]
+fn what_a_stuck_io_thread_left_is_cancelled_by_rest() {
+    let session = quoting(37, |settings| settings.orders.dead_man = Some(Nanos::from_secs(6)));
+    session.until("the switch is armed", 8 * SECOND, |session| session.count("sender.dead_man_at") > 0);
+    session.break_part(Part::Io, Condition::Stuck);
+    let stuck = Instant::now();
+    ours_are_gone(&session);
+    // Within the countdown, so it was not the switch; and from now on that is not refreshed either.
+    assert!(stuck.elapsed() < 6 * SECOND, "{:?}", stuck.elapsed());
+    let armed = session.count("sender.dead_man_at");
+    std::thread::sleep(2 * SECOND);
+    assert_eq!(session.count("sender.dead_man_at"), armed, "{}", session.describe());
+    session.break_part(Part::Io, Condition::Whole);
+    session.until("it quotes again", 20 * SECOND, |session| session.venue_orders().len() > 1);
+    let end = session.stop();
+    assert_eq!((end.open.len(), end.foreign.len()), (0, 1), "{}", end.describe);
+    assert_eq!(end.status.position, end.position, "{}", end.describe);
+    assert!(end.replayed.identical, "{:?}", end.replayed.first_difference);
+}
+
+#[test]
+fn a_kill_while_the_venue_wants_silence_is_carried_out_when_it_hears_again() {
+    let session = quoting(38, |settings| settings.orders.dead_man = None);
+    session.strike("count=2 429");
+    session.until("the limit is heard", 10 * SECOND, |session| session.count("sender.rate_limited") > 0);
+    // Nobody else would try again.
+    session.wedge(true);
+    session.kill();
+    std::thread::sleep(SECOND);
+    assert!(session.venue_orders().len() > 1, "the venue heard nothing; {}", session.describe());
+    ours_are_gone(&session);
+    session.wedge(false);
+    let end = session.stop();
+    assert_eq!((end.open.len(), end.foreign.len()), (0, 1), "{}", end.describe);
+    assert!(end.replayed.identical, "{:?}", end.replayed.first_difference);
+}
+
+#[test]
+fn a_run_whose_engine_thread_is_stuck_ends_all_the_same() {
+    let session = quoting(39, |_| {});
+    session.wedge(true);
+    let begun = Instant::now();
+    let (said, open) = session.end_broken();
+    assert!(begun.elapsed() < 40 * SECOND, "{:?}", begun.elapsed());
+    assert!(said.contains("the engine thread does not end"), "{said}");
+    assert!(said.contains("no order of ours is open"), "{said}");
+    assert_eq!(open.len(), 1);
 }
 
 fn signal(child: &Child, name: &str) {
@@ -234,4 +329,24 @@ fn reconciled_before_it_quoted(dir: &RunDir) {
     }
     assert!(lapsed.is_some_and(|lost| lost > Nanos::from_secs(4)), "{lapsed:?}");
     assert!(reconciled && sent > 0);
+}
+
+#[test]
+fn a_terminal_that_goes_away_ends_the_run_in_order() {
+    const ACCOUNT: AccountId = AccountId(0);
+    let market = synthetic(40);
+    let bid = market.book().best(Side::Buy).map_or(Ticks(1), |level| level.price);
+    let strategy = near_touch(market.instrument(), bid, &[]);
+    let config = ServerConfig::new(vec![market], vec![AccountConfig::new(session::KEY, session::SECRET)]);
+    let server = Server::start(config).unwrap();
+    let files = Files::new(&server.rest_url(), &server.ws_url(), server.cert_pem(), &strategy, "");
+    let mut run = Run(run_of(&files, "run", &["--for", "5m", "--json"]).spawn().expect("the program starts"));
+    let open = || server.open_orders(ACCOUNT).len();
+    until("quotes rest", 60 * SECOND, || open() > 2);
+    // Twice, as it happens.
+    signal(&run.0, "HUP");
+    signal(&run.0, "HUP");
+    until("it ends", 60 * SECOND, || run.0.try_wait().unwrap().is_some());
+    assert!(run.0.wait().unwrap().success());
+    assert_eq!(open(), 0);
 }

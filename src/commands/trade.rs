@@ -16,7 +16,7 @@ use std::time::Duration;
 /// How often the status line changes on a terminal, and elsewhere.
 const STATUS_EVERY: [Nanos; 2] = [Nanos::from_secs(1), Nanos::from_secs(10)];
 
-/// Set by Ctrl-C and by a polite kill.
+/// Set by Ctrl-C, by a polite kill, and by a terminal that goes away.
 pub fn interrupted() -> Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
@@ -24,19 +24,34 @@ pub fn interrupted() -> Result<Arc<AtomicBool>> {
         signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&flag))?;
         signal_hook::flag::register(signal, Arc::clone(&flag))?;
     }
+    // A shell and the kernel may both tell of the terminal's end, so a second word of it ends nothing. `nohup` wants it unheard.
+    if !is_ignored(signal_hook::consts::SIGHUP) {
+        signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::clone(&flag))?;
+    }
     Ok(flag)
 }
 
-/// Logs of the slow threads go to stderr; `SPINQUOTE_LOG` overrides the level.
+/// The process was started with this signal ignored.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
+    mask & 1 << (signal - 1) != 0
+}
+
+/// Logs of the slow threads go to stderr; `SPINQUOTE_LOG` overrides the level. Ours only: at the finest level libraries write down whole
+/// requests, and signatures, listen keys and tokens are in those.
 pub fn log(level: &str) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("SPINQUOTE_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    let _ = tracing_subscriber::fmt()
+    let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
-        .try_init();
+        .finish();
+    // Not `try_init`, which would take the records of the `log` crate as well.
+    let _ = tracing::subscriber::set_global_default(lines);
 }
 
 /// Says a step on stderr.

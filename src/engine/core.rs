@@ -29,6 +29,9 @@ pub enum EngineFault {
     /// The I/O thread does not take orders.
     #[error(transparent)]
     Orders(#[from] super::ring::OrdersFull),
+    /// The I/O thread has ended.
+    #[error("the I/O thread has ended: nothing can be sent or heard")]
+    Alone,
     /// The operating system's poll failed.
     #[error("polling the sockets: {0}")]
     Poll(std::io::Error),

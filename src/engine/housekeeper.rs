@@ -2,16 +2,17 @@
 //! what to trade; whatever fails here is said, tried again later, and costs quotes, not money.
 
 use super::alerts::Alerts;
+use super::breakage::{Breakage, Part};
 use super::clock::Clock;
 use super::connection::{Connection, Endpoint};
 use super::errand::{Delivery, Errand};
 use super::rest::Caller;
-use super::ring::{Control, Used, push_waiting};
+use super::ring::{CONTROL_CAPACITY, Control, Used, push_waiting};
 use super::settings::{Look, SettingsFile};
 use super::source::{News, Wish};
 use super::wait::WakeHandle;
 use crate::config::load::Strategy;
-use crate::event::{AccountEvent, ClientId, Command, CommandKind, Link, Operator, PositionSide, Side, TimeInForce};
+use crate::event::{AccountEvent, ClientId, Command, CommandKind, Link, PositionSide, Side, TimeInForce};
 use crate::instrument::{Instrument, InstrumentId};
 use crate::journal::Segments;
 use crate::journal::counters::{CounterReader, CounterWriter, Slot};
@@ -63,8 +64,8 @@ pub struct Addresses {
     pub depth: &'static str,
 }
 
-/// An engine whose heartbeat is older than this does not turn; it beats every few milliseconds.
-const ENGINE_SILENT: Nanos = Nanos::from_secs(2);
+/// A thread whose heartbeat is older than this does not turn; both fast ones beat every few milliseconds.
+const SILENT: Nanos = Nanos::from_secs(2);
 /// Most market orders of one closing by REST.
 const CLOSE_TRIES: u32 = 10;
 
@@ -127,8 +128,10 @@ pub struct Housekeeper {
     pub rest_only: bool,
     /// A connection is replaced when it is this old.
     pub connection_life: Nanos,
-    /// Asks for an orderly end of trading.
+    /// An orderly end of trading was asked for.
     pub stop: Arc<AtomicBool>,
+    /// What a test breaks.
+    pub breakage: Arc<Breakage>,
     /// The engine thread has ended.
     pub engine_gone: Arc<AtomicBool>,
     /// The strategy's file, if there is one.
@@ -149,13 +152,14 @@ struct Round {
     flush: Nanos,
     /// Mark price and funding are known from REST.
     marked: bool,
-    stop_told: bool,
+    /// When this thread cancels next in the place of a silent I/O thread.
+    stand_in: Nanos,
 }
 
 impl Housekeeper {
-    /// Runs until the engine has ended. Gives back what the end of the run still needs.
+    /// Runs until the engine has ended. Gives back the journal's files, which the end of the run finishes.
     #[must_use]
-    pub fn run(mut self) -> (Caller, Segments) {
+    pub fn run(mut self) -> Segments {
         let now = self.clock.now();
         let wire = |target| Wire { target, due: Some(now), pause: RETRY_FIRST, since: now };
         let mut wires =
@@ -170,12 +174,13 @@ impl Housekeeper {
             dead_man: now,
             flush: now,
             marked: false,
-            stop_told: false,
+            stand_in: now,
         };
         // The difference that the start of the run has found.
         self.tell(Control::Account(AccountEvent::VenueClock { offset: self.caller.offset() }));
         self.calibrate();
         while !self.engine_gone.load(Ordering::Acquire) {
+            self.breakage.obey(Part::Housekeeper);
             self.connect_due(&mut wires);
             match self.errands.recv_timeout(ROUND) {
                 Ok(errand) => self.carry_out(errand, &mut wires, &mut round),
@@ -198,7 +203,7 @@ impl Housekeeper {
             self.recur(&mut round, &mut wires);
         }
         self.alerts.finish();
-        (self.caller, self.segments)
+        self.segments
     }
 
     fn tell(&mut self, control: Control) {
@@ -233,7 +238,10 @@ impl Housekeeper {
                 News::Made(control) => self.tell(control),
                 News::Polled(control) => {
                     self.counters.add(Slot::PricesPolled, 1);
-                    self.tell(control);
+                    // The next one is better than one that waited: an engine that is stuck must not hang this thread behind them.
+                    if self.control.slots() > CONTROL_CAPACITY / 2 {
+                        self.tell(control);
+                    }
                 }
                 News::Failed => self.counters.add(Slot::SourceFailed, 1),
             }
@@ -298,13 +306,18 @@ impl Housekeeper {
                     tracing::info!("connected {}", connection.name);
                     match wire.target {
                         Target::Feed(feed) => self.tell(Control::Market { feed, connection }),
-                        Target::Link(link) => self.deliver(Delivery::Connection(link, connection)),
+                        Target::Link(link) => {
+                            if !self.deliver(Delivery::Connection(link, connection)) {
+                                wire.due = Some(now + RETRY_MAX);
+                            }
+                        }
                     }
                 }
                 Err(error) => {
                     self.counters.add(Slot::HandshakesFailed, 1);
                     tracing::error!("{error}; next attempt in {} ms", wire.pause.as_millis());
-                    if wire.target == Target::Link(Link::OrderEntry) && wire.pause == RETRY_FIRST {
+                    if wire.target == Target::Link(Link::OrderEntry) {
+                        // Counts only while there is no other way.
                         self.deliver(Delivery::RestOnly);
                     }
                     wire.due = Some(self.clock.now() + wire.pause);
@@ -314,11 +327,14 @@ impl Housekeeper {
         }
     }
 
-    fn deliver(&self, delivery: Delivery) {
-        // Unbounded waiting would hang the thread behind a dead I/O thread; the channel is far larger than what can be under way.
-        if self.deliveries.try_send(delivery).is_ok() {
+    /// False if the I/O thread did not take it. Waiting would hang this thread behind one that is stuck; the channel is far larger than
+    /// what can be under way.
+    fn deliver(&self, delivery: Delivery) -> bool {
+        let taken = self.deliveries.try_send(delivery).is_ok();
+        if taken {
             self.sender_wake.wake();
         }
+        taken
     }
 
     fn connect(&mut self, target: Target) -> anyhow::Result<Box<Connection>> {
@@ -455,19 +471,28 @@ impl Housekeeper {
         }
     }
 
-    /// The engine's loop turns. While it does not, nobody watches our orders, and the venue must not be kept from cancelling them.
-    fn engine_turns(&self, now: Nanos) -> bool {
-        let beat = self.page.named(Slot::EngineHeartbeat.name()).unwrap_or(0);
-        beat == 0 || now.0 - beat < ENGINE_SILENT.0
+    /// The thread with this heartbeat turns, or has not begun. While one of the two fast ones does not, nobody watches our orders, and the
+    /// venue must not be kept from cancelling them.
+    fn turns(&self, heartbeat: Slot, now: Nanos) -> bool {
+        let beat = self.page.named(heartbeat.name()).unwrap_or(0);
+        beat == 0 || now.0 - beat < SILENT.0
+    }
+
+    /// The engine's cancels, the kill flag and the operators' words all go through the I/O thread: while it does not turn, nothing of
+    /// ours may rest.
+    fn stand_in(&mut self, round: &mut Round, now: Nanos) {
+        if now < round.stand_in || self.turns(Slot::SenderHeartbeat, now) {
+            return;
+        }
+        tracing::error!("the I/O thread does not turn: our orders are cancelled by REST");
+        (0..self.instruments.len()).for_each(|at| self.cancel_ours(InstrumentId(at as u16)));
+        round.stand_in = self.clock.now() + SILENT;
     }
 
     fn recur(&mut self, round: &mut Round, wires: &mut [Wire]) {
         let now = self.clock.now();
         self.alerts.look(now);
-        if self.stop.load(Ordering::Acquire) && !round.stop_told {
-            round.stop_told = true;
-            self.tell(Control::Operator(Operator::Stop));
-        }
+        self.stand_in(round, now);
         match self.segments.housekeep(now) {
             Ok(done) => {
                 let counts = [
@@ -503,10 +528,11 @@ impl Housekeeper {
             self.sync_time();
             self.calibrate();
         }
-        if let Some(countdown) = self.dead_man.filter(|_| now >= round.dead_man && !round.stop_told) {
+        let stopping = self.stop.load(Ordering::Acquire);
+        if let Some(countdown) = self.dead_man.filter(|_| now >= round.dead_man && !stopping) {
             round.dead_man = now + Nanos(countdown.0 / 4);
-            if !self.engine_turns(now) {
-                tracing::error!("the engine thread does not turn: the dead-man switch is left to fire");
+            if !self.turns(Slot::EngineHeartbeat, now) || !self.turns(Slot::SenderHeartbeat, now) {
+                tracing::error!("the engine or the I/O thread does not turn: the dead-man switch is left to fire");
                 round.dead_man = now + Nanos::from_secs(1);
                 return self.counters.set(Slot::HousekeeperHeartbeat, now.0);
             }

@@ -8,6 +8,7 @@
 //! | price source | `source` | makes a price up |
 
 pub mod alerts;
+pub mod breakage;
 pub mod clock;
 pub mod connection;
 pub mod core;

@@ -9,7 +9,7 @@
 
 use super::connection::Connection;
 use super::settings::HotSettings;
-use crate::event::{AccountEvent, ClientId, Command, Link, LinkState, MarkPrice, Operator, OrderEvent};
+use crate::event::{AccountEvent, ClientId, Command, Link, LinkState, MarkPrice, OrderEvent};
 use crate::instrument::InstrumentId;
 use crate::journal::record::Calibration;
 use crate::unit::Nanos;
@@ -78,8 +78,6 @@ pub enum Control {
     Calibration(Calibration),
     /// An order found by REST.
     Order(OrderEvent),
-    /// A human's command.
-    Operator(Operator),
     /// A polled reference price.
     External(InstrumentId, crate::unit::Price),
     /// New settings of a strategy, checked.

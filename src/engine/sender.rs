@@ -1,6 +1,7 @@
 //! The I/O thread: takes commands from the ring, encodes, signs and sends them, and brings back what the venue says.
 //! Never decides what to trade, never sends an order twice, never blocks on a call.
 
+use super::breakage::{Breakage, Part};
 use super::clock::Clock;
 use super::connection::{Connection, LinkFault};
 use super::errand::{Delivery, Errand};
@@ -8,15 +9,15 @@ use super::place::{Pass, Place, at_token};
 use super::rest::Budget;
 use super::ring::{Answer, Outgoing, push_waiting};
 use super::settings::ReloadRequest;
-use super::takeover::{Roster, Takeover};
+use super::takeover::{Insistence, Pulse, Roster, Takeover};
 use super::wait::{Poller, WakeHandle};
 use crate::event::{
-    ClientId, Command, CommandKind, Link, LinkState, Operator, OrderEvent, OrderEventKind, OrderSource, PositionSide,
-    Side, TimeInForce,
+    Command, CommandKind, Link, LinkState, Operator, OrderEvent, OrderEventKind, OrderSource, PositionSide, Side,
+    TimeInForce,
 };
 use crate::instrument::{Instrument, InstrumentId};
 use crate::journal::command_page::CommandWatch;
-use crate::journal::counters::{CounterWriter, Slot};
+use crate::journal::counters::{CounterReader, CounterWriter, Slot};
 use crate::journal::histogram::StageWriter;
 use crate::unit::{Lots, Nanos, Ticks};
 use crate::venue::binance::usdm::account::{PrivateDecoder, PrivateEvent};
@@ -40,6 +41,8 @@ const ANSWER_MAX: Nanos = Nanos::from_secs(10);
 
 /// An order that was decided longer ago than this is not sent: the process was stopped meanwhile, and the market is another one.
 const DECIDED_AGE_MAX: Nanos = Nanos::from_secs(1);
+/// How long the end of the thread waits for the venue's word on the orders that an engine left behind.
+const FAREWELL_MAX: Nanos = Nanos::from_secs(1);
 /// The intent of a cancel that the engine did not ask for: no slot has it, so only the order's end counts.
 const NO_INTENT: u32 = u32::MAX;
 
@@ -113,12 +116,16 @@ pub struct Sender {
     pub watch: CommandWatch,
     /// What observers see.
     pub counters: CounterWriter,
+    /// The same page, to look at the engine's heartbeat.
+    pub page: CounterReader,
     /// Latency per stage.
     pub measured: Measured,
     /// An operator's wish to have the settings read again goes to the housekeeper.
     pub reload: ReloadRequest,
     /// Orders may go by REST only (a setting).
     pub rest_only: bool,
+    /// What a test breaks.
+    pub breakage: Arc<Breakage>,
 }
 
 /// What changes while the thread runs.
@@ -133,10 +140,12 @@ struct State {
     orders: Vec<Outgoing>,
     roster: Roster,
     takeover: Takeover,
+    pulse: Pulse,
+    insistence: Insistence,
 }
 
 impl Sender {
-    /// Runs until the engine's end of the ring is gone and everything in it is sent.
+    /// Runs until the engine's end of the ring is gone and everything in it is sent; what then still rests of ours is cancelled.
     pub fn run(mut self) {
         let mut state = State {
             places: [Place::default(), Place::default()],
@@ -148,6 +157,8 @@ impl Sender {
             orders: Vec::with_capacity(super::ring::ORDERS_CAPACITY),
             roster: Roster::default(),
             takeover: Takeover::default(),
+            pulse: Pulse::default(),
+            insistence: Insistence::default(),
         };
         if self.rest_only {
             state.way = Way::Rest;
@@ -156,13 +167,7 @@ impl Sender {
         let mut idle = false;
         let mut slow_due = Nanos::ZERO;
         while !(self.orders.is_abandoned() && self.orders.is_empty()) {
-            let polled = self.poller.turn(idle, |token, ended| {
-                let (place, which) = at_token(token);
-                if let Some(place) = state.places.get_mut(place) {
-                    place.mark_ready(which, ended);
-                }
-            });
-            if polled.is_err() {
+            if self.poll(&mut state, idle).is_err() {
                 // Without a poll neither answers nor orders move: the engine must hear that both links are gone.
                 self.say(&mut state, Answer::Link(Link::OrderEntry, LinkState::Down));
                 self.say(&mut state, Answer::Link(Link::Private, LinkState::Down));
@@ -181,9 +186,41 @@ impl Sender {
             }
             idle = !busy;
         }
+        self.farewell(&mut state);
         for place in &mut state.places {
             if let Some(connection) = place.current() {
                 connection.close();
+            }
+        }
+    }
+
+    fn poll(&mut self, state: &mut State, idle: bool) -> std::io::Result<()> {
+        self.poller.turn(idle, |token, ended| {
+            let (place, which) = at_token(token);
+            if let Some(place) = state.places.get_mut(place) {
+                place.mark_ready(which, ended);
+            }
+        })
+    }
+
+    /// An engine that ended as it should has left nothing. What one left that panicked, or could not go on, is watched by nobody any
+    /// more: it goes by the quickest way, before the end of the run looks after it by REST.
+    fn farewell(&mut self, state: &mut State) {
+        if state.roster.is_empty() {
+            return;
+        }
+        let begun = self.clock.now();
+        tracing::error!("the engine thread is gone and has left orders: they are cancelled");
+        self.counters.add(Slot::Takeovers, 1);
+        self.cancel_all(state, begun);
+        while !state.roster.is_empty() && self.clock.now() - begun < FAREWELL_MAX {
+            if self.poll(state, true).is_err() {
+                return;
+            }
+            self.read(state, PRIVATE);
+            self.read(state, ORDER_ENTRY);
+            while let Ok(delivery) = self.deliveries.try_recv() {
+                self.take(state, delivery, self.clock.now());
             }
         }
     }
@@ -281,7 +318,12 @@ impl Sender {
                 state.way = Way::Socket;
                 self.say(state, Answer::Link(Link::OrderEntry, LinkState::Up));
             }
-            Some(false) => tracing::error!("order entry: log-on refused: {}", response.message),
+            Some(false) => {
+                // Requests can be signed one by one as well; whether the key is good the venue says of each.
+                tracing::error!("order entry: log-on refused: {}; requests are signed one by one", response.message);
+                state.way = Way::Socket;
+                self.say(state, Answer::Link(Link::OrderEntry, LinkState::Up));
+            }
             None => {}
         }
         if !response.message.is_empty() {
@@ -289,7 +331,7 @@ impl Sender {
         }
         self.hint(state, response.hint, now);
         if let Some(event) = response.event {
-            self.landed(state, event.client_id, event.generation, now);
+            self.landed(state, &event, now);
             self.count(&event);
             self.say(state, Answer::Order(event));
         }
@@ -325,13 +367,13 @@ impl Sender {
     }
 
     /// A request got its answer.
-    fn landed(&mut self, state: &mut State, id: ClientId, generation: u32, now: Nanos) {
-        let found = state
-            .flights
-            .iter()
-            .position(|flight| flight.command.client_id == id && flight.command.generation == generation);
+    fn landed(&mut self, state: &mut State, event: &OrderEvent, now: Nanos) {
+        let asked = (event.client_id, event.generation);
+        let found =
+            state.flights.iter().position(|flight| (flight.command.client_id, flight.command.generation) == asked);
         if let Some(at) = found {
             let flight = state.flights.swap_remove(at);
+            state.roster.answered(flight.command.kind, event);
             self.measured.round_trip.record((now - flight.sent_at).0);
         }
     }
@@ -377,7 +419,8 @@ impl Sender {
             _ => {}
         }
         let late = now - command.decided_at > DECIDED_AGE_MAX;
-        let barred = self.watch.killed() || state.takeover.bars() || late;
+        let orphaned = self.orders.is_abandoned();
+        let barred = self.watch.killed() || state.takeover.bars() || late || orphaned;
         let killed = barred && matches!(command.kind, CommandKind::New | CommandKind::Amend);
         let silent = self.venue_now(now) < self.budget.held_until();
         if killed || silent || self.limits.may_send(command.kind, now).is_err() || state.flights.len() == FLIGHT_MAX {
@@ -474,6 +517,7 @@ impl Sender {
 
     /// Deliveries, the kill flag, operators and the heartbeat.
     fn slow(&mut self, state: &mut State, now: Nanos) -> bool {
+        self.breakage.obey(Part::Io);
         let mut busy = false;
         while let Ok(delivery) = self.deliveries.try_recv() {
             busy = true;
@@ -487,7 +531,7 @@ impl Sender {
         // Cancelling does not depend on the engine: it may be what is stuck.
         let killed = self.watch.killed();
         if killed && !state.kill_seen {
-            self.cancel_all(state, now);
+            state.insistence.begin(now);
         }
         if let Some(request) = self.watch.poll() {
             state.takeover.ask(&request, now);
@@ -498,12 +542,25 @@ impl Sender {
         if let Some(verb) = state.takeover.due(|seq| self.watch.engine_took(seq), now) {
             tracing::error!("the engine thread does not take {verb:?}: the I/O thread carries it out");
             self.counters.add(Slot::Takeovers, 1);
-            self.cancel_all(state, now);
+            state.insistence.begin(now);
             if verb == Operator::Flatten {
                 (0..self.instruments.len()).for_each(|at| self.errand(Errand::Flatten(InstrumentId(at as u16))));
             }
         }
         state.kill_seen = killed;
+        let beat = self.page.named(Slot::EngineHeartbeat.name()).unwrap_or(0);
+        if state.pulse.stops(beat, now) && !state.insistence.is_under_way() {
+            tracing::error!("the engine thread does not turn: its orders are cancelled");
+            self.counters.add(Slot::Takeovers, 1);
+            state.insistence.begin(now);
+        }
+        if !(killed || state.takeover.bars() || state.pulse.is_silent()) {
+            state.insistence.end();
+        }
+        let held_until = self.limits.held_until().max(now + (self.budget.held_until() - self.venue_now(now)));
+        if state.insistence.due(!state.roster.is_empty(), held_until, now) {
+            self.cancel_all(state, now);
+        }
         busy |= self.overdue(state, now);
         self.counters.set(Slot::WeightUsed, i64::from(self.budget.used(self.venue_now(now))));
         self.counters.set(Slot::SenderHeartbeat, now.0);
@@ -541,6 +598,10 @@ impl Sender {
 
     /// Answers that do not come any more: the outcomes are unknown, and the connection in use, if it was asked, is dead.
     fn overdue(&mut self, state: &mut State, now: Nanos) -> bool {
+        if state.way == Way::LoggingOn && now - state.entry_since > ANSWER_MAX {
+            self.drop_link(state, ORDER_ENTRY, &LinkFault::Silent);
+            return true;
+        }
         let owed = |flight: &Flight| now - flight.sent_at > ANSWER_MAX;
         if !state.flights.iter().any(owed) {
             return false;
@@ -569,7 +630,7 @@ impl Sender {
             }
             Delivery::Order(event, hint) => {
                 self.hint(state, hint, now);
-                self.landed(state, event.client_id, event.generation, now);
+                self.landed(state, &event, now);
                 self.count(&event);
                 self.say(state, Answer::Order(event));
             }

@@ -1,5 +1,5 @@
 //! What the I/O thread does of the kill ladder by itself when the engine thread does not: which of our orders may rest, whether new risk
-//! is barred, and when the engine has had its chance. Never sends anything.
+//! is barred, when the engine has had its chance, and when to cancel again. Never sends anything.
 
 use crate::event::{ClientId, Command, CommandKind, Operator, OrderEvent, OrderEventKind};
 use crate::instrument::InstrumentId;
@@ -8,6 +8,13 @@ use crate::unit::Nanos;
 
 /// The engine looks at the operators' page every few milliseconds; one that has not taken a command after this is stuck.
 const ENGINE_PATIENCE: Nanos = Nanos::from_millis(100);
+/// An engine whose heartbeat stands still for longer watches nothing; it beats every few milliseconds.
+const ENGINE_SILENT: Nanos = Nanos::from_secs(3);
+/// A thread that has not looked for longer was away itself and cannot judge others.
+const AWAY: Nanos = Nanos::from_millis(500);
+/// Cancelling everything is tried this often, so far apart.
+const CANCEL_TRIES: u32 = 10;
+const CANCEL_AGAIN: Nanos = Nanos::from_secs(1);
 /// Orders that are remembered; the venue's own limit is 200 a symbol. An order beyond is found by REST.
 const ROSTER_MAX: usize = 1024;
 
@@ -43,6 +50,13 @@ impl Roster {
         }
     }
 
+    /// What answered a request of this kind was heard: a new order that was never sent does not rest.
+    pub fn answered(&mut self, asked: CommandKind, event: &OrderEvent) {
+        if (asked, event.kind) == (CommandKind::New, OrderEventKind::NotSent) {
+            self.drop(event.client_id);
+        }
+    }
+
     fn add(&mut self, id: ClientId, instrument: InstrumentId) {
         // Ours only: an order of others has no id here.
         if id != ClientId::default() && self.0.len() < ROSTER_MAX && !self.0.iter().any(|&(known, _)| known == id) {
@@ -52,6 +66,12 @@ impl Roster {
 
     fn drop(&mut self, id: ClientId) {
         self.0.retain(|&(known, _)| known != id);
+    }
+
+    /// None of ours may rest.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// All of them.
@@ -105,6 +125,74 @@ impl Takeover {
     }
 }
 
+/// Whether the engine's loop turns, by its heartbeat as this thread sees it change. Time in which this thread did not look counts for
+/// nothing: then the whole process was stopped.
+#[derive(Debug, Default)]
+pub struct Pulse {
+    beat: i64,
+    changed: Nanos,
+    looked: Nanos,
+    silent: bool,
+}
+
+impl Pulse {
+    /// One look. True once per silence, when it has lasted; never before the first beat.
+    pub fn stops(&mut self, beat: i64, now: Nanos) -> bool {
+        let away = now - std::mem::replace(&mut self.looked, now) > AWAY;
+        if beat != self.beat {
+            self.silent = false;
+        }
+        if beat != self.beat || away {
+            (self.beat, self.changed) = (beat, now);
+        }
+        let news = beat != 0 && !self.silent && now - self.changed >= ENGINE_SILENT;
+        self.silent |= news;
+        news
+    }
+
+    /// It has stopped and not begun again.
+    #[must_use]
+    pub const fn is_silent(&self) -> bool {
+        self.silent
+    }
+}
+
+/// Cancelling that goes on until nothing of ours may rest: the first try may meet a venue that wants silence, or get lost.
+#[derive(Debug, Default)]
+pub struct Insistence {
+    left: u32,
+    due: Nanos,
+}
+
+impl Insistence {
+    /// Everything must go, from now on.
+    pub fn begin(&mut self, now: Nanos) {
+        (self.left, self.due) = (CANCEL_TRIES, now);
+    }
+
+    /// Under way.
+    #[must_use]
+    pub const fn is_under_way(&self) -> bool {
+        self.left > 0
+    }
+
+    /// What asked for it holds no more.
+    pub fn end(&mut self) {
+        self.left = 0;
+    }
+
+    /// True when everything must be cancelled (again) now. `rests`: something of ours may rest; before `held_until` the venue hears nobody.
+    pub fn due(&mut self, rests: bool, held_until: Nanos, now: Nanos) -> bool {
+        let first = self.left == CANCEL_TRIES;
+        if self.left == 0 || now < self.due.max(held_until) || !(first || rests) {
+            return false;
+        }
+        self.left -= 1;
+        self.due = now + CANCEL_AGAIN;
+        true
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,6 +229,11 @@ mod tests {
         }
         roster.heard(&said(OrderEventKind::Canceled, 1));
         assert_eq!(ids(&roster), [3, 4, 9]);
+        // A cancel that was not sent leaves its order; a new order that was not sent is none.
+        roster.answered(CommandKind::Cancel, &said(OrderEventKind::NotSent, 3));
+        roster.answered(CommandKind::New, &said(OrderEventKind::Unknown, 4));
+        roster.answered(CommandKind::New, &said(OrderEventKind::NotSent, 9));
+        assert_eq!(ids(&roster), [3, 4]);
     }
 
     #[test]
@@ -169,5 +262,45 @@ mod tests {
         assert_eq!(takeover.due(|_| true, Nanos::from_secs(1)), None);
         assert_eq!(takeover.due(|_| true, Nanos::from_secs(2)), None);
         assert!(!takeover.bars());
+    }
+
+    #[test]
+    fn an_engine_that_stops_turning_is_noticed_once_and_a_process_that_was_stopped_is_not_blamed() {
+        let ms = Nanos::from_millis;
+        let mut pulse = Pulse::default();
+        let mut now = ms(0);
+        let mut look = |pulse: &mut Pulse, beat: i64, after: i64| {
+            now += ms(after);
+            pulse.stops(beat, now)
+        };
+        for _ in 0..20 {
+            assert!(!look(&mut pulse, 0, 400), "it has not begun");
+        }
+        assert!(!look(&mut pulse, 1, 400));
+        // The whole process stood still.
+        assert!(!look(&mut pulse, 1, 60_000));
+        let news: Vec<bool> = (0..20).map(|_| look(&mut pulse, 1, 400)).collect();
+        assert_eq!(news.iter().position(|&new| new), Some(7), "after three seconds");
+        assert_eq!(news.iter().filter(|&&new| new).count(), 1);
+        assert!(pulse.is_silent());
+        assert!(!look(&mut pulse, 2, 400) && !pulse.is_silent());
+    }
+
+    #[test]
+    fn cancelling_is_repeated_while_something_may_rest_and_waits_for_a_venue_that_wants_silence() {
+        let ms = Nanos::from_millis;
+        let mut insistence = Insistence::default();
+        assert!(!insistence.due(true, ms(0), ms(1)));
+        insistence.begin(ms(10));
+        assert!(!insistence.due(true, ms(5_000), ms(10)), "it would not be heard");
+        assert!(insistence.due(false, ms(5_000), ms(5_000)), "there may be orders that this thread does not know");
+        assert!(!insistence.due(true, ms(0), ms(5_999)));
+        assert!(insistence.due(true, ms(0), ms(6_000)));
+        assert!(!insistence.due(false, ms(0), ms(7_000)), "nothing rests");
+        let tries = (8..60).filter(|&second| insistence.due(true, ms(0), Nanos::from_secs(second))).count();
+        assert_eq!(tries, 8);
+        insistence.begin(ms(70_000));
+        insistence.end();
+        assert!(!insistence.due(true, ms(0), ms(71_000)));
     }
 }

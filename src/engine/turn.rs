@@ -1,6 +1,7 @@
 //! The engine thread's loop: sockets and rings in, one step after the other. Never allocates after warm-up, never waits for another
 //! thread, never sends.
 
+use super::breakage::{Breakage, Part};
 use super::clock::Clock;
 use super::connection::LinkFault;
 use super::core::{Core, EngineFault, Finished};
@@ -9,7 +10,7 @@ use super::memory;
 use super::place::{Pass, Place, at_token};
 use super::ring::{Answer, Control, Used};
 use super::wait::Poller;
-use crate::event::{Event, Link, LinkState};
+use crate::event::{Event, Link, LinkState, Operator};
 use crate::instrument::InstrumentId;
 use crate::journal::record::Origin;
 use crate::unit::Nanos;
@@ -65,8 +66,10 @@ pub struct Turn {
     pub silence_max: Nanos,
     /// Direct passes since the last poll; starts at 0.
     pub passes: u32,
-    /// While set, the thread loops without returning: what the kill ladder must work against ([`super::wiring::Running::wedge`]).
-    pub wedged: Arc<AtomicBool>,
+    /// Asks for an orderly end of trading.
+    pub stop: Arc<AtomicBool>,
+    /// What a test breaks.
+    pub breakage: Arc<Breakage>,
 }
 
 /// With direct reads, passes between two polls.
@@ -87,9 +90,8 @@ impl Turn {
             let now = self.clock.now();
             if now >= timer_due {
                 timer_due = now + TIMER_INTERVAL;
-                while self.wedged.load(Ordering::Relaxed) {
-                    std::thread::yield_now();
-                }
+                self.breakage.obey(Part::Engine);
+                self.look_at_the_others(now);
                 self.core.commands_from_page(now, &self.clock);
                 self.core.step(&Event::Timer, now, &self.clock);
                 self.retire(now);
@@ -115,6 +117,17 @@ impl Turn {
         let now = self.clock.now();
         self.core.publish(now, 0);
         self.core.finish(now)
+    }
+
+    /// Without the I/O thread nothing can be sent or heard: that ends the run at once. Without the housekeeper nothing is repaired and
+    /// the dead-man switch not refreshed: that ends it in order, as a stop does.
+    fn look_at_the_others(&mut self, now: Nanos) {
+        if self.answers.is_abandoned() && self.answers.is_empty() {
+            self.core.fail(EngineFault::Alone, now);
+        }
+        if (self.stop.load(Ordering::Acquire) || self.control.is_abandoned()) && !self.core.is_stopping() {
+            self.core.operator(Operator::Stop, now, &self.clock);
+        }
     }
 
     /// One pass over sockets and rings; true if there was anything.
@@ -245,7 +258,6 @@ impl Turn {
             Control::Mark(mark) => self.core.step(&Event::Mark(mark), now, &self.clock),
             Control::Calibration(calibration) => self.core.calibrated(&calibration, now),
             Control::Order(event) => self.core.step(&Event::Order(event), now, &self.clock),
-            Control::Operator(verb) => self.core.operator(verb, now, &self.clock),
             Control::External(instrument, price) => {
                 self.core.step(&Event::External { instrument, price }, now, &self.clock);
             }

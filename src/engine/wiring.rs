@@ -1,7 +1,8 @@
 //! Puts a run together: terms from the venue, the run directory, rings, threads; and takes it apart in order. Decides nothing.
 
 use super::alerts::{Alerts, Sinks};
-use super::clock::Clock;
+use super::breakage::Breakage;
+use super::clock::{Clock, wall};
 use super::connection::Endpoint;
 use super::core::{Core, CoreParts, Finished};
 use super::errand::ERRANDS_CAPACITY;
@@ -42,10 +43,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long the end of a run waits for a venue that wants silence.
 const HEARING_MAX: Duration = Duration::from_secs(10);
+/// How long the end of a run waits for each thread: an engine takes five seconds for its last cancels, the housekeeper may be in a call.
+const ENGINE_END_MAX: Duration = Duration::from_secs(12);
+const OTHERS_END_MAX: Duration = Duration::from_secs(30);
+/// How often, and how far apart, the end of a run looks for open orders at a venue that does not answer.
+const LAST_TRIES: u32 = 3;
+const LAST_PAUSE: Duration = Duration::from_secs(1);
 /// Bound of one REST call and of each step of connecting.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -89,11 +96,13 @@ pub struct Running {
     prefix: Prefix,
     engine: JoinHandle<Finished>,
     sender: JoinHandle<()>,
-    rest_orders: JoinHandle<()>,
-    housekeeper: JoinHandle<(Caller, Segments)>,
+    housekeeper: JoinHandle<Segments>,
+    /// For the last look at the venue, whatever became of the threads.
+    caller: Caller,
+    engine_gone: Arc<AtomicBool>,
     dead_man: bool,
     live_dir: Option<PathBuf>,
-    wedged: Arc<AtomicBool>,
+    breakage: Arc<Breakage>,
 }
 
 /// How a run ended.
@@ -125,7 +134,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         Ok(Caller::new(rest, Some(signer), clock.clone(), Arc::clone(&offset), settings.orders.recv_window)
             .sharing(&budget))
     };
-    let desk = caller()?;
+    let (desk, last) = (caller()?, caller()?);
 
     progress(&format!("asking {} for its time and the terms of {}", settings.venue.rest_url, launch.symbol));
     let skew = desk.sync_time().context("the venue's time")?;
@@ -198,7 +207,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
     let stop = Arc::new(AtomicBool::new(false));
     let reload = ReloadRequest::default();
     let engine_gone = Arc::new(AtomicBool::new(false));
-    let wedged = Arc::new(AtomicBool::new(false));
+    let breakage = Arc::new(Breakage::default());
     let rest_only = settings.orders.entry == settings::OrderEntry::Rest;
 
     let core = Core::new(CoreParts {
@@ -235,7 +244,8 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         direct: settings.market.poll == settings::Poll::Direct,
         silence_max: Nanos((settings.risk.stale_after * 2).0.max(FEED_SILENCE.0)),
         passes: 0,
-        wedged: Arc::clone(&wedged),
+        stop: Arc::clone(&stop),
+        breakage: Arc::clone(&breakage),
     };
     let sender = Sender {
         clock: clock.clone(),
@@ -264,6 +274,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         offset: Arc::clone(&offset),
         watch: sender_watch,
         counters: sender_counters,
+        page: counters::CounterReader::open(&run_dir.counters())?,
         measured: Measured {
             ring_wait: stages.take(Stage::RingWait),
             encode: stages.take(Stage::Encode),
@@ -273,6 +284,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         },
         reload: reload.clone(),
         rest_only,
+        breakage: Arc::clone(&breakage),
     };
     let roots = launch.ca_pem.as_deref().map_or(Roots::WebPki, Roots::Pem);
     let endpoint = Endpoint { url: String::new(), tls: tls::client_config(roots)?, timeout: CALL_TIMEOUT };
@@ -298,6 +310,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         rest_only,
         connection_life: launch.connection_life.min(CONNECTION_LIFE),
         stop: Arc::clone(&stop),
+        breakage: Arc::clone(&breakage),
         engine_gone: Arc::clone(&engine_gone),
         settings: SettingsFile::watch(&launch.strategy, InstrumentId(0), reload.clone()),
         source_news: news_out,
@@ -319,9 +332,9 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
     let (pinned_in, pinned_out) = bounded(2);
     let engine_pinned = pinned_in.clone();
     let housekeeper = spawn("housekeeper", move || housekeeper.run())?;
-    let rest_orders = spawn("rest-orders", move || rest_desk.run())?;
+    // Nobody waits for these at the end: they may hang in a call, and hold nothing that must be finished.
+    drop(spawn("rest-orders", move || rest_desk.run())?);
     let over = Arc::clone(&engine_gone);
-    // Nobody waits for it at the end: it may hang in a call, and holds nothing that must be finished.
     match second.work {
         Some(SourceWork::Market(market)) => drop(spawn("source", move || market.run(&wishes_out, &news_in, &over))?),
         Some(SourceWork::Polled(poller)) => drop(spawn("source", move || poller.run(&news_in, &over))?),
@@ -331,9 +344,10 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         let _ = pinned_in.send(pin::pin("I/O", io_core.map(|core| core as usize)));
         sender.run();
     })?;
+    let gone = RaiseAtEnd(Arc::clone(&engine_gone));
     let engine = spawn("engine", move || {
         let _ = engine_pinned.send(pin::pin("engine", engine_core.map(|core| core as usize)));
-        let _gone = RaiseAtEnd(engine_gone);
+        let _gone = gone;
         turn.run()
     })?;
     notices.extend(pinned_out.iter().take(2).filter_map(Result::err));
@@ -347,11 +361,12 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         prefix,
         engine,
         sender,
-        rest_orders,
         housekeeper,
+        caller: last,
+        engine_gone,
         dead_man,
         live_dir,
-        wedged,
+        breakage,
     })
 }
 
@@ -361,10 +376,10 @@ impl Running {
         self.stop.store(true, Ordering::Release);
     }
 
-    /// Makes the engine thread loop without returning, and lets it go again: for tests of what must work then. Nothing outside this
-    /// process can do it.
-    pub fn wedge(&self, wedged: bool) {
-        self.wedged.store(wedged, Ordering::Relaxed);
+    /// For tests of what must work when a thread does not. Nothing outside this process can break one.
+    #[must_use]
+    pub fn breakage(&self) -> Arc<Breakage> {
+        Arc::clone(&self.breakage)
     }
 
     /// True once the engine thread has ended.
@@ -376,57 +391,123 @@ impl Running {
     /// Waits for the threads, makes sure at the venue that nothing of ours is left, and files the journal away.
     ///
     /// # Errors
-    /// A thread panicked. Orders are cancelled by REST even then.
+    /// A thread panicked, or does not end. Orders are cancelled by REST even then; the message says what is known of them.
     pub fn join(self) -> Result<Ended> {
+        let Self { run_dir, instruments, prefix, engine, sender, housekeeper, engine_gone, dead_man, live_dir, .. } =
+            self;
+        let mut caller = self.caller;
+        let mut broken = Vec::new();
+        let engine = end_of("engine", engine, ENGINE_END_MAX, &mut broken);
+        // Whatever is left of an engine that did not end as it should must not add anything, and is not waited for.
+        if engine.is_none() {
+            let why = command_page::Signature::new("the end of the run", &broken.join(", "));
+            let killed = command_page::CommandPage::open(&run_dir.command()).map(|page| page.kill(wall(), &why));
+            broken.extend(killed.err().map(|error| format!("the kill flag cannot be raised: {error}")));
+            engine_gone.store(true, Ordering::Release);
+        }
+        end_of("I/O", sender, OTHERS_END_MAX, &mut broken);
         let mut problems = Vec::new();
-        let engine = self.engine.join();
-        let sender = self.sender.join();
-        let (mut caller, segments) =
-            self.housekeeper.join().map_err(|_| anyhow::anyhow!("the housekeeper panicked"))?;
-        let (mut open_orders, mut position) = (Some(0), Some(Lots::ZERO));
         if !caller.wait_for_hearing(HEARING_MAX) {
             problems.push(
                 "the venue wants silence for longer; it was asked all the same, because orders may be open".to_owned(),
             );
             caller = caller.insisting();
         }
-        for (at, terms) in self.instruments.iter().enumerate() {
-            let id = InstrumentId(at as u16);
-            let cancelled = cancel_ours(&caller, id, terms, &self.prefix);
-            match cancelled.and_then(|count| leftovers(&caller, id, terms, &self.prefix).map(|left| (count, left))) {
-                Ok((count, (open, net))) => {
-                    if count > 0 {
-                        problems.push(format!(
-                            "{count} orders of {} were still open and were cancelled by REST",
-                            terms.symbol
-                        ));
-                    }
-                    open_orders = open_orders.map(|sum| sum + open);
-                    position = position.map(|sum| sum + net);
-                }
-                Err(error) => {
-                    problems.push(format!("{}: open orders and position are not known: {error:#}", terms.symbol));
-                    (open_orders, position) = (None, None);
-                }
-            }
-            // Only with nothing of ours open: the switch is our last safety.
-            if self.dead_man
-                && open_orders == Some(0)
-                && let Err(error) = caller.json(&rest::dead_man(&terms.symbol, Nanos::ZERO))
-            {
+        // Before anything that may take long.
+        let mut sweep = Sweep::of(&caller, &instruments, &prefix);
+        let segments = end_of("housekeeper", housekeeper, OTHERS_END_MAX, &mut broken);
+        if !broken.is_empty() {
+            // It may have been in the middle of a call.
+            let again = Sweep::of(&caller, &instruments, &prefix);
+            sweep = Sweep { cancelled: sweep.cancelled + again.cancelled, ..again };
+        }
+        if sweep.cancelled > 0 {
+            problems.push(format!("{} orders were still open and were cancelled by REST", sweep.cancelled));
+        }
+        problems.extend(sweep.errors);
+        // Only with nothing of ours open: the switch is our last safety.
+        for terms in instruments.iter().filter(|_| dead_man && sweep.open == Some(0)) {
+            if let Err(error) = caller.json(&rest::dead_man(&terms.symbol, Nanos::ZERO)) {
                 problems.push(format!("the dead-man switch is still armed: {error}"));
             }
         }
-        match segments.finish() {
-            Err(error) => problems.push(format!("journal: {error}")),
+        match segments.map(Segments::finish) {
+            Some(Err(error)) => problems.push(format!("journal: {error}")),
             // Empty now; what is not empty stays.
-            Ok(()) => drop(self.live_dir.map(std::fs::remove_dir)),
+            Some(Ok(())) => drop(live_dir.map(std::fs::remove_dir)),
+            None => problems.push("the journal's last segment stays as it is".to_owned()),
         }
-        drop(self.rest_orders);
-        sender.map_err(|_| anyhow::anyhow!("the I/O thread panicked"))?;
-        let engine = engine.map_err(|_| anyhow::anyhow!("the engine thread panicked"))?;
-        Ok(Ended { engine, open_orders, position, problems })
+        match engine {
+            Some(engine) if broken.is_empty() => {
+                Ok(Ended { engine, open_orders: sweep.open, position: sweep.position, problems })
+            }
+            _ => {
+                let open = match sweep.open {
+                    Some(0) => "no order of ours is open at the venue".to_owned(),
+                    Some(count) => format!("{count} ORDERS OF OURS ARE STILL OPEN AT THE VENUE"),
+                    None => "WHETHER ORDERS ARE OPEN AT THE VENUE IS NOT KNOWN".to_owned(),
+                };
+                problems.insert(0, open);
+                anyhow::bail!("{}: {}", broken.join(", "), problems.join("; "))
+            }
+        }
     }
+}
+
+/// What the venue says at the end of a run, once everything of ours was cancelled.
+struct Sweep {
+    cancelled: usize,
+    /// Orders of ours that are still open, if the venue could be asked.
+    open: Option<usize>,
+    /// The net position, if the venue could be asked.
+    position: Option<Lots>,
+    errors: Vec<String>,
+}
+
+impl Sweep {
+    /// Asks again where there is no answer: nobody looks after us.
+    fn of(caller: &Caller, instruments: &[Instrument], prefix: &Prefix) -> Self {
+        let mut all = Self { cancelled: 0, open: Some(0), position: Some(Lots::ZERO), errors: Vec::new() };
+        for (at, terms) in instruments.iter().enumerate() {
+            let id = InstrumentId(at as u16);
+            let mut look = || -> Result<(usize, Lots)> {
+                all.cancelled += cancel_ours(caller, id, terms, prefix)?;
+                leftovers(caller, id, terms, prefix)
+            };
+            let mut found = look();
+            for _ in 1..LAST_TRIES {
+                if found.is_ok() {
+                    break;
+                }
+                std::thread::sleep(LAST_PAUSE);
+                found = look();
+            }
+            match found {
+                Ok((open, net)) => {
+                    all.open = all.open.map(|sum| sum + open);
+                    all.position = all.position.map(|sum| sum + net);
+                }
+                Err(error) => {
+                    all.errors.push(format!("{}: open orders and position are not known: {error:#}", terms.symbol));
+                    (all.open, all.position) = (None, None);
+                }
+            }
+        }
+        all
+    }
+}
+
+/// What a thread came to; `None`, and a line in `broken`, if it panicked or does not end.
+fn end_of<T>(name: &str, thread: JoinHandle<T>, most: Duration, broken: &mut Vec<String>) -> Option<T> {
+    let begun = Instant::now();
+    while !thread.is_finished() {
+        if begun.elapsed() > most {
+            broken.push(format!("the {name} thread does not end"));
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    thread.join().map_err(|_| broken.push(format!("the {name} thread panicked"))).ok()
 }
 
 /// Sets its flag when it goes, after a panic too.
@@ -561,6 +642,7 @@ pub fn recipe(
         data_age_max: if risk.stale_after.is_zero() { Nanos::ZERO } else { risk.stale_after + risk.clock_skew_max },
         skew_max: risk.clock_skew_max,
     };
+    let defaults = MakerConfig::new(run, limits);
     let config = MakerConfig {
         amend: risk.amend,
         leftovers: match risk.leftovers {
@@ -568,8 +650,10 @@ pub fn recipe(
             crate::config::engine::Leftovers::Adopt => Leftovers::Adopt,
         },
         ack_timeout: settings.orders.ack_timeout,
+        // A new order is believed absent when that was said twice, this far apart: by then the venue would not take it any more.
+        query_grace: defaults.query_grace.max(Nanos((settings.orders.recv_window.0 + 1) / 2)),
         market_stale: risk.stale_after,
-        ..MakerConfig::new(run, limits)
+        ..defaults
     };
     let cadence = settings.market.tick_interval.map_or(Cadence::EveryEvent, Cadence::Interval);
     let strategy = InstrumentRecipe { instrument: terms.clone(), strategy: strategy.clone(), cadence, source: None };
@@ -673,4 +757,24 @@ pub fn new_run_dir(dir: &Path, now: Nanos) -> PathBuf {
         .chain((2..).map(|n| with(format!("-{n}"))))
         .find(|path| !path.exists())
         .expect("endless")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::maker::recipe::StrategyKind;
+
+    #[test]
+    fn a_new_order_is_given_up_only_when_the_venue_would_not_take_it_any_more() {
+        let terms = [Instrument::synthetic("BTCUSDT", "0.1", "0.001")];
+        let kind = StrategyKind::PerpetualMarketMaking;
+        let strategy = StrategyText { kind, file: String::new(), text: String::new() };
+        let mut settings = EngineSettings::demo();
+        for (window, grace) in [(100, 1_000), (5_000, 2_500), (60_000, 30_000)] {
+            settings.orders.recv_window = Nanos::from_millis(window);
+            let config = recipe(&settings, &strategy, &terms, 1).unwrap().config;
+            assert_eq!(config.query_grace, Nanos::from_millis(grace));
+            assert!(config.query_grace * 2 >= settings.orders.recv_window);
+        }
+    }
 }

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use spinquote::config::engine::{EngineSettings, Wait};
+use spinquote::engine::breakage::{Condition, Part};
 use spinquote::engine::clock::{Clock, wall};
 use spinquote::engine::housekeeper::CONNECTION_LIFE;
 use spinquote::engine::rest::{Caller, Rest};
@@ -355,7 +356,26 @@ impl Session {
 
     /// Makes the engine thread loop without returning, or lets it go.
     pub fn wedge(&self, wedged: bool) {
-        self.running.wedge(wedged);
+        self.break_part(Part::Engine, if wedged { Condition::Stuck } else { Condition::Whole });
+    }
+
+    /// Makes a thread of the engine loop without returning, or panic.
+    pub fn break_part(&self, part: Part, condition: Condition) {
+        self.running.breakage().set(part, condition);
+    }
+
+    /// Ends a run that does not end well: what it says of itself, and what is open at the venue then.
+    #[track_caller]
+    pub fn end_broken(self) -> (String, Vec<Order>) {
+        let Self { server, running, dir: _dir, .. } = self;
+        let breakage = running.breakage();
+        running.stop();
+        let said = running.join().err().map_or_else(|| panic!("a broken run ended well"), |error| error.to_string());
+        let open = server.open_orders(ACCOUNT);
+        // A thread that loops must not do so for ever.
+        breakage.set(Part::Engine, Condition::Whole);
+        breakage.set(Part::Io, Condition::Whole);
+        (said, open)
     }
 
     pub fn run_dir(&self) -> &Path {

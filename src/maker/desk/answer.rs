@@ -4,7 +4,7 @@
 //! outstanding (by generation, where the source can tell); a cumulative figure whenever it is larger than ours.
 
 use super::Desk;
-use crate::event::{ClientId, OrderEvent, OrderEventKind, PositionSide, Side, TimeInForce};
+use crate::event::{ClientId, LinkState, OrderEvent, OrderEventKind, PositionSide, Side, TimeInForce};
 use crate::maker::account::Account;
 use crate::maker::config::Leftovers;
 use crate::maker::order::table::SLOTS;
@@ -33,6 +33,12 @@ impl Desk {
             });
         }
         let found = self.table.find(event.client_id);
+        let is_lite = event.kind == OrderEventKind::Fill && event.filled.is_zero();
+        if found.is_none() && is_lite {
+            // Which position it belongs to only the order would know: the full report, which always follows, is counted.
+            self.counters.strays += 1;
+            return;
+        }
         let novelty = match event.kind {
             OrderEventKind::Fill => {
                 // `TRADE_LITE` names no position side: the order knows.
@@ -89,7 +95,7 @@ impl Desk {
     /// Counts an execution once: the position, the P&L, the fee when first known.
     fn count_fill(&mut self, now: Nanos, event: &OrderEvent, position_side: PositionSide) -> Novelty {
         let fill = event.fill;
-        let novelty = self.log.note(fill.trade_id, fill.fee_known);
+        let novelty = self.log.note(fill.trade_id, event.side, fill.fee_known);
         match novelty {
             Novelty::First => {
                 self.holdings.fill(event.side, position_side, fill.price, fill.qty, event.venue_time, now);
@@ -113,7 +119,9 @@ impl Desk {
     fn take_figures(&mut self, place: usize, now: Nanos, event: &OrderEvent, novelty: Novelty) {
         let slot = self.table.at_mut(place);
         slot.cum = slot.cum.max(event.filled);
-        if novelty == Novelty::First {
+        if slot.by_venue {
+            slot.filled = slot.filled.max(slot.cum);
+        } else if novelty == Novelty::First {
             let largest = slot.leg.map_or(slot.qty, |leg| slot.qty.max(leg.qty)).max(slot.cum);
             slot.filled = (slot.filled + event.fill.qty).min(largest);
         }
@@ -147,6 +155,10 @@ impl Desk {
             slot.told |= complete;
             let order = slot.own();
             self.tell(now, &OwnEvent::Filled { order, price: event.fill.price, qty: event.fill.qty, complete });
+        }
+        if self.table.at(place).by_venue {
+            // Its end may come with the figure of an execution that was told before.
+            self.finish(place, now, false);
         }
     }
 
@@ -242,7 +254,9 @@ impl Desk {
         if !answers(event, slot.generation) || !slot.state.is_live() {
             return;
         }
-        slot.not_before = now + account.config.reject_delay;
+        // While order entry is being repaired the other way may be shut as well: no hurry then.
+        let hurry = if account.entry == LinkState::Up { 1 } else { 10 };
+        slot.not_before = now + account.config.reject_delay * hurry;
         if slot.state.is_unknown() {
             slot.query_sent = None;
             return;
@@ -277,6 +291,11 @@ impl Desk {
         let grace = account.config.query_grace;
         let slot = self.table.at_mut(place);
         slot.seen = true;
+        let listed = account.reconciliation.asked.filter(|_| account.reconciliation.begun && event.generation == 0);
+        if slot.state == State::Done && listed.is_some_and(|asked| slot.done_at < asked) {
+            // The list is younger than the end that we believed in: it was none.
+            slot.state = State::Presumed;
+        }
         let has_terms = !event.price.is_zero() && !event.qty.is_zero();
         let doubted = slot.state == State::Unknown;
         if doubted {
@@ -312,6 +331,15 @@ impl Desk {
     fn on_stray(&mut self, account: &mut Account, now: Nanos, event: &OrderEvent, out: &mut Output) {
         if event.kind != OrderEventKind::Open {
             self.counters.strays += 1;
+            let rests = match event.kind {
+                OrderEventKind::Accepted | OrderEventKind::Amended => true,
+                OrderEventKind::Fill => event.filled < event.qty,
+                _ => false,
+            };
+            if rests {
+                // An order of ours that we do not hold may rest: the list of open orders has it.
+                account.mismatch();
+            }
             return;
         }
         self.counters.leftovers += 1;
@@ -375,7 +403,7 @@ impl Desk {
         for place in 0..SLOTS {
             let slot = self.table.at_mut(place);
             if slot.behind_since.is_some_and(|since| since < asked) {
-                slot.filled = slot.cum;
+                (slot.filled, slot.by_venue) = (slot.cum, true);
                 slot.behind_since = None;
                 self.finish(place, now, false);
             }

@@ -94,11 +94,9 @@ impl Desk {
         });
     }
 
-    /// Sends what the slots wish and their states allow. What does not fit or may not go out now stays wished.
+    /// Sends what the slots wish and their states allow. What does not fit or may not go out now stays wished. Without order entry
+    /// cancels and questions still go: they have another way, and what rests must not wait for the repair.
     pub(super) fn pump(&mut self, account: &mut Account, now: Nanos, out: &mut Output) {
-        if account.entry != LinkState::Up {
-            return;
-        }
         let mut waiting = false;
         for at in 0..self.table.live_count() {
             let place = self.table.live_place(at);
@@ -122,7 +120,7 @@ impl Desk {
                 Wish::Cancel(cause) if slot.state != State::PendingCancel => {
                     self.cancel(account, place, cause, now, out)
                 }
-                Wish::Amend(quote, cause) if slot.state != State::PendingAmend => {
+                Wish::Amend(quote, cause) if slot.state != State::PendingAmend && account.entry == LinkState::Up => {
                     self.amend(account, place, &quote, cause, now, out);
                 }
                 _ => {}

@@ -82,6 +82,8 @@ pub struct Slot {
     pub filled: Lots,
     /// Executed, by the largest cumulative figure the venue named.
     pub cum: Lots,
+    /// `filled` was taken from `cum` and not from executions, some of which may still come: it follows `cum` from then on.
+    pub by_venue: bool,
     /// Since when `cum` is ahead of `filled`.
     pub behind_since: Option<Nanos>,
     /// `filled` when the strategy last asked for it: an amended order is to the strategy a new one.
@@ -143,6 +145,7 @@ impl Slot {
         leg: None,
         filled: Lots(0),
         cum: Lots(0),
+        by_venue: false,
         behind_since: None,
         base: Lots(0),
         wish: Wish::None,
@@ -476,6 +479,7 @@ impl Table {
             qty: quote.qty,
             filled,
             cum: filled,
+            by_venue: true,
             created_at: now,
             done_at: now,
             ..Slot::EMPTY

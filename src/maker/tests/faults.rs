@@ -100,11 +100,23 @@ fn a_lost_private_stream_withdraws_and_reconciles_when_it_is_back() {
 }
 
 #[test]
-fn without_order_entry_cancels_wait_and_the_venue_is_asked_first() {
+fn without_order_entry_cancels_go_another_way_and_nothing_else_does() {
     let mut rig = Rig::quoting(Rig::config());
+    assert_eq!(rig.want(&[(Buy, 999, 5), (Sell, 1010, 5)]), ["amend 1 999x5"]);
+    // The amended one counts as the newer.
+    assert_eq!(rig.link(Link::OrderEntry, LinkState::Down), ["cancel 2", "cancel 1"], "not when it is repaired");
+    // The other way fails too: tried again, but in no hurry.
+    assert!(rig.say(NotSent, 2).is_empty());
+    assert!(rig.pass_ms(499).is_empty());
+    assert_eq!(rig.pass_ms(1), ["cancel 2"]);
+    assert_eq!(rig.say(CancelRejected, 1), ["query 1"]);
+    assert_eq!(rig.link(Link::OrderEntry, LinkState::Up), ["reconcile"]);
+    let mut rig = Rig::ready(Rig::config());
+    rig.want(&BOTH[..1]);
     assert!(rig.link(Link::OrderEntry, LinkState::Down).is_empty());
-    assert!(rig.pass_ms(10).is_empty());
-    assert_eq!(rig.link(Link::OrderEntry, LinkState::Up), ["cancel 1", "cancel 2", "reconcile"]);
+    assert_eq!(rig.say(Unknown, 1), ["query 1"]);
+    let open = OrderEvent { price: Ticks(1000), qty: Lots(5), ..rig.order(Open, 1) };
+    assert_eq!(rig.step(&Event::Order(open)), ["cancel 1"]);
 }
 
 #[test]
@@ -281,4 +293,89 @@ fn leftovers_are_cancelled_or_adopted_and_foreign_orders_left_alone() {
         assert_eq!((status.counters.foreign, status.counters.leftovers, status.live_orders), (1, 1, live));
         assert_eq!((status.position, status.counters.corrections), (Lots(1), 1));
     }
+}
+
+#[test]
+fn a_trade_with_ourselves_is_two_executions() {
+    let mut rig = Rig::quoting(Rig::config());
+    rig.desire.lock().unwrap().quotes.clear();
+    for _ in 0..2 {
+        rig.full_fill(1, 77, 1000, 5, 5, 5);
+        rig.full_fill(2, 77, 1010, 5, 5, 5);
+    }
+    let status = rig.status();
+    assert_eq!((status.position, status.counters.fills_buy, status.counters.fills_sell), (Lots(0), 1, 1));
+}
+
+#[test]
+fn an_execution_from_before_an_order_was_adopted_is_not_taken_off_its_rest_again() {
+    let mut rig = Rig::new(MakerConfig { leftovers: Leftovers::Adopt, ..Rig::config() });
+    rig.link(Link::Private, LinkState::Up);
+    rig.link(Link::OrderEntry, LinkState::Up);
+    let old = ClientId { run: 3, seq: 9 };
+    let open = OrderEvent {
+        client_id: old,
+        price: Ticks(990),
+        qty: Lots(10),
+        filled: Lots(4),
+        venue_time: Nanos::from_millis(50),
+        ..rig.order(Open, 9)
+    };
+    rig.reconciled(4, &[open]);
+    let rest = |rig: &Rig| rig.maker.orders(ID).map(|order| order.rest.0).collect::<Vec<_>>();
+    assert_eq!(rest(&rig), [6]);
+    let fill = |rig: &mut Rig, trade_id, qty, filled| {
+        let fill = Fill { trade_id, price: Ticks(990), qty: Lots(qty), fee: Money(1), fee_known: true, maker: true };
+        let event = OrderEvent { kind: OrderEventKind::Fill, fill, filled: Lots(filled), ..open };
+        rig.step(&Event::Order(event));
+    };
+    fill(&mut rig, 1, 4, 4);
+    assert_eq!(rest(&rig), [6], "the list had it");
+    fill(&mut rig, 2, 1, 5);
+    assert_eq!(rest(&rig), [5]);
+    fill(&mut rig, 3, 5, 10);
+    assert!(rig.maker.is_quiet());
+}
+
+#[test]
+fn a_sign_of_life_of_an_order_that_no_slot_holds_is_looked_into() {
+    let mut rig = Rig::quoting(Rig::config());
+    for kind in [Canceled, Expired, Rejected] {
+        assert!(rig.say(kind, 99).is_empty(), "{kind:?} leaves nothing at the venue");
+    }
+    assert_eq!(rig.say(Accepted, 99), ["cancel 1", "cancel 2", "reconcile"]);
+    rig.say(Canceled, 1);
+    rig.say(Canceled, 2);
+    rig.desire.lock().unwrap().quotes.clear();
+    let open = OrderEvent { price: Ticks(995), qty: Lots(5), ..rig.order(Open, 99) };
+    assert_eq!(rig.reconciled(0, &[open]), ["cancel 99"]);
+}
+
+#[test]
+fn an_order_that_was_thought_done_and_is_listed_later_goes() {
+    let mut rig = Rig::quoting(Rig::config());
+    rig.desire.lock().unwrap().quotes.clear();
+    // By our count it is complete; an amend that was given up had made it larger.
+    rig.lite_fill(1, 1, 1000, 5);
+    rig.want(&[]);
+    rig.say(Canceled, 2);
+    assert!(rig.maker.is_quiet());
+    rig.now += Nanos(1);
+    rig.link(Link::Private, LinkState::Down);
+    assert_eq!(rig.link(Link::Private, LinkState::Up), ["reconcile"]);
+    let venue_time = rig.now;
+    let open = OrderEvent { price: Ticks(1000), qty: Lots(9), filled: Lots(5), venue_time, ..rig.order(Open, 1) };
+    assert_eq!(rig.reconciled(5, &[open]), ["cancel 1"]);
+    assert_eq!(rig.maker.orders(ID).map(|order| order.rest.0).collect::<Vec<_>>(), [4]);
+}
+
+#[test]
+fn an_execution_without_an_order_waits_for_the_report_that_names_its_position() {
+    let mut rig = Rig::ready(Rig::config());
+    let fill = Fill { trade_id: 5, price: Ticks(1000), qty: Lots(2), ..Fill::default() };
+    let lite = OrderEvent { fill, qty: Lots(2), ..rig.order(OrderEventKind::Fill, 99) };
+    rig.step(&Event::Order(lite));
+    let whole = OrderEvent { position_side: PositionSide::Long, filled: Lots(2), ..lite };
+    rig.step(&Event::Order(whole));
+    assert_eq!((rig.status().position, rig.status().legs), (Lots(2), [Lots(2), Lots(0)]));
 }

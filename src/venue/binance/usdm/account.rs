@@ -232,6 +232,9 @@ impl PrivateDecoder {
             ("TRADE", _) => OrderEventKind::Fill,
             ("CANCELED", _) => OrderEventKind::Canceled,
             ("EXPIRED", _) => OrderEventKind::Expired,
+            // Whatever else ends an order (self-trade prevention has had several names): the status says that it is gone.
+            (_, "CANCELED") => OrderEventKind::Canceled,
+            (_, "EXPIRED" | "EXPIRED_IN_MATCH") => OrderEventKind::Expired,
             // CALCULATED is a liquidation; its orders carry the venue's ids, never ours.
             _ => return Ok(None),
         };
@@ -373,6 +376,8 @@ mod tests {
             ("CANCELED", "CANCELED", OrderEventKind::Canceled),
             ("EXPIRED", "EXPIRED", OrderEventKind::Expired),
             ("EXPIRED", "EXPIRED_IN_MATCH", OrderEventKind::Expired),
+            ("TRADE_PREVENTION", "EXPIRED_IN_MATCH", OrderEventKind::Expired),
+            ("SOMETHING_NEW", "CANCELED", OrderEventKind::Canceled),
         ] {
             let events = told(&order_frame(x, status, "sq00000010-00000002"));
             let [PrivateEvent::Order(event)] = events[..] else { panic!("{x}: {events:?}") };

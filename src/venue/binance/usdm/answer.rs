@@ -207,8 +207,9 @@ pub fn refusal(asked: CommandKind, status: u16, code: i32, retry_after: Option<N
         (_, -1021 | -5028) => return (OrderEventKind::NotSent, Hint::SyncTime),
         // Unknown, disconnected, unexpected response, time-out. A duplicate id means that an order with it may be there.
         (_, -1000 | -1001 | -1006 | -1007 | -4116) => return (OrderEventKind::Unknown, Hint::None),
-        // The venue failed inside: whatever else it says, the order may have been carried out.
-        (500.., _) => return (OrderEventKind::Unknown, Hint::None),
+        // The venue failed inside, or something between us did not wait for it or sent us elsewhere, or there is no status at all:
+        // whatever else is said, the order may have been carried out.
+        (..400 | 408 | 500.., _) => return (OrderEventKind::Unknown, Hint::None),
         _ => {}
     }
     let kind = match asked {
@@ -250,6 +251,10 @@ mod tests {
             (New, 400, -1001, None, Kind::Unknown, Hint::None),
             (New, 400, -4116, None, Kind::Unknown, Hint::None),
             (New, 408, -1007, None, Kind::Unknown, Hint::None),
+            (New, 408, 0, None, Kind::Unknown, Hint::None),
+            (New, 302, 0, None, Kind::Unknown, Hint::None),
+            (Amend, 0, 0, None, Kind::Unknown, Hint::None),
+            (New, 403, 0, None, Kind::Rejected, Hint::None),
             (Amend, 400, -5027, None, Kind::Unknown, Hint::None),
             (Amend, 400, -2013, None, Kind::AmendRejected, Hint::None),
             (Cancel, 400, -2011, None, Kind::CancelRejected, Hint::None),

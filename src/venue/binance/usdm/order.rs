@@ -4,7 +4,9 @@
 use super::answer::{Hint, OrderObject, bare, refusal};
 use super::client_id::Prefix;
 use super::sign::{KeyKind, SIGNATURE_MAX, Signer};
-use crate::event::{ClientId, Command, CommandKind, OrderEvent, OrderSource, PositionSide, Side, TimeInForce};
+use crate::event::{
+    ClientId, Command, CommandKind, OrderEvent, OrderEventKind, OrderSource, PositionSide, Side, TimeInForce,
+};
 use crate::instrument::{Instrument, InstrumentId};
 use crate::unit::{Nanos, Step};
 use arrayvec::{ArrayString, ArrayVec};
@@ -318,7 +320,7 @@ pub struct NotAnAnswer(pub String);
 /// Reads one answer; `venue_now` is the venue's time as we think it is. Runs on the I/O thread; allocates only for refusals.
 ///
 /// # Errors
-/// Not JSON, an id that is not ours, or numbers off the instrument's grid.
+/// Not JSON, or an id that is not ours.
 pub fn decode(
     text: &[u8],
     instruments: &[Instrument],
@@ -346,25 +348,35 @@ pub fn decode(
         response.logged_on = Some(answer.status == 200);
         return Ok(response);
     }
+    let error = answer.error.as_ref();
+    let code = error.map_or(0, |error| error.code);
+    let retry = error.and_then(|error| error.data.as_ref()?.span(venue_now));
     let Some((asked, instrument, client_id, generation)) = parse_request_id(id) else {
+        // The venue's word to wait holds for all requests, whichever it names.
+        let (_, hint) = refusal(CommandKind::Query, answer.status, code, retry);
+        if hint != Hint::None {
+            response.hint = hint;
+            return Ok(response);
+        }
         return Err(NotAnAnswer(format!("id {id:?} is not one of our requests' ({})", response.message)));
     };
     let terms =
         instruments.get(usize::from(instrument.0)).ok_or_else(|| NotAnAnswer(format!("instrument of id {id:?}")))?;
     if answer.status == 200 {
-        let Some(AnswerResult::Order(order)) = &answer.result else {
-            return Err(NotAnAnswer(format!("id {id:?} has no order in its result")));
+        let event = match &answer.result {
+            Some(AnswerResult::Order(order)) => {
+                let kind = order.outcome(asked);
+                order.event(kind, OrderSource::Response, instrument, terms, prefix, generation)
+            }
+            _ => None,
         };
-        let kind = order.outcome(asked);
-        let event = order.event(kind, OrderSource::Response, instrument, terms, prefix, generation);
-        let mut event = event.ok_or_else(|| NotAnAnswer(format!("id {id:?} has numbers off the grid")))?;
-        event.client_id = client_id;
-        response.event = Some(event);
+        // A success without an order, with numbers off the grid, or about another order is one of unknown content: it is asked for.
+        response.event = event.filter(|event| event.client_id == client_id).or_else(|| {
+            response.message = format!("id {id:?} is answered by what is no state of its order");
+            Some(bare(OrderEventKind::Unknown, OrderSource::Response, instrument, client_id, generation))
+        });
         return Ok(response);
     }
-    let error = answer.error.as_ref();
-    let code = error.map_or(0, |error| error.code);
-    let retry = error.and_then(|error| error.data.as_ref()?.span(venue_now));
     let (kind, hint) = refusal(asked, answer.status, code, retry);
     response.hint = hint;
     response.event = Some(OrderEvent { code, ..bare(kind, OrderSource::Response, instrument, client_id, generation) });
@@ -375,7 +387,6 @@ pub fn decode(
 mod tests {
     use super::super::sign::Credentials;
     use super::*;
-    use crate::event::OrderEventKind;
     use crate::unit::{Lots, Ticks};
 
     const NOW: Nanos = Nanos(1_700_000_000_000_000_000);
@@ -481,6 +492,10 @@ mod tests {
         // The venue's own clock, where it tells it, and not ours.
         let both = r#","data":{"serverTime":1000,"retryAfter":4000}"#;
         assert_eq!(hint(429, -1003, both), Hint::BackOff(Nanos::from_secs(3)));
+        // A ban may come without an id: the request was not even read.
+        let nameless = br#"{"id":null,"status":418,"error":{"code":-1003,"msg":"banned"}}"#;
+        let response = decode(nameless, &terms, &Prefix::new("sq").unwrap(), NOW).unwrap();
+        assert_eq!((response.event, response.hint), (None, Hint::BackOff(Nanos::from_secs(120))));
     }
 
     #[test]
@@ -513,6 +528,28 @@ mod tests {
         assert_eq!(response.message, "400 -5022: post only");
         assert!(decode(br#"{"id":"x","status":200,"result":{}}"#, &terms, &prefix, NOW).is_err());
         assert!(decode(b"{", &terms, &prefix, NOW).is_err());
+    }
+
+    #[test]
+    fn a_success_that_says_nothing_of_its_order_leaves_the_outcome_open() {
+        let terms = [Instrument::synthetic("BTCUSDT", "0.1", "0.001")];
+        let kind = |id: &str, rest: &str| {
+            let text = format!(r#"{{"id":"{id}"{rest}}}"#);
+            let event = decode(text.as_bytes(), &terms, &Prefix::new("sq").unwrap(), NOW).unwrap().event.unwrap();
+            (event.kind, event.client_id.seq, event.generation)
+        };
+        let order = |client_id: &str, qty: &str| {
+            format!(
+                r#","status":200,"result":{{"orderId":77,"status":"CANCELED","clientOrderId":"{client_id}","origQty":"{qty}"}}"#
+            )
+        };
+        let (id, unknown) = ("c0000-00000010-00000002-00000003", (OrderEventKind::Unknown, 2, 3));
+        assert_eq!(kind(id, &order("sq00000010-00000002", "0.005")), (OrderEventKind::Canceled, 2, 3));
+        assert_eq!(kind(id, &order("sq00000010-00000004", "0.005")), unknown, "another order");
+        assert_eq!(kind(id, &order("sq00000010-00000002", "0.0051")), unknown, "off the grid");
+        assert_eq!(kind(id, r#","status":200,"result":{}"#), unknown);
+        assert_eq!(kind(id, r#","status":200"#), unknown);
+        assert_eq!(kind(id, ""), unknown, "no status either");
     }
 
     #[test]

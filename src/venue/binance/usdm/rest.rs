@@ -203,7 +203,8 @@ pub fn order_event(
             let kind = order.outcome(command.kind);
             order.event(kind, OrderSource::Response, command.instrument, terms, prefix, command.generation)
         });
-        return (event.unwrap_or(unknown), Hint::None);
+        // Of another order than was asked about it says nothing of this one.
+        return (event.filter(|event| event.client_id == command.client_id).unwrap_or(unknown), Hint::None);
     }
     let code = body(status, text).err().map_or(0, |error| error.code);
     let retry_after = retry_after.map(|seconds| Nanos::from_secs(i64::from(seconds)));
@@ -349,6 +350,9 @@ mod tests {
         let prefix = Prefix::new("sq").unwrap();
         let (event, _) = order_event(&command(CommandKind::New), &terms(), &prefix, 200, b"<html>", None);
         assert_eq!((event.kind, event.generation), (OrderEventKind::Unknown, 4));
+        let other = br#"{"orderId":7,"symbol":"BTCUSDT","status":"CANCELED","clientOrderId":"sq00000001-00000003","side":"BUY"}"#;
+        let (event, _) = order_event(&command(CommandKind::Cancel), &terms(), &prefix, 200, other, None);
+        assert_eq!((event.kind, event.client_id.seq), (OrderEventKind::Unknown, 2), "it is about another order");
         let (event, hint) =
             order_event(&command(CommandKind::New), &terms(), &prefix, 429, br#"{"code":-1003,"msg":"x"}"#, Some(3));
         assert_eq!((event.kind, hint), (OrderEventKind::NotSent, Hint::BackOff(Nanos::from_secs(3))));
