@@ -537,7 +537,7 @@ mod tests {
             let moment = gate.moment(Nanos(1), &instrument, best, mark, Nanos::ZERO);
             // Around the touch, and around every edge of the corridor.
             let Corridor { low, high, .. } = moment.corridor;
-            let edges = low.iter().chain(&high).map(|edge| edge.0).filter(|edge| edge.abs() < 1 << 41);
+            let edges = low.iter().chain(&high).map(|edge| edge.0).filter(|edge| edge.unsigned_abs() < 1 << 41);
             for center in edges.chain([bid, bid + spread]) {
                 let side = if sell { Side::Sell } else { Side::Buy };
                 let tif = if gtc { TimeInForce::Gtc } else { TimeInForce::PostOnly };
