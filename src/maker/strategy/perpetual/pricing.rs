@@ -168,7 +168,7 @@ impl Perpetual {
         let (fee, leverage) = (view.instrument.maker_fee.0, self.settings.leverage);
         let fees = fee.checked_mul(leverage.into()).is_some_and(|fees| (0..=RATE_ONE).contains(&fees));
         let worth = u64::try_from(view.instrument.tick_lot()).map(|one| u128::from(units) * u128::from(one));
-        let free = product(view.available.0, leverage.into());
+        let free = view.available.0.checked_mul(leverage.into()).unwrap_or(0);
         fees && self.collateral == [Collateral::Quote; 2]
             && worth.is_ok_and(|worth| i128::try_from(worth).is_ok_and(|worth| worth <= free / 2))
             && view.orders.iter().all(is_plain)
