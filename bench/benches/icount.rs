@@ -54,7 +54,9 @@ fn main() -> ExitCode {
     let (write, mut known, mut passed) = (arguments.iter().any(|word| word == "--write"), stored(&path), true);
     let mut counts = Map::new();
     for &(name, unit) in WORK {
-        let (instructions, operations) = match count(name) {
+        // A host that stops the process for a second disturbs the engine, which has the real clock; the work then says so.
+        let counted = count(name).or_else(|_| count(name)).or_else(|_| count(name));
+        let (instructions, operations) = match counted {
             Ok(found) => found,
             Err(what) => {
                 println!("{what}");

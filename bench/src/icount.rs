@@ -22,6 +22,8 @@ pub const WORK: &[(&str, &str)] = &[
     ("book", "diff"),
     ("frame to order, nothing remembered", "frame"),
     ("frame to order, journal and histograms", "frame"),
+    ("frame that sends, nothing remembered", "frame"),
+    ("frame that sends, journal and histograms", "frame"),
     ("WebSocket frame of 200 B", "frame"),
     ("journal append", "record"),
     ("histogram count", "value"),
@@ -59,9 +61,13 @@ pub fn run(name: &str) -> u64 {
         "decode bookTicker" => decode(&session, Kind::Quote, Kernel::Avx2),
         "decode trade" => decode(&session, Kind::Trade, Kernel::Avx2),
         "book" => market::counted(&session, |work| spinquote_counted(work)),
-        "frame to order, nothing remembered" | "frame to order, journal and histograms" => {
-            tick::counted(&session, name.ends_with("histograms"), |work| spinquote_counted(work));
-            session.frames.len() as u64
+        "frame to order, nothing remembered"
+        | "frame to order, journal and histograms"
+        | "frame that sends, nothing remembered"
+        | "frame that sends, journal and histograms" => {
+            tick::counted(&session, name.ends_with("histograms"), name.contains("sends"), |work| {
+                spinquote_counted(work)
+            })
         }
         "WebSocket frame of 200 B" => wire::counted(|work| spinquote_counted(work)),
         "journal append" => records::counted(false, |work| spinquote_counted(work)),
