@@ -83,7 +83,7 @@ impl Replica {
             return;
         }
         let fill = event.fill;
-        let novelty = self.fills.note(fill.trade_id, fill.fee_known);
+        let novelty = self.fills.note(fill.trade_id, event.side, fill.fee_known);
         if novelty == Novelty::First {
             self.holdings.fill(event.side, event.position_side, fill.price, fill.qty, event.venue_time, now);
         }
