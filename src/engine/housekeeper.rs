@@ -5,6 +5,7 @@ use super::alerts::Alerts;
 use super::clock::Clock;
 use super::connection::{Connection, Endpoint};
 use super::errand::{Delivery, Errand};
+use super::memory::FaultWatch;
 use super::rest::Caller;
 use super::ring::{Control, Used, push_waiting};
 use super::settings::{Look, SettingsFile};
@@ -131,6 +132,8 @@ pub struct Housekeeper {
     pub stop: Arc<AtomicBool>,
     /// The engine thread has ended.
     pub engine_gone: Arc<AtomicBool>,
+    /// The engine thread's page faults: looked up here, because that thread makes no system call for it.
+    pub engine_faults: FaultWatch,
     /// The strategy's file, if there is one.
     pub settings: Option<SettingsFile>,
     /// From the thread of the second price source, if there is one.
@@ -464,6 +467,7 @@ impl Housekeeper {
     fn recur(&mut self, round: &mut Round, wires: &mut [Wire]) {
         let now = self.clock.now();
         self.alerts.look(now);
+        self.engine_faults.look();
         if self.stop.load(Ordering::Acquire) && !round.stop_told {
             round.stop_told = true;
             self.tell(Control::Operator(Operator::Stop));

@@ -5,7 +5,7 @@ use super::clock::Clock;
 use super::connection::LinkFault;
 use super::core::{Core, EngineFault, Finished};
 use super::housekeeper::PUBLIC_FEED;
-use super::memory;
+use super::memory::{self, FaultWatch};
 use super::place::{Pass, Place, at_token};
 use super::ring::{Answer, Control, Used};
 use super::wait::Poller;
@@ -65,6 +65,8 @@ pub struct Turn {
     pub silence_max: Nanos,
     /// Direct passes since the last poll; starts at 0.
     pub passes: u32,
+    /// This thread's page faults, which the housekeeper looks up.
+    pub faults: FaultWatch,
     /// While set, the thread loops without returning: what the kill ladder must work against ([`super::wiring::Running::wedge`]).
     pub wedged: Arc<AtomicBool>,
 }
@@ -80,6 +82,7 @@ impl Turn {
         let mut timer_due = Nanos::ZERO;
         let mut stop_by: Option<Nanos> = None;
         let mut baseline = None;
+        self.faults.begin();
         self.core.begin(self.run, self.feeds.len(), self.clock.now());
         while self.core.fault().is_none() {
             idle = !self.once(idle);
@@ -101,7 +104,8 @@ impl Turn {
                     }
                     None => {}
                     Some((calls, faults)) => {
-                        self.core.warm(memory::allocator_calls() - calls, memory::page_faults() - faults);
+                        let since = self.faults.faults().saturating_sub(faults);
+                        self.core.warm(memory::allocator_calls() - calls, since);
                     }
                 }
             }
@@ -111,6 +115,9 @@ impl Turn {
                     break;
                 }
             }
+        }
+        if let Some((calls, faults)) = baseline {
+            self.core.warm(memory::allocator_calls() - calls, memory::page_faults() - faults);
         }
         let now = self.clock.now();
         self.core.publish(now, 0);

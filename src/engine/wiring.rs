@@ -199,6 +199,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
     let reload = ReloadRequest::default();
     let engine_gone = Arc::new(AtomicBool::new(false));
     let wedged = Arc::new(AtomicBool::new(false));
+    let faults = memory::FaultWatch::default();
     let rest_only = settings.orders.entry == settings::OrderEntry::Rest;
 
     let core = Core::new(CoreParts {
@@ -235,6 +236,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         direct: settings.market.poll == settings::Poll::Direct,
         silence_max: Nanos((settings.risk.stale_after * 2).0.max(FEED_SILENCE.0)),
         passes: 0,
+        faults: faults.clone(),
         wedged: Arc::clone(&wedged),
     };
     let sender = Sender {
@@ -299,6 +301,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         connection_life: launch.connection_life.min(CONNECTION_LIFE),
         stop: Arc::clone(&stop),
         engine_gone: Arc::clone(&engine_gone),
+        engine_faults: faults,
         settings: SettingsFile::watch(&launch.strategy, InstrumentId(0), reload.clone()),
         source_news: news_out,
         source_wishes: wishes_in,
