@@ -70,16 +70,21 @@ pub const fn up(link: Link) -> Event<'static> {
     Event::Link { instrument: ID, link, state: LinkState::Up }
 }
 
-/// What the private stream and the account say before the first quote.
-pub fn opening() -> impl Iterator<Item = Event<'static>> {
+/// What a reconciliation finds: money, and no orders and positions.
+#[must_use]
+pub fn account() -> [AccountEvent; 4] {
     let wallet = Money::parse(b"1000000").expect("literal");
-    let account = [
+    [
         AccountEvent::ReconcileBegin,
         AccountEvent::Balance { wallet, available: wallet },
         AccountEvent::ReconcileEnd,
         AccountEvent::PositionMode { hedge: false },
-    ];
-    std::iter::once(up(Link::Private)).chain(account.map(Event::Account))
+    ]
+}
+
+/// What the private stream and the account say before the first quote.
+pub fn opening() -> impl Iterator<Item = Event<'static>> {
+    std::iter::once(up(Link::Private)).chain(account().map(Event::Account))
 }
 
 /// The venue's answer, for commands about an order.

@@ -27,8 +27,8 @@ use std::time::{Duration, Instant};
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long orders are waited for behind the last frame.
 const LINGER: Nanos = Nanos::from_millis(300);
-/// Between the log-on and the first frame.
-const SETTLE: Nanos = Nanos::from_millis(50);
+/// Between the log-on and the first frame: the account is looked at.
+const SETTLE: Nanos = Nanos::from_millis(200);
 
 /// What the peer saw of a window.
 #[derive(Clone, Debug, Default)]

@@ -3,14 +3,14 @@
 
 use super::peer::write_all;
 use super::{Lane, Layout, Plan};
-use crate::quoter::{maker, opening, up};
+use crate::quoter::{account, maker, opening, up};
 use base64::Engine as _;
-use crossbeam::channel::bounded;
+use crossbeam::channel::{Receiver, bounded};
 use spinquote::config::engine::Wait;
 use spinquote::engine::clock::Clock;
 use spinquote::engine::connection::{Connection, Endpoint};
 use spinquote::engine::core::{Core, CoreParts};
-use spinquote::engine::errand::{Delivery, ERRANDS_CAPACITY};
+use spinquote::engine::errand::{Delivery, ERRANDS_CAPACITY, Errand};
 use spinquote::engine::housekeeper::PUBLIC_FEED;
 use spinquote::engine::memory::FaultWatch;
 use spinquote::engine::pin;
@@ -23,7 +23,7 @@ use spinquote::engine::sender::{Measured, Sender};
 use spinquote::engine::settings::ReloadRequest;
 use spinquote::engine::turn::{Feed, Turn};
 use spinquote::engine::wait::{Poller, WakeHandle};
-use spinquote::event::{Event, Link, Operator};
+use spinquote::event::{CommandKind, Event, Link, Operator};
 use spinquote::instrument::{Instrument, InstrumentId};
 use spinquote::journal::command_page::CommandWatch;
 use spinquote::journal::counters::{CounterReader, CounterWriter};
@@ -154,6 +154,7 @@ impl Reactor {
         snapshot.resize(snapshot_len + SPARE, 0);
         let (deliveries_in, deliveries) = bounded(ERRANDS_CAPACITY);
         deliveries_in.send(Delivery::Connection(Link::OrderEntry, entry))?;
+        let (errands_in, errands) = bounded(ERRANDS_CAPACITY);
         let sender = Sender {
             clock: clock.clone(),
             poller: io,
@@ -163,8 +164,7 @@ impl Reactor {
             answers: answers_in,
             engine_wake: engine_wake.clone(),
             deliveries,
-            // Nobody carries errands out: nothing that the rig plays needs one.
-            errands: bounded(ERRANDS_CAPACITY).0,
+            errands: errands_in,
             rest_orders: bounded(ERRANDS_CAPACITY).0,
             encoder: encoder(),
             decoder: PrivateDecoder::new(std::slice::from_ref(&self.instrument), prefix()),
@@ -198,6 +198,7 @@ impl Reactor {
             market,
             snapshot,
             snapshot_len,
+            errands,
             sender,
             _folder: folder,
         })
@@ -252,7 +253,7 @@ impl Reactor {
             anyhow::ensure!(control_in.push(control).is_ok(), "the control ring is full");
         }
         let Layout { engine_core, io_core, .. } = self.layout;
-        let (sender, engine_wake, on_engine) = (desk.sender, desk.engine_wake, self.on_engine);
+        let (sender, engine_wake, errands, on_engine) = (desk.sender, desk.engine_wake, desk.errands, self.on_engine);
         let finished = std::thread::scope(|scope| {
             scope.spawn(move || on_core(io_core, || sender.run()));
             let engine = scope.spawn(move || {
@@ -264,6 +265,13 @@ impl Reactor {
             // What the housekeeper does for these two.
             while !engine.is_finished() {
                 segments.housekeep(clock.now())?;
+                // The log-on of the order entry is followed by a look at the account.
+                for _ in errands.try_iter().filter(|errand| matches!(errand, Errand::Reconcile(_))) {
+                    for fact in account().map(Control::Account) {
+                        anyhow::ensure!(control_in.push(fact).is_ok(), "the control ring is full");
+                    }
+                    engine_wake.wake();
+                }
                 while let Ok(used) = used_out.pop() {
                     // The peer closes its stream when it has played everything.
                     if matches!(used, Used::Connection { reconnect: true, .. }) {
@@ -341,6 +349,7 @@ struct Desk {
     /// With [`SPARE`] bytes behind the document.
     snapshot: Vec<u8>,
     snapshot_len: usize,
+    errands: Receiver<Errand>,
     sender: Sender,
     _folder: tempfile::TempDir,
 }
@@ -407,6 +416,9 @@ impl Bare {
         }
         if !self.out.commands.is_empty() {
             self.io_wake.wake();
+        }
+        if self.out.commands.iter().any(|command| command.kind == CommandKind::Reconcile) {
+            account().into_iter().for_each(|fact| self.step(&Event::Account(fact)));
         }
     }
 
