@@ -22,6 +22,8 @@ pub const WORK: &[(&str, &str)] = &[
     ("book", "diff"),
     ("frame to order, nothing remembered", "frame"),
     ("frame to order, journal and histograms", "frame"),
+    ("frame that sends, nothing remembered", "frame"),
+    ("frame that sends, journal and histograms", "frame"),
     ("WebSocket frame of 200 B", "frame"),
     ("journal append", "record"),
     ("histogram count", "value"),
@@ -70,9 +72,11 @@ pub fn work(name: &str, count: Count<'_>) -> u64 {
         "decode bookTicker" => decode(&session, Kind::Quote, Kernel::Avx2, count),
         "decode trade" => decode(&session, Kind::Trade, Kernel::Avx2, count),
         "book" => market::counted(&session, count),
-        "frame to order, nothing remembered" | "frame to order, journal and histograms" => {
-            tick::counted(&session, name.ends_with("histograms"), count);
-            session.frames.len() as u64
+        "frame to order, nothing remembered"
+        | "frame to order, journal and histograms"
+        | "frame that sends, nothing remembered"
+        | "frame that sends, journal and histograms" => {
+            tick::counted(&session, name.ends_with("histograms"), name.contains("sends"), count)
         }
         "WebSocket frame of 200 B" => wire::counted(count),
         "journal append" => records::counted(false, count),

@@ -1,4 +1,4 @@
-//! What every input goes through, in this order: journal, step, journal, ring. Never reads a socket, never allocates after warm-up.
+//! What every input goes through, in this order: journal, step, ring, journal. Never reads a socket, never allocates after warm-up.
 
 use super::clock::Clock;
 use super::connection::LinkFault;
@@ -11,11 +11,12 @@ use crate::instrument::{Instrument, InstrumentId};
 use crate::journal::command_page::{self, CommandWatch, Signature};
 use crate::journal::counters::{CounterWriter, InstrumentSlot, ORDER_ROWS, OrderWord, Slot};
 use crate::journal::histogram::{Stage, StageWriter, StageWriters};
+use crate::journal::layout::{RECORD_HEADER, padded};
 use crate::journal::record::{self, Calibration, FeedGap, Origin, RunEnd, RunStart, Sent};
 use crate::journal::{AppendError, Writer};
 use crate::maker::output::Gap;
 use crate::maker::strategy::{ORDERS_MAX, WhyNot};
-use crate::maker::{Blocks, Held, Ladder, Maker, OrderStatus, Output, Status};
+use crate::maker::{Blocks, Decision, Held, Ladder, Maker, OrderStatus, Output, Status};
 use crate::unit::{Money, Nanos, RATE_ONE, Rate, Ticks};
 use crate::venue::codec::{MarketCodec, MarketMessage};
 use arrayvec::ArrayVec;
@@ -100,6 +101,7 @@ pub struct Core {
     kill_seen: bool,
     warmed: bool,
     detail_due: Nanos,
+    handed_over_at: Nanos,
     fault: Option<EngineFault>,
 }
 
@@ -158,6 +160,7 @@ impl Core {
             kill_seen: false,
             warmed: false,
             detail_due: Nanos::ZERO,
+            handed_over_at: Nanos::ZERO,
             fault: None,
         }
     }
@@ -182,8 +185,9 @@ impl Core {
             Ok(MarketMessage::Event(event)) => {
                 let decoded_at = if self.stamps { clock.now() } else { now };
                 self.maker.step(now, &event, &mut self.out);
-                if self.stamps {
-                    let decided_at = clock.now();
+                let decided_at = self.stamps.then(|| clock.now());
+                self.emit(Stamps { received_at, now }, decided_at, clock);
+                if let Some(decided_at) = decided_at {
                     self.measured.decode.record((decoded_at - now).0);
                     self.measured.decide.record((decided_at - decoded_at).0);
                     self.measured.frame.record((decided_at - received_at).0);
@@ -191,7 +195,6 @@ impl Core {
                         self.measured.feed_age.record((received_at - venue_time).0);
                     }
                 }
-                self.emit(Stamps { received_at, now }, clock);
             }
             Ok(_) => {}
             Err(_) => self.tally.decode_errors += 1,
@@ -214,7 +217,7 @@ impl Core {
         match decoder.decode_snapshot(instrument, body, len) {
             Ok(snapshot) => {
                 self.maker.step(now, &Event::Snapshot(snapshot), &mut self.out);
-                self.emit(Stamps::at(now), clock);
+                self.emit(Stamps::at(now), None, clock);
             }
             Err(_) => self.tally.decode_errors += 1,
         }
@@ -226,7 +229,7 @@ impl Core {
         let origin = Origin { feed: u16::MAX, instrument: hot.instrument };
         self.remember(record::SETTINGS, now, &[&origin.encode(), hot.text.as_bytes()]);
         self.maker.reconfigure(now, hot.instrument, &mut hot.settings, &mut self.out);
-        self.emit(Stamps::at(now), clock);
+        self.emit(Stamps::at(now), None, clock);
     }
 
     /// Any input that is not bytes of the market.
@@ -255,44 +258,69 @@ impl Core {
             record::encode_event(event).expect("market events come as frames, which are journalled as such");
         self.remember(kind, now, &[&payload]);
         self.maker.step(now, event, &mut self.out);
-        self.emit(Stamps::at(now), clock);
+        self.emit(Stamps::at(now), None, clock);
     }
 
-    /// Journals what the step decided and hands its commands to the I/O thread.
+    /// Journals what the step decided and hands its commands to the I/O thread: first the commands where the journal certainly takes
+    /// all of it, for what cannot be remembered must not be traded. A run that dies between the two still replays: its inputs are
+    /// journalled, and outputs that its end lacks are worked out again. `ready_at` is the time now, if it is known.
     #[inline]
-    fn emit(&mut self, stamps: Stamps, clock: &Clock) {
-        for at in 0..self.out.decisions.len() {
-            let bytes = self.out.decisions[at].to_bytes();
-            self.remember(record::DECISION, stamps.now, &[&bytes]);
+    fn emit(&mut self, stamps: Stamps, ready_at: Option<Nanos>, clock: &Clock) {
+        let out = &self.out;
+        if out.commands.is_empty() {
+            return self.remember_outputs(stamps.now);
         }
-        if let Some(Gap { instrument, expected, got }) = self.out.gap {
-            let gap = FeedGap { feed: PUBLIC_FEED as u16, instrument, expected: expected.0, got: got.0 };
-            self.remember(record::GAP, stamps.now, &[&gap.encode()]);
+        let bytes = out.decisions.len() * record_bytes(size_of::<Decision>())
+            + out.commands.len() * record_bytes(record::COMMAND_SIZE)
+            + record_bytes(FeedGap::SIZE);
+        if self.journal.has_room(bytes) {
+            self.hand_over(stamps, ready_at, clock);
+            self.remember_outputs(stamps.now);
+        } else {
+            self.remember_outputs(stamps.now);
+            self.hand_over(stamps, None, clock);
         }
-        self.tally.decisions += self.out.decisions.len() as u64;
-        self.tally.decisions_lost += u64::from(self.out.decisions_lost);
-        self.tally.account_requests += self.out.account.len() as u64;
-        if self.out.commands.is_empty() {
-            return;
-        }
-        // All of them are remembered before the first one leaves: a run that ends in the middle still replays.
-        for at in 0..self.out.commands.len() {
-            let payload = record::encode_command(&self.out.commands[at]);
-            self.remember(record::COMMAND, stamps.now, &[&payload]);
-        }
+    }
+
+    #[inline]
+    fn hand_over(&mut self, Stamps { received_at, now }: Stamps, ready_at: Option<Nanos>, clock: &Clock) {
         // One stamp for all: they leave together, and reading the counter costs more than a push.
-        let pushed_at = clock.now();
-        for at in 0..self.out.commands.len() {
-            let command = self.out.commands[at];
-            if let Err(full) = self.orders.push(Outgoing { command, received_at: stamps.received_at, pushed_at }) {
-                self.fail(full.into(), stamps.now);
-                break;
-            }
+        let pushed_at = ready_at.unwrap_or_else(|| clock.now());
+        let commands = self.out.commands.iter();
+        let outgoing = commands.map(|&command| Outgoing { command, received_at, pushed_at });
+        if let Err(full) = self.orders.push_all(outgoing) {
+            self.fail(full.into(), now);
         }
-        let count = self.out.commands.len() as u64;
-        self.measured.tick_to_order.record_many((pushed_at - stamps.received_at).0, count);
-        self.tally.commands += self.out.commands.len() as u64;
+        self.handed_over_at = clock.now();
         self.io_wake.wake();
+        let count = self.out.commands.len() as u64;
+        self.measured.tick_to_order.record_many((self.handed_over_at - received_at).0, count);
+        self.tally.commands += count;
+    }
+
+    /// Journals what the step decided.
+    #[inline]
+    fn remember_outputs(&mut self, now: Nanos) {
+        let out = &self.out;
+        let mut taken = Ok(0);
+        for decision in &out.decisions {
+            let words = decision.to_words();
+            taken = taken.and(self.journal.append_words(record::DECISION, now, size_of_val(&words), words));
+        }
+        if let Some(Gap { instrument, expected, got }) = out.gap {
+            let gap = FeedGap { feed: PUBLIC_FEED as u16, instrument, expected: expected.0, got: got.0 };
+            taken = taken.and(self.journal.append(record::GAP, now, &[&gap.encode()]));
+        }
+        for command in &out.commands {
+            let words = record::command_words(command);
+            taken = taken.and(self.journal.append_words(record::COMMAND, now, record::COMMAND_SIZE, words));
+        }
+        self.tally.decisions += out.decisions.len() as u64;
+        self.tally.decisions_lost += u64::from(out.decisions_lost);
+        self.tally.account_requests += out.account.len() as u64;
+        if let Err(error) = taken {
+            self.fail(EngineFault::Journal(error), now);
+        }
     }
 
     /// A command's bytes were handed to the kernel; only remembered.
@@ -355,6 +383,12 @@ impl Core {
     #[must_use]
     pub const fn is_stopping(&self) -> bool {
         self.stopping
+    }
+
+    /// When the last commands were in the ring; zero before the first.
+    #[must_use]
+    pub const fn handed_over_at(&self) -> Nanos {
+        self.handed_over_at
     }
 
     /// Frames handled so far.
@@ -487,6 +521,11 @@ impl Core {
             warmed: self.warmed,
         }
     }
+}
+
+/// What a record of a payload takes in the journal.
+const fn record_bytes(payload: usize) -> usize {
+    padded(RECORD_HEADER + payload)
 }
 
 /// The core's last state.

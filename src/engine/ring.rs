@@ -129,6 +129,26 @@ impl OrderSink {
         self.ring.push(outgoing).map_err(|_| OrdersFull)
     }
 
+    /// Hands commands over together: the other thread sees all of them or none.
+    ///
+    /// # Errors
+    /// The ring is full, and only as many as found room were handed over; the caller must stop quoting.
+    #[inline]
+    pub fn push_all(&mut self, outgoing: impl ExactSizeIterator<Item = Outgoing>) -> Result<(), OrdersFull> {
+        match self.ring.write_chunk_uninit(outgoing.len()) {
+            Ok(chunk) => {
+                chunk.fill_from_iter(outgoing);
+                Ok(())
+            }
+            Err(rtrb::chunks::ChunkError::TooFewSlots(room)) => {
+                if let Ok(chunk) = self.ring.write_chunk_uninit(room) {
+                    chunk.fill_from_iter(outgoing);
+                }
+                Err(OrdersFull)
+            }
+        }
+    }
+
     /// Free places.
     #[must_use]
     pub fn free(&self) -> usize {

@@ -256,6 +256,14 @@ impl Checksum {
         self.right = self.right.rotate_left(31).wrapping_add(Self::fold(words[2] ^ k[2], words[3] ^ k[3]));
     }
 
+    /// All further words, behind whole blocks: as [`Checksum::rest`] of their bytes.
+    #[inline]
+    pub(super) fn words(&mut self, words: &[u64]) {
+        let (blocks, rest) = words.as_chunks::<4>();
+        blocks.iter().for_each(|block| self.block(*block));
+        rest.iter().for_each(|word| self.single(*word));
+    }
+
     /// All further bytes, behind whole blocks; those missing to a multiple of 8 are zero.
     #[inline]
     pub(super) fn rest(&mut self, bytes: &[u8]) {
@@ -264,18 +272,19 @@ impl Checksum {
             let word = |at: usize| u64::from_le_bytes(block[at..at + 8].try_into().expect("eight bytes"));
             self.block([word(0), word(8), word(16), word(24)]);
         }
-        if rest.len() > 24 {
-            let mut block = [0; 32];
-            block[..rest.len()].copy_from_slice(rest);
-            return self.rest(&block);
+        let (words, odd) = rest.as_chunks::<8>();
+        let last = match bytes.last_chunk::<8>() {
+            // The word that ends with them, shifted to where it starts with them.
+            Some(last) if !odd.is_empty() => u64::from_le_bytes(*last) >> (8 * (8 - odd.len())),
+            _ => odd.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+        };
+        if let ([first, second, third], false) = (words, odd.is_empty()) {
+            let word = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
+            return self.block([word(first), word(second), word(third), last]);
         }
-        let (words, rest) = rest.as_chunks::<8>();
-        for word in words {
-            self.single(u64::from_le_bytes(*word));
-        }
-        if !rest.is_empty() {
-            let word = rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
-            self.single(word);
+        words.iter().for_each(|word| self.single(u64::from_le_bytes(*word)));
+        if !odd.is_empty() {
+            self.single(last);
         }
     }
 

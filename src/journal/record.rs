@@ -318,6 +318,29 @@ pub fn encode_command(command: &Command) -> Encoded {
     encoded(command)
 }
 
+/// Words of a [`COMMAND`] payload with its padding.
+pub const COMMAND_WORDS: usize = COMMAND_SIZE.div_ceil(8);
+
+/// The payload of a [`COMMAND`] as the words that the journal stores: the bytes of [`encode_command`] and zeros behind them.
+#[inline]
+#[must_use]
+pub fn command_words(command: &Command) -> [u64; COMMAND_WORDS] {
+    let &Command { kind, side, tif, position_side, reduce_only, generation, .. } = command;
+    let codes = [kind as u8, side as u8, tif as u8, position_side as u8, u8::from(reduce_only)];
+    let codes = codes.into_iter().rev().fold(0, |word, code| word << 8 | u64::from(code));
+    let (generation, instrument) = (u64::from(generation), u64::from(command.instrument.0));
+    let (run, seq) = (u64::from(command.client_id.run), u64::from(command.client_id.seq));
+    let [price, qty, at] = [command.price.0, command.qty.0, command.decided_at.0].map(i64::cast_unsigned);
+    [
+        codes | instrument << 40 | generation << 56,
+        generation >> 8 | run << 24 | seq << 56,
+        seq >> 8 | price << 24,
+        price >> 40 | qty << 24,
+        qty >> 40 | at << 24,
+        at >> 40,
+    ]
+}
+
 /// Reads a [`COMMAND`].
 ///
 /// # Errors
@@ -523,6 +546,10 @@ mod tests {
                     price: Ticks(price), qty: Lots(qty), decided_at: Nanos(decided),
                 };
                 prop_assert_eq!(decode_command(&encode_command(&command)), Ok(command));
+                let words = command_words(&command).map(u64::to_le_bytes);
+                let (bytes, padding) = words.as_flattened().split_at(COMMAND_SIZE);
+                prop_assert_eq!(bytes, &encode_command(&command)[..]);
+                prop_assert!(padding.iter().all(|&byte| byte == 0));
             }
         }
 

@@ -50,13 +50,39 @@ impl Writer {
     #[inline]
     pub fn append(&mut self, kind: u16, now: Nanos, parts: &[&[u8]]) -> Result<u64, AppendError> {
         let payload: usize = parts.iter().map(|part| part.len()).sum();
-        let need = padded(RECORD_HEADER + payload);
-        // Room for the seal is always kept. After a loss only a new segment will do: a small record must not slip in behind a lost one
-        // without the mark between them.
-        if self.lost > 0 || self.segment.used + need + RECORD_HEADER > self.segment.mapped.len() {
+        if !self.has_room(padded(RECORD_HEADER + payload)) {
             self.turn_over(now, payload)?;
         }
         Ok(self.put(kind, now, parts, RECORD_HEADER + payload))
+    }
+
+    /// [`Writer::append`] of a payload of `bytes` bytes, given as the words that they fill, zeros behind them.
+    ///
+    /// # Errors
+    /// As [`Writer::append`].
+    #[inline]
+    pub fn append_words<const N: usize>(
+        &mut self,
+        kind: u16,
+        now: Nanos,
+        bytes: usize,
+        words: [u64; N],
+    ) -> Result<u64, AppendError> {
+        const { assert!(N > 0) };
+        assert!(padded(bytes) == 8 * N, "{bytes} bytes in {N} words");
+        if !self.has_room(RECORD_HEADER + 8 * N) {
+            self.turn_over(now, bytes)?;
+        }
+        Ok(self.put_words(kind, now, RECORD_HEADER + bytes, words))
+    }
+
+    /// Records of together `bytes` bytes (headers and paddings counted) certainly get in.
+    #[inline]
+    #[must_use]
+    pub fn has_room(&self, bytes: usize) -> bool {
+        // Room for the seal is always kept. After a loss only a new segment will do: a small record must not slip in behind a lost one
+        // without the mark between them.
+        self.lost == 0 && self.segment.used + bytes + RECORD_HEADER <= self.segment.mapped.len()
     }
 
     /// Sequence number of the last record, 0 before the first.
@@ -113,6 +139,26 @@ impl Writer {
         mapped.store32(at + 4, check, Ordering::Relaxed);
         mapped.store32(at, len as u32, Ordering::Release);
         self.segment.used = at + padded(len);
+        seq
+    }
+
+    #[inline]
+    fn put_words<const N: usize>(&mut self, kind: u16, now: Nanos, len: usize, payload: [u64; N]) -> u64 {
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        let at = self.segment.used;
+        let [kind, number, time] = RecordHeader { kind, flags: 0, seq, time: now.0 }.words();
+        let mut sum = Checksum::new(len as u32, RECORD_HEADER - 8 + 8 * N);
+        sum.block([kind, number, time, payload[0]]);
+        sum.words(&payload[1..]);
+        let mapped = &self.segment.mapped;
+        let places = mapped.words(at + 8, 3 + N);
+        for (place, word) in places.iter().zip([kind, number, time].iter().chain(&payload)) {
+            place.store(*word, Ordering::Relaxed);
+        }
+        mapped.store32(at + 4, sum.finish(), Ordering::Relaxed);
+        mapped.store32(at, len as u32, Ordering::Release);
+        self.segment.used = at + RECORD_HEADER + 8 * N;
         seq
     }
 
@@ -192,6 +238,20 @@ mod tests {
             let usual = parts.len() == 1 && parts[0].len() >= 8
                 || parts.len() == 2 && parts[0].len() == 4 && parts[1].len() >= 4;
             prop_assert!(!usual || quick.is_some());
+        }
+
+        #[test]
+        fn words_are_summed_as_their_bytes(words in prop::collection::vec(any::<u64>(), 1..20), seed: u32) {
+            let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+            let (block, rest) = words.split_at(words.len().min(4));
+            let mut sum = Checksum::new(seed, bytes.len());
+            if let Ok(block) = block.try_into() {
+                sum.block(block);
+                sum.words(rest);
+            } else {
+                sum.words(block);
+            }
+            prop_assert_eq!(sum.finish(), checksum(seed, &bytes));
         }
     }
 }

@@ -14,7 +14,7 @@ use super::position::Holdings;
 use super::risk::Refusal;
 use super::strategy::{
     AccountRequest, BookView, Cadence, Cause, External, FundingView, ORDERS_MAX, OwnEvent, OwnOrder, Plan,
-    PositionView, Purpose, Quote, Strategy, View,
+    PositionView, Purpose, Strategy, View,
 };
 use crate::book::{Book, DepthOutcome, QuoteOutcome};
 use crate::config::load::Strategy as Settings;
@@ -535,48 +535,50 @@ impl Desk {
         }
         let mut intents = std::mem::take(&mut self.intents);
         diff(&self.plan, &self.table, account.config.amend, &mut intents);
-        for &intent in &intents {
-            match intent {
+        let mut renewed: ArrayVec<u16, ORDERS_MAX> = ArrayVec::new();
+        let mut places = false;
+        for intent in &intents {
+            match *intent {
                 Intent::Cancel(place, cause) => {
                     self.work |= self.table.at_mut(place).wish_cancel(clock, cause);
                 }
-                Intent::Keep(place, quote, cause) => {
+                Intent::Keep(place, ref quote, cause) => {
                     self.counters.kept += 1;
-                    self.renew(place, &quote, clock);
+                    renewed.push(place as u16);
                     let slot = self.table.at_mut(place);
+                    slot.renew(quote.level, clock);
                     if let Wish::Amend(..) = slot.wish {
-                        slot.wish = Wish::Amend(quote, cause);
+                        slot.wish = Wish::Amend(*quote, cause);
                     }
                     let decision = self.decision(DecisionKind::Kept, place, cause);
                     out.note(decision);
                 }
-                Intent::Amend(place, quote, cause) => {
-                    self.renew(place, &quote, clock);
-                    self.table.at_mut(place).wish = Wish::Amend(quote, cause);
+                Intent::Amend(place, ref quote, cause) => {
+                    renewed.push(place as u16);
+                    let slot = self.table.at_mut(place);
+                    slot.renew(quote.level, clock);
+                    slot.wish = Wish::Amend(*quote, cause);
                     self.work = true;
                 }
-                Intent::Place(..) => {}
+                Intent::Place(..) => places = true,
             }
+        }
+        if !renewed.is_empty() {
+            self.table.renew(&renewed);
         }
         // Cancels and amends leave before new orders: they make room in the worst case.
         if self.work {
             self.pump(account, now, out);
         }
-        for &intent in &intents {
-            if let Intent::Place(quote, cause) = intent {
-                self.place(account, &quote, cause, now, clock, out);
+        if places {
+            let moment = self.moment(account, now);
+            for intent in &intents {
+                if let Intent::Place(ref quote, cause) = *intent {
+                    self.place(account, &moment, quote, cause, clock, out);
+                }
             }
         }
         self.intents = intents;
-    }
-
-    /// To the strategy the order is a new one from now on.
-    fn renew(&mut self, place: usize, quote: &Quote, clock: Nanos) {
-        self.table.renew(place);
-        let slot = self.table.at_mut(place);
-        slot.base = slot.filled;
-        slot.level = quote.level;
-        slot.created_at = clock;
     }
 
     // ---- time ----
@@ -632,14 +634,15 @@ impl Desk {
         self.strategy.on_own(clock, event);
     }
 
+    #[inline]
     pub(super) fn decision(&self, kind: DecisionKind, place: usize, cause: Cause) -> Decision {
         let slot = self.table.at(place);
-        let own = slot.own();
+        let (price, qty) = slot.asked();
         Decision {
             reference: self.plan.reference,
             client_id: slot.id,
-            price: own.price,
-            qty: own.qty,
+            price,
+            qty,
             side: slot.side,
             purpose: slot.purpose,
             level: slot.level,

@@ -117,20 +117,33 @@ impl Decision {
     #[must_use]
     pub fn to_bytes(&self) -> [u8; 64] {
         let mut out = [0; 64];
-        out[..16].copy_from_slice(&self.reference.0.to_le_bytes());
-        out[16..20].copy_from_slice(&self.client_id.run.to_le_bytes());
-        out[20..24].copy_from_slice(&self.client_id.seq.to_le_bytes());
-        out[24..32].copy_from_slice(&self.price.0.to_le_bytes());
-        out[32..40].copy_from_slice(&self.qty.0.to_le_bytes());
-        out[40..48].copy_from_slice(&self.detail.to_le_bytes());
-        out[48..50].copy_from_slice(&self.instrument.0.to_le_bytes());
-        out[50] = self.kind as u8;
-        out[51] = self.cause as u8;
-        out[52] = self.side as u8;
-        out[53] = self.purpose as u8;
-        out[54] = self.level;
-        out[55] = self.refusal.map_or(255, |refusal| refusal as u8);
+        out.as_chunks_mut::<8>()
+            .0
+            .iter_mut()
+            .zip(self.to_words())
+            .for_each(|(bytes, word)| *bytes = word.to_le_bytes());
         out
+    }
+
+    /// [`Decision::to_bytes`] as the words that the journal stores.
+    #[inline]
+    #[must_use]
+    pub fn to_words(&self) -> [u64; 8] {
+        let refusal = self.refusal.map_or(255, |refusal| refusal as u8);
+        let [low, high] = self.instrument.0.to_le_bytes();
+        let codes =
+            [low, high, self.kind as u8, self.cause as u8, self.side as u8, self.purpose as u8, self.level, refusal];
+        let reference = self.reference.0.cast_unsigned();
+        [
+            reference as u64,
+            (reference >> 64) as u64,
+            u64::from(self.client_id.run) | u64::from(self.client_id.seq) << 32,
+            self.price.0.cast_unsigned(),
+            self.qty.0.cast_unsigned(),
+            self.detail.cast_unsigned(),
+            u64::from_le_bytes(codes),
+            0,
+        ]
     }
 }
 
@@ -171,9 +184,12 @@ impl Output {
     }
 
     /// Notes a decision.
+    #[inline]
     pub fn note(&mut self, decision: Decision) {
-        if self.decisions.try_push(decision).is_err() {
+        if self.decisions.is_full() {
             self.decisions_lost += 1;
+        } else {
+            self.decisions.push(decision);
         }
     }
 }
@@ -359,4 +375,37 @@ pub struct OrderStatus {
     pub created_at: Nanos,
     /// At most so much stands before it in its level; `None` while not known.
     pub ahead: Option<Lots>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decisions_bytes_are_its_fields_one_after_the_other() {
+        let decision = Decision {
+            reference: Price(-(1 << 100) + 7),
+            client_id: ClientId { run: 0x0102_0304, seq: 0x0506_0708 },
+            price: Ticks(-9),
+            qty: Lots(i64::MAX),
+            detail: i64::MIN,
+            side: Side::Sell,
+            purpose: Purpose::Adopted,
+            level: 200,
+            refusal: Some(Refusal::PriceBand),
+            ..Decision::of(DecisionKind::Margin, InstrumentId(0x0a0b), Cause::Reprice)
+        };
+        let mut plain = Vec::new();
+        plain.extend(decision.reference.0.to_le_bytes());
+        plain.extend(decision.client_id.run.to_le_bytes());
+        plain.extend(decision.client_id.seq.to_le_bytes());
+        for word in [decision.price.0, decision.qty.0, decision.detail] {
+            plain.extend(word.to_le_bytes());
+        }
+        plain.extend(decision.instrument.0.to_le_bytes());
+        plain.extend([18, 12, 1, 3, 200, Refusal::PriceBand as u8]);
+        plain.extend([0; 8]);
+        assert_eq!(decision.to_bytes(), plain[..]);
+        assert_eq!(Decision { refusal: None, ..decision }.to_bytes()[55], 255);
+    }
 }

@@ -6,7 +6,7 @@ use crate::maker::account::Account;
 use crate::maker::order::table::SLOTS;
 use crate::maker::order::{Input, Leg, Slot, State, Wish};
 use crate::maker::output::{Blocks, Decision, DecisionKind, Output};
-use crate::maker::risk::{Exposure, Facts, Refusal};
+use crate::maker::risk::{Exposure, Facts, Moment, Refusal};
 use crate::maker::strategy::{Cause, Purpose, Quote};
 use crate::unit::{Lots, Nanos, Ticks};
 
@@ -14,12 +14,13 @@ impl Desk {
     pub(super) fn place(
         &mut self,
         account: &mut Account,
+        moment: &Moment,
         quote: &Quote,
         cause: Cause,
-        now: Nanos,
         clock: Nanos,
         out: &mut Output,
     ) {
+        let now = moment.now();
         let mut command = Command {
             kind: CommandKind::New,
             side: quote.side,
@@ -44,7 +45,7 @@ impl Desk {
             if exposure.reducing[quote.side.index()].is_zero() {
                 self.holdings.watch_reducible(quote.position_side, quote.side);
             }
-            let facts = self.facts(account, now, exposure, quote.qty, quote.purpose, None);
+            let facts = self.facts(moment, exposure, quote.qty, Lots::ZERO, quote.purpose);
             account.gate.check(&command, &facts)
         };
         let id = match verdict {
@@ -75,6 +76,7 @@ impl Desk {
         Err(refusal)
     }
 
+    #[cold]
     fn refused(&mut self, refusal: Refusal, quote: &Quote, cause: Cause, now: Nanos, out: &mut Output) {
         self.counters.refused += 1;
         let last = &mut self.refused[quote.side.index()][usize::from(quote.level)];
@@ -99,11 +101,10 @@ impl Desk {
         if account.entry != LinkState::Up {
             return;
         }
-        let mut waiting = false;
+        let (mut waiting, mut moment) = (false, None);
         for at in 0..self.table.live_count() {
             let place = self.table.live_place(at);
             let slot = self.table.at(place);
-            let wish = slot.wish;
             if slot.state.is_unknown() {
                 waiting = true;
                 if slot.query_sent.is_none() && now >= slot.not_before {
@@ -111,19 +112,20 @@ impl Desk {
                 }
                 continue;
             }
-            if wish == Wish::None {
+            if let Wish::None = slot.wish {
                 continue;
             }
             waiting = true;
             if now < slot.not_before || slot.state == State::PendingNew || slot.market {
                 continue;
             }
-            match wish {
+            match slot.wish {
                 Wish::Cancel(cause) if slot.state != State::PendingCancel => {
                     self.cancel(account, place, cause, now, out)
                 }
                 Wish::Amend(quote, cause) if slot.state != State::PendingAmend => {
-                    self.amend(account, place, &quote, cause, now, out);
+                    let moment = moment.get_or_insert_with(|| self.moment(account, now));
+                    self.amend(account, moment, place, &quote, cause, out);
                 }
                 _ => {}
             }
@@ -159,14 +161,15 @@ impl Desk {
     fn amend(
         &mut self,
         account: &mut Account,
+        moment: &Moment,
         place: usize,
         quote: &Quote,
         cause: Cause,
-        now: Nanos,
         out: &mut Output,
     ) {
+        let now = moment.now();
         let slot = self.table.at(place);
-        let (price, qty, filled) = (quote.price, slot.base + quote.qty, slot.filled);
+        let (price, qty, filled, before) = (quote.price, slot.base + quote.qty, slot.filled, slot.exposure());
         if price == slot.price && qty == slot.qty {
             self.table.at_mut(place).wish = Wish::None;
             return;
@@ -175,27 +178,25 @@ impl Desk {
             return;
         }
         let mut command = Command { price, qty, ..slot.peek(CommandKind::Amend, self.id, now) };
-        let before = slot.exposure();
         let verdict = if qty <= filled {
             // Executed meanwhile beyond what is wanted: the rest goes.
             Err(Refusal::QtyRange)
         } else if now < self.back_off(quote.side, quote.level).until {
             self.found(account, Refusal::BackOff)
         } else {
-            let open = qty - filled;
             let exposure = self.exposure(quote.position_side, Some(place));
-            let facts = self.facts(account, now, exposure, open, quote.purpose, Some(place));
+            let facts = self.facts(moment, exposure, qty - filled, before, quote.purpose);
             account.gate.check(&command, &facts)
         };
-        let clock = self.clock(now);
         if let Err(refusal) = verdict {
             // The strategy wanted the old quote gone; what may not replace it does not keep it.
             self.refused(refusal, quote, cause, now, out);
+            let clock = self.clock(now);
             self.table.at_mut(place).wish_cancel(clock, cause);
             return self.cancel(account, place, cause, now, out);
         }
         let slot = self.table.at_mut(place);
-        command.generation = slot.command(CommandKind::Amend, self.id, now).generation;
+        command.generation = slot.count_request(now);
         slot.leg = Some(Leg { generation: command.generation, price, qty });
         slot.wish = Wish::None;
         slot.on(Input::SendAmend, now);
@@ -246,7 +247,9 @@ impl Desk {
         if exposure.reducing[quote.side.index()].is_zero() {
             self.holdings.watch_reducible(position_side, quote.side);
         }
-        let facts = self.facts(account, now, exposure, Lots::ZERO, Purpose::Flatten, Some(place));
+        let before = self.table.at(place).exposure();
+        let moment = self.moment(account, now);
+        let facts = self.facts(&moment, exposure, Lots::ZERO, before, Purpose::Flatten);
         if account.gate.check(&command, &facts).is_err() {
             let slot = self.table.at_mut(place);
             slot.told = true;
@@ -261,24 +264,28 @@ impl Desk {
         out.note(decision);
     }
 
-    /// What the gate must know of a command about `open` more quantity. `exposure` leaves out the order at `amended`.
-    fn facts(
-        &self,
-        account: &Account,
-        now: Nanos,
+    /// What the gate must know of the market.
+    pub(super) fn moment(&self, account: &Account, now: Nanos) -> Moment {
+        let touch = self.touch();
+        let best = [touch.map(|[bid, _]| bid.price), touch.map(|[_, ask]| ask.price)];
+        let data_time = if self.data_time.is_zero() { Nanos::ZERO } else { self.data_time - account.clock_offset };
+        account.gate.moment(now, &self.instrument, best, self.mark, data_time)
+    }
+
+    /// What the gate must know of a command after which `open` may execute of its order, and before which `before` may. `exposure`
+    /// leaves that order out.
+    #[inline(always)]
+    fn facts<'a>(
+        &'a self,
+        moment: &'a Moment,
         exposure: Exposure,
         open: Lots,
+        before: Lots,
         purpose: Purpose,
-        amended: Option<usize>,
-    ) -> Facts<'_> {
-        let before = amended.map_or(Lots::ZERO, |place| self.table.at(place).exposure());
-        let touch = self.touch();
+    ) -> Facts<'a> {
         Facts {
-            now,
+            moment,
             instrument: &self.instrument,
-            best: [touch.map(|[bid, _]| bid.price), touch.map(|[_, ask]| ask.price)],
-            mark: self.mark,
-            data_time: if self.data_time.is_zero() { Nanos::ZERO } else { self.data_time - account.clock_offset },
             exposure,
             open_qty: open.max(before),
             open_before: before,
@@ -288,17 +295,13 @@ impl Desk {
     }
 
     /// The worst case of a position side, the order at `without` left out.
+    #[inline(always)]
     pub(super) fn exposure(&mut self, position_side: PositionSide, without: Option<usize>) -> Exposure {
         if self.behind {
             return self.exposure_summed(position_side, without);
         }
         if self.worst.at != self.table.revision() {
-            let mut sums = [[[Lots::ZERO; 2]; 2]; 3];
-            for slot in self.table.live() {
-                sums[slot.position_side as usize][usize::from(slot.is_reducing())][slot.side.index()] +=
-                    slot.exposure();
-            }
-            self.worst = Worst { at: self.table.revision(), sums };
+            self.sum_worst();
         }
         let [mut adding, mut reducing] = self.worst.sums[position_side as usize];
         if let Some(slot) = without.map(|place| self.table.at(place)).filter(|slot| slot.state.is_live())
@@ -313,8 +316,18 @@ impl Desk {
         exposure
     }
 
+    #[inline(never)]
+    fn sum_worst(&mut self) {
+        let mut sums = [[[Lots::ZERO; 2]; 2]; 3];
+        for slot in self.table.live() {
+            sums[slot.position_side as usize][usize::from(slot.is_reducing())][slot.side.index()] += slot.exposure();
+        }
+        self.worst = Worst { at: self.table.revision(), sums };
+    }
+
     /// Keeps the sums true after the order at `place`, and nothing else, was changed in the last `changes` accesses: it had `before`
     /// that could execute.
+    #[inline(always)]
     fn follow(&mut self, place: usize, before: Lots, changes: u64) {
         if self.worst.at + changes == self.table.revision() {
             let slot = self.table.at(place);
@@ -325,6 +338,7 @@ impl Desk {
     }
 
     /// The twin of [`Desk::exposure`]: sums every order anew.
+    #[inline(never)]
     pub(super) fn exposure_summed(&self, position_side: PositionSide, without: Option<usize>) -> Exposure {
         let (position, reducible) = (self.holdings.qty(position_side), self.holdings.reducible(position_side));
         let mut exposure = Exposure { position, reducible, ..Exposure::default() };

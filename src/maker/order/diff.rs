@@ -4,7 +4,7 @@
 //! quantity keep the order and its queue place, otherwise the nearest such order is amended. An order that is already
 //! leaving cannot be kept or amended.
 
-use super::table::Table;
+use super::table::{SLOTS, Table};
 use crate::event::{PositionSide, Side, TimeInForce};
 use crate::maker::strategy::{Cause, ORDERS_MAX, Plan, Purpose, Quote};
 use crate::unit::Lots;
@@ -30,6 +30,7 @@ pub const INTENTS_MAX: usize = 2 * ORDERS_MAX;
 /// An amend changes price and quantity, nothing else.
 type Kin = u32;
 
+#[inline]
 fn kin(side: Side, position_side: PositionSide, purpose: Purpose, tif: TimeInForce, reduce_only: bool) -> Kin {
     side as u32
         | (position_side as u32) << 4
@@ -38,54 +39,79 @@ fn kin(side: Side, position_side: PositionSide, purpose: Purpose, tif: TimeInFor
         | u32::from(reduce_only) << 24
 }
 
-/// The orders that the plan cancels, until a quote takes them; by column, because every quote looks at one or two of them.
+/// An order that the plan cancels.
+#[derive(Clone, Copy)]
+struct Order {
+    price: i64,
+    rest: Lots,
+    /// [`MARKET`] for a market order, which nothing can take.
+    kin: Kin,
+    place: u16,
+    cause: Cause,
+}
+
+/// The orders that the plan cancels, until a quote takes them.
 #[derive(Default)]
 struct Leaving {
-    places: ArrayVec<(u16, Cause), ORDERS_MAX>,
-    /// [`MARKET`] for a market order, which nothing can take.
-    kin: ArrayVec<Kin, ORDERS_MAX>,
-    price: ArrayVec<i64, ORDERS_MAX>,
-    rest: ArrayVec<Lots, ORDERS_MAX>,
+    orders: ArrayVec<Order, ORDERS_MAX>,
     /// One bit for each that no quote has taken.
     free: u64,
+    /// A bit for each price by its last nine bits: a quote whose bit is missing equals none of them.
+    prices: [u64; 8],
 }
 
 const _: () = assert!(ORDERS_MAX <= u64::BITS as usize, "one bit per order");
 const MARKET: Kin = Kin::MAX;
 
+/// Word and bit of a price in [`Leaving::prices`].
+const fn price_bit(price: i64) -> (usize, u64) {
+    ((price >> 6 & 7) as usize, 1 << (price & 63))
+}
+
 impl Leaving {
-    fn take(&mut self, at: usize) -> usize {
-        self.free &= !(1 << at);
-        usize::from(self.places[at].0)
+    fn push(&mut self, order: Order) {
+        let (word, bit) = price_bit(order.price);
+        self.prices[word] |= bit;
+        self.free |= 1 << self.orders.len();
+        self.orders.push(order);
     }
 
-    fn is_free(&self, at: usize) -> bool {
-        self.free & (1 << at) != 0
+    fn take(&mut self, at: usize) -> usize {
+        self.free &= !(1 << at);
+        usize::from(self.orders[at].place)
     }
 
     /// The first one that already is what the quote wants.
+    #[inline]
     fn same(&self, quote: &Quote) -> Option<usize> {
-        // Mostly there is none: only prices are looked at then.
-        let near = self.price.iter().position(|&price| price == quote.price.0)?;
+        // Mostly there is none.
+        let (word, bit) = price_bit(quote.price.0);
+        if self.prices[word] & bit == 0 {
+            return None;
+        }
         let wanted = quote.kin();
-        (near..self.price.len()).find(|&at| {
-            self.price[at] == quote.price.0 && self.rest[at] == quote.qty && self.kin[at] == wanted && self.is_free(at)
+        self.orders.iter().enumerate().position(|(at, order)| {
+            order.price == quote.price.0 && order.rest == quote.qty && order.kin == wanted && self.free & (1 << at) != 0
         })
     }
 
-    /// The one that is nearest in price, the first of equals.
-    fn nearest(&self, quote: &Quote) -> Option<usize> {
-        let wanted = quote.kin();
-        let (mut left, mut best, mut least) = (self.free, None, u64::MAX);
+    /// Those of a kind, one bit for each.
+    fn of_kin(&self, wanted: Kin) -> u64 {
+        self.orders.iter().enumerate().fold(0, |bits, (at, order)| bits | u64::from(order.kin == wanted) << at)
+    }
+
+    /// The free one among `kin` that is nearest in price, the first of equals.
+    #[inline]
+    fn nearest(&self, quote: &Quote, kin: u64) -> Option<usize> {
+        // Distance and place in one number: the smallest is chosen without a jump.
+        let (mut left, mut best) = (self.free & kin, u128::MAX);
         while left != 0 {
-            let at = left.trailing_zeros() as usize;
+            let at = left.trailing_zeros();
             left &= left - 1;
-            let distance = self.price[at].abs_diff(quote.price.0);
-            if self.kin[at] == wanted && (distance < least || best.is_none()) {
-                (best, least) = (Some(at), distance);
-            }
+            let distance = self.orders[at as usize].price.abs_diff(quote.price.0);
+            best = best.min(u128::from(distance) << 64 | u128::from(at));
         }
-        best
+        (best != u128::MAX).then_some(best as u64 as usize)
     }
 }
 
@@ -94,23 +120,20 @@ impl Leaving {
 pub fn diff(plan: &Plan, table: &Table, amend: bool, out: &mut Vec<Intent>) {
     out.clear();
     let mut leaving = Leaving::default();
+    let mut listed = [0_u64; SLOTS / 64];
     for &(id, cause) in &plan.cancel {
         let Some(place) = table.find(id) else { continue };
         let slot = table.at(place);
-        if slot.state.is_live()
-            && !slot.is_leaving()
-            && !leaving.places.iter().any(|other| usize::from(other.0) == place)
-        {
-            let own = slot.own();
+        let (word, bit) = (&mut listed[place / 64], 1 << (place % 64));
+        if slot.state.is_live() && !slot.is_leaving() && *word & bit == 0 {
+            *word |= bit;
+            let (price, qty) = slot.asked();
             let kin = kin(slot.side, slot.position_side, slot.purpose, slot.tif, slot.reduce_only);
-            leaving.places.push((place as u16, cause));
-            leaving.kin.push(if slot.market { MARKET } else { kin });
-            leaving.price.push(own.price.0);
-            leaving.rest.push(own.qty - own.filled);
+            let kin = if slot.market { MARKET } else { kin };
+            let rest = qty - (slot.filled - slot.base);
+            leaving.push(Order { price: price.0, rest, kin, place: place as u16, cause });
         }
     }
-    let count = leaving.places.len();
-    leaving.free = u64::MAX.checked_shr((u64::BITS as usize - count) as u32).unwrap_or(0);
     // Equal quotes first, so that an amend never takes an order that another quote could have kept.
     for &(quote, cause) in &plan.place {
         out.push(match leaving.same(&quote) {
@@ -118,21 +141,33 @@ pub fn diff(plan: &Plan, table: &Table, amend: bool, out: &mut Vec<Intent>) {
             None => Intent::Place(quote, cause),
         });
     }
+    // Quotes of a kind stand together.
+    let mut last = None;
     for intent in out.iter_mut().filter(|_| amend) {
         let Intent::Place(quote, cause) = *intent else { continue };
-        if let Some(at) = leaving.nearest(&quote) {
+        let wanted = quote.kin();
+        let kin = match last {
+            Some((known, bits)) if known == wanted => bits,
+            _ => leaving.of_kin(wanted),
+        };
+        last = Some((wanted, kin));
+        if let Some(at) = leaving.nearest(&quote, kin) {
             *intent = Intent::Amend(leaving.take(at), quote, cause);
         }
     }
+    if leaving.free == 0 {
+        return;
+    }
     let quotes = out.len();
-    let gone = (0..count).filter(|&at| leaving.is_free(at)).map(|at| leaving.places[at]);
-    out.extend(gone.map(|(place, cause)| Intent::Cancel(usize::from(place), cause)));
+    let gone = leaving.orders.iter().enumerate().filter(|(at, _)| leaving.free & (1 << at) != 0);
+    out.extend(gone.map(|(_, order)| Intent::Cancel(usize::from(order.place), order.cause)));
     if out.len() > quotes {
         out.rotate_left(quotes);
     }
 }
 
 impl Quote {
+    #[inline]
     fn kin(&self) -> Kin {
         kin(self.side, self.position_side, self.purpose, self.tif, self.reduce_only)
     }
@@ -273,6 +308,41 @@ mod tests {
     }
 
     proptest! {
+        /// Ladders that move.
+        #[test]
+        fn a_moved_ladder_is_amended_as_by_comparing_every_pair(
+            gaps in prop::collection::vec([1_i64..9, 1_i64..9], 1..7),
+            moves in prop::collection::vec(-6_i64..6, 14),
+            buys_only: bool,
+        ) {
+            let ladder = |move_of: &dyn Fn(usize) -> i64| {
+                let sides = if buys_only { &[Side::Buy][..] } else { &[Side::Buy, Side::Sell] };
+                let side = |&side: &Side| {
+                    let mut price = 1_000;
+                    let level = |gap: &[i64; 2]| { price -= side.sign() * gap[side.index()]; quote(side, price, 1) };
+                    gaps.iter().map(level).collect::<Vec<_>>()
+                };
+                let moved = |(at, quote): (usize, Quote)| Quote { price: quote.price + Ticks(move_of(at)), ..quote };
+                sides.iter().flat_map(side).enumerate().map(moved).collect::<Vec<_>>()
+            };
+            let mut table = Table::new(Nanos(0));
+            let mut plan = Plan::default();
+            for (at, order) in ladder(&|_| 0).iter().enumerate() {
+                let id = ClientId { run: 1, seq: at as u32 + 1 };
+                let place = table.open(id, order, false, Nanos(0));
+                table.at_mut(place).on(Input::Accepted, Nanos(0));
+                plan.cancel.push((id, Cause::Refresh));
+            }
+            for all_alike in [true, false] {
+                plan.place.clear();
+                let quotes = ladder(&|at| if all_alike { moves[0] } else { moves[at % moves.len()] });
+                plan.place.extend(quotes.into_iter().map(|quote| (quote, Cause::Quote)));
+                let mut out = Vec::new();
+                diff(&plan, &table, true, &mut out);
+                prop_assert_eq!(out, naive(&plan, &table, true));
+            }
+        }
+
         #[test]
         fn the_same_as_comparing_every_pair(
             orders in prop::collection::vec((some_quote(), any::<bool>(), any::<bool>()), 0..12),

@@ -41,11 +41,14 @@ pub enum Wish {
     Cancel(Cause),
 }
 
-/// One order.
+/// One order. In the order of the fields: a decision looks at the first three cache lines only.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(C, align(64))]
 pub struct Slot {
     /// Its id.
     pub id: ClientId,
+    /// Counts our messages about it; answers carry it back.
+    pub generation: u32,
     /// What is known of it.
     pub state: State,
     /// A market order.
@@ -68,47 +71,47 @@ pub struct Slot {
     pub told: bool,
     /// Seen in the reconciliation under way.
     pub seen: bool,
-    /// Counts our messages about it; answers carry it back.
-    pub generation: u32,
+    /// Credible answers "no such order" so far.
+    pub misses: u8,
     /// Limit price as last confirmed (or first asked for).
     pub price: Ticks,
     /// Total quantity as last confirmed (or first asked for).
     pub qty: Lots,
-    /// The venue's time of these terms, 0 if not known.
-    pub terms_time: Nanos,
-    /// The amend under way: its larger leg counts in the worst case.
-    pub leg: Option<Leg>,
     /// Executed, by executions counted.
     pub filled: Lots,
     /// Executed, by the largest cumulative figure the venue named.
     pub cum: Lots,
-    /// Since when `cum` is ahead of `filled`.
-    pub behind_since: Option<Nanos>,
     /// `filled` when the strategy last asked for it: an amended order is to the strategy a new one.
     pub base: Lots,
+    /// The amend under way: its larger leg counts in the worst case.
+    pub leg: Option<Leg>,
     /// What should happen next.
     pub wish: Wish,
-    /// When the strategy asked for it.
-    pub created_at: Nanos,
-    /// When the new order went out.
-    pub placed_at: Nanos,
-    /// When the last request about it went out.
-    pub sent_at: Nanos,
     /// Nothing goes out about it before this.
     pub not_before: Nanos,
+    /// When the strategy asked for it.
+    pub created_at: Nanos,
+    /// When the last request about it went out.
+    pub sent_at: Nanos,
     /// When a cancel was first wished.
     pub cancel_sent: Option<Nanos>,
+    /// When the new order went out.
+    pub placed_at: Nanos,
+    /// The venue's time of these terms, 0 if not known.
+    pub terms_time: Nanos,
+    /// Since when `cum` is ahead of `filled`.
+    pub behind_since: Option<Nanos>,
     /// Since when its state is unknown.
     pub unknown_at: Nanos,
     /// When the outstanding query was sent.
     pub query_sent: Option<Nanos>,
-    /// Credible answers "no such order" so far.
-    pub misses: u8,
     /// When it was last heard of once done.
     pub done_at: Nanos,
     /// Its place in the queue, for the status.
     pub queue: Option<Queue>,
 }
+
+const _: () = assert!(std::mem::offset_of!(Slot, placed_at) <= 3 * 64);
 
 /// An upper estimate of what stands before an order: what was visible when it was first seen to rest, less what traded there, and
 /// never more than is visible. It holds for these terms only: a change of price or quantity is a new place.
@@ -160,6 +163,7 @@ impl Slot {
 
     /// The quantity that may still execute: the larger leg while an amend is under way, plus executions that the venue
     /// counted and we have not seen.
+    #[inline(always)]
     #[must_use]
     pub fn exposure(&self) -> Lots {
         if !self.state.is_live() {
@@ -178,8 +182,7 @@ impl Slot {
     /// Quantity that the strategy asked for and that has not executed.
     #[must_use]
     pub fn rest(&self) -> Lots {
-        let own = self.own();
-        own.qty - own.filled
+        self.asked().1 - (self.filled - self.base)
     }
 
     /// Looks at its level: `visible` stands there now.
@@ -215,14 +218,22 @@ impl Slot {
         self.cancel_sent.is_some()
     }
 
-    /// As the strategy sees it: price and quantity last asked for, fills since then.
+    /// Price and quantity that the strategy last asked for.
+    #[inline(always)]
     #[must_use]
-    pub fn own(&self) -> OwnOrder {
-        let (price, qty) = match (self.wish, self.leg) {
+    pub fn asked(&self) -> (Ticks, Lots) {
+        match (&self.wish, &self.leg) {
             (Wish::Amend(quote, _), _) => (quote.price, quote.qty),
             (_, Some(leg)) => (leg.price, leg.qty - self.base),
             _ => (self.price, self.qty - self.base),
-        };
+        }
+    }
+
+    /// As the strategy sees it: price and quantity last asked for, fills since then.
+    #[inline]
+    #[must_use]
+    pub fn own(&self) -> OwnOrder {
+        let (price, qty) = self.asked();
         OwnOrder {
             id: self.id,
             side: self.side,
@@ -236,6 +247,13 @@ impl Slot {
             cancel_sent: self.cancel_sent,
             resting: self.resting,
         }
+    }
+
+    /// To the strategy it is a new order from now on, of this quote level.
+    pub fn renew(&mut self, level: u8, now: Nanos) {
+        self.base = self.filled;
+        self.level = level;
+        self.created_at = now;
     }
 
     /// Wants it gone. True if that is news.
@@ -296,6 +314,7 @@ impl Slot {
     }
 
     /// The command that asks for `kind` on this order, to be shown to the gate: nothing is counted.
+    #[inline]
     #[must_use]
     pub fn peek(&self, kind: CommandKind, instrument: InstrumentId, now: Nanos) -> Command {
         Command {
@@ -313,15 +332,23 @@ impl Slot {
         }
     }
 
-    /// As [`Slot::peek`], to be sent: counts the generation up.
-    pub fn command(&mut self, kind: CommandKind, instrument: InstrumentId, now: Nanos) -> Command {
+    /// One more request about it goes out: its generation.
+    #[inline]
+    pub fn count_request(&mut self, now: Nanos) -> u32 {
         self.generation += 1;
         self.sent_at = now;
+        self.generation
+    }
+
+    /// As [`Slot::peek`], to be sent: counts the generation up.
+    pub fn command(&mut self, kind: CommandKind, instrument: InstrumentId, now: Nanos) -> Command {
+        self.count_request(now);
         self.peek(kind, instrument, now)
     }
 }
 
 /// Can only shrink its position: reduce-only, or closing by its side in hedge mode.
+#[inline(always)]
 #[must_use]
 pub fn is_reducing(side: Side, position_side: PositionSide, reduce_only: bool) -> bool {
     reduce_only || matches!((side, position_side), (Side::Sell, PositionSide::Long) | (Side::Buy, PositionSide::Short))
@@ -381,12 +408,14 @@ impl Table {
     }
 
     /// The slot at a place.
+    #[inline]
     #[must_use]
     pub fn at(&self, place: usize) -> &Slot {
         &self.slots[place]
     }
 
     /// The slot at a place, to be changed. After a change of state call [`Table::settle`].
+    #[inline]
     pub fn at_mut(&mut self, place: usize) -> &mut Slot {
         self.revision += 1;
         &mut self.slots[place]
@@ -499,13 +528,17 @@ impl Table {
         }
     }
 
-    /// Moves an amended order to the end of the creation order: to the strategy it is a new one.
-    pub fn renew(&mut self, place: usize) {
+    /// Moves amended orders, each named once, to the end of the creation order: to the strategy they are new ones.
+    pub fn renew(&mut self, places: &[u16]) {
         self.revision += 1;
-        if let Some(at) = self.live.iter().position(|&other| other as usize == place) {
-            let place = self.live.remove(at);
-            self.live.push(place);
+        // Mostly all of them, in the order that they have.
+        if self.live[..] == *places {
+            return;
         }
+        let mut renewed: ArrayVec<u16, ORDERS_MAX> = ArrayVec::new();
+        renewed.extend(places.iter().copied().filter(|place| self.live.contains(place)));
+        self.live.retain(|place| !renewed.contains(place));
+        self.live.extend(renewed);
     }
 
     /// Writes the strategy's view of the live orders, in creation order.
@@ -571,7 +604,7 @@ mod tests {
         slot.leg = Some(Leg { generation: 2, price: Ticks(101), qty: Lots(7) });
         slot.on(Input::SendAmend, Nanos(1));
         assert_eq!(slot.exposure(), Lots(5), "the larger leg");
-        table.renew(a);
+        table.renew(&[a as u16]);
         let mut view = ArrayVec::new();
         table.view(&mut view);
         let seen: Vec<_> = view.iter().map(|o| (o.id.seq, o.price.0, o.qty.0, o.filled.0)).collect();

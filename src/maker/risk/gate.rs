@@ -6,7 +6,7 @@ use crate::event::{Command, CommandKind, Side, TimeInForce};
 use crate::instrument::Instrument;
 use crate::maker::order::table::is_reducing;
 use crate::maker::strategy::{ORDERS_MAX, Purpose};
-use crate::unit::{Lots, Nanos, Price, Ticks};
+use crate::unit::{Lots, Nanos, Price, RATE_ONE, Rate, Ticks, product};
 
 /// Why a message may not go out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, thiserror::Error)]
@@ -97,6 +97,7 @@ pub struct Exposure {
 
 impl Exposure {
     /// The position if all of `side` executes and nothing of the other.
+    #[inline(always)]
     #[must_use]
     pub fn worst(&self, side: Side) -> Lots {
         let signed = self.position.0 * side.sign();
@@ -106,19 +107,116 @@ impl Exposure {
     }
 }
 
+/// What the gate must know of the market, the same for every order of one step: [`Gate::moment`] makes it.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    now: Nanos,
+    best: [Option<Ticks>; 2],
+    mark: Option<Price>,
+    /// The market data are fresh enough, or why not.
+    timely: Result<(), Refusal>,
+    corridor: Corridor,
+}
+
+impl Moment {
+    /// The engine's clock.
+    #[must_use]
+    pub const fn now(&self) -> Nanos {
+        self.now
+    }
+}
+
+/// Prices that every check of a price lets pass, by side, what a tick times a lot is worth, and what an order may be worth. An order
+/// outside is not refused for it: the checks one by one know.
+#[derive(Clone, Copy, Debug)]
+struct Corridor {
+    low: [Ticks; 2],
+    high: [Ticks; 2],
+    tick_lot: u64,
+    worth: [u128; 2],
+}
+
+impl Corridor {
+    /// No price.
+    const CLOSED: Self = Self { low: [Ticks::MAX; 2], high: [Ticks(i64::MIN); 2], tick_lot: 0, worth: [0; 2] };
+
+    /// Worked out in half ticks, in which the mid is a whole number, so that 64 bits suffice. Where they do not: closed.
+    fn of(limits: &RiskLimits, instrument: &Instrument, best: [Option<Ticks>; 2], mark: Option<Price>) -> Self {
+        Self::worked_out(limits, instrument, best, mark).unwrap_or(Self::CLOSED)
+    }
+
+    fn worked_out(
+        limits: &RiskLimits,
+        instrument: &Instrument,
+        best: [Option<Ticks>; 2],
+        mark: Option<Price>,
+    ) -> Option<Self> {
+        let [Some(bid), Some(ask)] = best else { return None };
+        let (mid, tick) = (bid.checked_add(ask)?.0, instrument.tick.atto());
+        // Half of an odd tick is no whole number of 1e-18: the mid would be rounded.
+        if tick % 2 != 0 {
+            return None;
+        }
+        let part = |rate: Rate| {
+            let product = u64::try_from(mid).ok()?.checked_mul(u64::try_from(rate.0).ok()?)?;
+            i64::try_from(product / RATE_ONE as u64).ok()
+        };
+        let band = part(limits.price_band)?;
+        let (mut low, mut high) = (mid - band, mid.checked_add(band)?);
+        let (up, down) = (instrument.percent_up, instrument.percent_down);
+        match mark {
+            None if up.is_zero() && down.is_zero() => {}
+            None => {
+                high = if up.is_zero() { high } else { high.min(part(up)?) };
+                // The bound itself may lie between two half ticks: the next one is above it.
+                low = if down.is_zero() { low } else { low.max(part(down)? + 1) };
+            }
+            Some(mark) => {
+                // Not divided to find the edges, only asked whether these are inside; if not, whether nearer ones are.
+                let price = |halves: i64| Price(product(halves.into(), tick / 2));
+                let inside = |low: i64, high: i64| {
+                    (up.is_zero() || !price(high).exceeds(mark, up))
+                        && (down.is_zero() || !price(low).falls_short(mark, down))
+                };
+                if !inside(low, high) {
+                    (low, high) = (low.max(mid - mid / 64), high.min(mid + mid / 64));
+                    if !inside(low, high) {
+                        return None;
+                    }
+                }
+            }
+        }
+        // Whole ticks, in the instrument's range, and not through the book.
+        let low = Ticks((low.max(0) + 1) / 2).max(instrument.price_min);
+        let high = Ticks(high / 2).min(if instrument.price_max.is_zero() { Ticks::MAX } else { instrument.price_max });
+        Some(Self {
+            low: [low, low.max(bid + Ticks(1))],
+            high: [high.min(ask - Ticks(1)), high],
+            tick_lot: u64::try_from(instrument.tick_lot()).ok()?,
+            worth: [u128::try_from(instrument.notional_min.0).ok()?, u128::try_from(limits.order_notional_max.0).ok()?],
+        })
+    }
+
+    /// An order of `qty`, of which `open` may execute, is inside.
+    #[inline(always)]
+    fn holds(&self, side: Side, price: Ticks, qty: Lots, open: Lots) -> bool {
+        let (side, [least, most]) = (side.index(), self.worth);
+        let units = |qty: Lots| price.0.cast_unsigned().checked_mul(qty.0.cast_unsigned());
+        let worth = |units: u64| u128::from(units) * u128::from(self.tick_lot);
+        self.low[side] <= price
+            && price <= self.high[side]
+            && units(qty).is_some_and(|units| worth(units) >= least)
+            && units(open.max(qty)).is_some_and(|units| worth(units) <= most)
+    }
+}
+
 /// What the gate must know besides the command.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
-    /// The engine's clock.
-    pub now: Nanos,
+    /// The market.
+    pub moment: &'a Moment,
     /// The contract.
     pub instrument: &'a Instrument,
-    /// Best prices, bid and ask.
-    pub best: [Option<Ticks>; 2],
-    /// Mark price, if heard.
-    pub mark: Option<Price>,
-    /// The venue's time of the newest market data by our clock (the known difference of the clocks taken off), 0 if not known.
-    pub data_time: Nanos,
     /// Worst-case figures of the command's position side.
     pub exposure: Exposure,
     /// For an amend: the larger of what may execute of the order before and after. For a new order: its quantity.
@@ -177,17 +275,53 @@ impl Gate {
     ///
     /// # Errors
     /// The first limit that the command would break.
+    #[inline(always)]
     pub fn check(&mut self, command: &Command, facts: &Facts<'_>) -> Result<(), Refusal> {
+        if !self.plainly_passes(command, facts) {
+            return self.check_closely(command, facts);
+        }
+        self.messages.add(facts.moment.now);
+        self.orders.add(facts.moment.now);
+        Ok(())
+    }
+
+    /// [`Gate::check_order`] would let it pass: seen without a division, for nearly every order that does.
+    #[inline(always)]
+    fn plainly_passes(&mut self, command: &Command, facts: &Facts<'_>) -> bool {
+        let (moment, instrument, side) = (facts.moment, facts.instrument, command.side);
+        let worst = || facts.exposure.worst(side).0 * side.sign() + facts.open_qty.0;
+        self.ladder == Ladder::Quoting
+            && moment.timely.is_ok()
+            && (command.kind == CommandKind::Amend
+                || command.kind == CommandKind::New && !self.is_full(facts.live, instrument))
+            && Lots::ZERO < command.qty
+            && instrument.qty_min <= command.qty
+            && command.qty <= instrument.qty_max
+            && facts.open_qty <= self.limits.order_qty_max
+            && moment.corridor.holds(side, command.price, command.qty, facts.open_qty)
+            && (is_reducing(side, command.position_side, command.reduce_only) || worst() <= self.limits.position_max.0)
+            && self.orders.count(moment.now) < self.limits.orders_max
+            && self.check_messages(moment.now, self.limits.cancel_headroom).is_ok()
+    }
+
+    fn is_full(&self, live: usize, instrument: &Instrument) -> bool {
+        live >= ORDERS_MAX.min(instrument.orders_max as usize)
+    }
+
+    /// The plain form: one check after the other.
+    #[cold]
+    #[inline(never)]
+    fn check_closely(&mut self, command: &Command, facts: &Facts<'_>) -> Result<(), Refusal> {
         let is_order = matches!(command.kind, CommandKind::New | CommandKind::Amend);
         let verdict = match command.kind {
             CommandKind::New | CommandKind::Amend => self.check_order(command, facts),
-            _ => self.check_messages(facts.now, 0),
+            _ => self.check_messages(facts.moment.now, 0),
         };
         match verdict {
             Ok(()) => {
-                self.messages.add(facts.now);
+                self.messages.add(facts.moment.now);
                 if is_order || command.kind == CommandKind::Market {
-                    self.orders.add(facts.now);
+                    self.orders.add(facts.moment.now);
                 }
             }
             Err(refusal) => self.count(refusal),
@@ -208,6 +342,7 @@ impl Gate {
         verdict
     }
 
+    #[inline(always)]
     fn check_messages(&mut self, now: Nanos, headroom: u32) -> Result<(), Refusal> {
         let allowed = self.limits.messages_max.saturating_sub(headroom);
         if self.messages.count(now) < allowed { Ok(()) } else { Err(Refusal::MessageRate) }
@@ -219,27 +354,42 @@ impl Gate {
             Ladder::Paused => return Err(Refusal::Paused),
             Ladder::Quoting | Ladder::ReduceOnly => {}
         }
-        self.check_time(facts)?;
+        facts.moment.timely?;
         self.check_terms(command, facts)?;
         self.check_position(command, facts)?;
-        if command.kind == CommandKind::New && facts.live >= ORDERS_MAX.min(facts.instrument.orders_max as usize) {
+        if command.kind == CommandKind::New && self.is_full(facts.live, facts.instrument) {
             return Err(Refusal::OrdersMax);
         }
-        if self.orders.count(facts.now) >= self.limits.orders_max {
+        if self.orders.count(facts.moment.now) >= self.limits.orders_max {
             return Err(Refusal::OrderRate);
         }
-        self.check_messages(facts.now, self.limits.cancel_headroom)
+        self.check_messages(facts.moment.now, self.limits.cancel_headroom)
     }
 
-    fn check_time(&self, facts: &Facts<'_>) -> Result<(), Refusal> {
+    /// What is the same for every order of a step: best prices (bid and ask), the mark price if heard, and the venue's time of the
+    /// newest market data by our clock (the known difference of the clocks taken off), 0 if not known.
+    #[must_use]
+    pub fn moment(
+        &self,
+        now: Nanos,
+        instrument: &Instrument,
+        best: [Option<Ticks>; 2],
+        mark: Option<Price>,
+        data_time: Nanos,
+    ) -> Moment {
+        let corridor = Corridor::of(&self.limits, instrument, best, mark);
+        Moment { now, best, mark, timely: self.check_time(now, data_time), corridor }
+    }
+
+    fn check_time(&self, now: Nanos, data_time: Nanos) -> Result<(), Refusal> {
         let limits = &self.limits;
-        if facts.data_time.is_zero() {
+        if data_time.is_zero() {
             return Ok(());
         }
-        if !limits.data_age_max.is_zero() && facts.now - facts.data_time > limits.data_age_max {
+        if !limits.data_age_max.is_zero() && now - data_time > limits.data_age_max {
             return Err(Refusal::StaleData);
         }
-        if !limits.skew_max.is_zero() && facts.data_time - facts.now > limits.skew_max {
+        if !limits.skew_max.is_zero() && data_time - now > limits.skew_max {
             return Err(Refusal::ClockSkew);
         }
         Ok(())
@@ -247,7 +397,7 @@ impl Gate {
 
     fn check_terms(&self, command: &Command, facts: &Facts<'_>) -> Result<(), Refusal> {
         let (instrument, limits) = (facts.instrument, &self.limits);
-        let [Some(bid), Some(ask)] = facts.best else { return Err(Refusal::NoMid) };
+        let [Some(bid), Some(ask)] = facts.moment.best else { return Err(Refusal::NoMid) };
         let (price, open) = (command.price, facts.open_qty);
         if price < instrument.price_min || (!instrument.price_max.is_zero() && price > instrument.price_max) {
             return Err(Refusal::PriceRange);
@@ -271,7 +421,7 @@ impl Gate {
         if (at - mid).abs().exceeds(mid, limits.price_band) {
             return Err(Refusal::PriceBand);
         }
-        let mark = facts.mark.unwrap_or(mid);
+        let mark = facts.moment.mark.unwrap_or(mid);
         let outside = match command.side {
             Side::Buy => !instrument.percent_up.is_zero() && at.exceeds(mark, instrument.percent_up),
             Side::Sell => !instrument.percent_down.is_zero() && at.falls_short(mark, instrument.percent_down),
@@ -312,5 +462,114 @@ impl Gate {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{ClientId, PositionSide};
+    use crate::unit::Money;
+    use proptest::prelude::*;
+
+    const LIMITS: RiskLimits = RiskLimits {
+        position_max: Lots(1_000),
+        order_qty_max: Lots(60),
+        order_notional_max: Money(4_000_000_000_000_000_000_000),
+        price_band: Rate(RATE_ONE / 20),
+        orders_max: 100,
+        messages_max: 200,
+        cancel_headroom: 10,
+        interval: Nanos::from_secs(10),
+        loss_max: Money::ZERO,
+        data_age_max: Nanos::ZERO,
+        skew_max: Nanos::ZERO,
+    };
+
+    fn command(side: Side, price: i64, qty: i64) -> Command {
+        Command {
+            kind: CommandKind::New,
+            side,
+            tif: TimeInForce::PostOnly,
+            position_side: PositionSide::Net,
+            reduce_only: false,
+            instrument: crate::instrument::InstrumentId(0),
+            generation: 1,
+            client_id: ClientId::default(),
+            price: Ticks(price),
+            qty: Lots(qty),
+            decided_at: Nanos(1),
+        }
+    }
+
+    fn facts<'a>(moment: &'a Moment, instrument: &'a Instrument, open: i64) -> Facts<'a> {
+        let exposure = Exposure::default();
+        let (open_qty, open_before) = (Lots(open), Lots::ZERO);
+        Facts { moment, instrument, exposure, open_qty, open_before, live: 0, purpose: Purpose::Entry }
+    }
+
+    proptest! {
+        /// What the corridor lets pass, every check lets pass.
+        #[test]
+        fn nothing_passes_the_corridor_that_a_check_refuses(
+            touch in prop_oneof![(1_i64..40, 1_i64..9), (600_000_i64..640_000, 1_i64..900), (1_i64..1 << 40, 1_i64..1 << 20)],
+            near in prop_oneof![-300_i64..300, -70_000_i64..70_000],
+            mark in prop::option::of(-50_000_i64..50_000),
+            terms in (prop::sample::select(vec!["0.10", "0.01", "5", "0.00000001"]), any::<[bool; 3]>()),
+            rates in (0_i64..RATE_ONE / 5, RATE_ONE..2 * RATE_ONE, RATE_ONE / 2..RATE_ONE),
+            order in (any::<[bool; 4]>(), 1_i64..90, 1_i64..90),
+            exposure in (-1_100_i64..1_100, prop::array::uniform2(0_i64..300), prop::array::uniform2(0_i64..300)),
+            state in (0_u8..5, 0_usize..70, 0_u32..110),
+        ) {
+            let ((bid, spread), (tick, [no_up, no_down, no_max]), (band, up, down)) = (touch, terms, rates);
+            let ([sell, reduce_only, gtc, amend], qty, open) = order;
+            let ((position, adding, reducing), (ladder, live, sent)) = (exposure, state);
+            let mut instrument = Instrument::synthetic("BTCUSDT", tick, "0.001");
+            instrument.percent_up = if no_up { Rate::ZERO } else { Rate(up) };
+            instrument.percent_down = if no_down { Rate::ZERO } else { Rate(down) };
+            instrument.price_max = if no_max { Ticks::ZERO } else { instrument.price_max };
+            let mut gate = Gate::new(RiskLimits { price_band: Rate(band), ..LIMITS });
+            gate.ladder = [Ladder::Paused, Ladder::ReduceOnly].get(usize::from(ladder)).copied().unwrap_or(Ladder::Quoting);
+            (0..sent).for_each(|_| gate.orders.add(Nanos(1)));
+            (0..2 * sent).for_each(|_| gate.messages.add(Nanos(1)));
+            let mark = mark.map(|off| Price(instrument.price(Ticks(bid)).0 + i128::from(off) * 1_000_000_000_000_007));
+            let best = [Some(Ticks(bid)), Some(Ticks(bid + spread))];
+            let moment = gate.moment(Nanos(1), &instrument, best, mark, Nanos::ZERO);
+            // Around the touch, and around every edge of the corridor.
+            let Corridor { low, high, .. } = moment.corridor;
+            let edges = low.iter().chain(&high).map(|edge| edge.0).filter(|edge| edge.unsigned_abs() < 1 << 41);
+            for center in edges.chain([bid, bid + spread]) {
+                let side = if sell { Side::Sell } else { Side::Buy };
+                let tif = if gtc { TimeInForce::Gtc } else { TimeInForce::PostOnly };
+                for price in [center + near, center - 1, center, center + 1] {
+                    let kind = if amend { CommandKind::Amend } else { CommandKind::New };
+                    let command = Command { kind, tif, reduce_only, ..command(side, price, qty) };
+                    let exposure = Exposure {
+                        position: Lots(position),
+                        adding: adding.map(Lots),
+                        reducing: reducing.map(Lots),
+                        reducible: [Lots::ZERO; 2],
+                    };
+                    let facts = Facts { exposure, live, ..facts(&moment, &instrument, open) };
+                    if gate.plainly_passes(&command, &facts) {
+                        prop_assert_eq!(gate.check_order(&command, &facts), Ok(()));
+                    }
+                }
+            }
+        }
+
+        /// In a usual market the corridor knows nearly every order that passes.
+        #[test]
+        fn what_passes_in_a_usual_market_passes_the_corridor(off in 0_i64..6_000, sell: bool, marked: bool) {
+            let instrument = Instrument::synthetic("BTCUSDT", "0.10", "0.001");
+            let mut gate = Gate::new(LIMITS);
+            let mark = marked.then(|| instrument.price(Ticks(617_900)));
+            let moment =
+                gate.moment(Nanos(1), &instrument, [Some(Ticks(618_002)), Some(Ticks(618_003))], mark, Nanos::ZERO);
+            let (side, price) = if sell { (Side::Sell, 618_003 + off) } else { (Side::Buy, 618_002 - off) };
+            let (command, facts) = (command(side, price, 10), facts(&moment, &instrument, 10));
+            prop_assert_eq!(gate.check_order(&command, &facts), Ok(()));
+            prop_assert!(gate.plainly_passes(&command, &facts));
+        }
     }
 }

@@ -70,6 +70,7 @@ impl RateWindow {
         self.total
     }
 
+    #[cold]
     fn turn(&mut self, now: Nanos) {
         let bucket = now.0.div_euclid(self.width);
         let gone = bucket.saturating_sub(self.newest);

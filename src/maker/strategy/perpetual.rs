@@ -263,6 +263,10 @@ impl Perpetual {
             {
                 let (mut kept_orders, mut kept_quotes) = (0_u64, 0_u64);
                 let plain = |order: &OwnOrder| order.purpose == Purpose::Entry && order.filled.is_zero();
+                // A bit for each proposed price by its last six bits: an order whose bit is missing is not proposed.
+                let bit = |price: Ticks| 1_u64 << (price.0 & 63);
+                let proposed = proposal.iter().fold(0, |bits, quote| bits | bit(quote.price));
+                let plain = |order: &OwnOrder| proposed & bit(order.price) != 0 && plain(order);
                 for (at, order) in view.orders.iter().enumerate().filter(|(_, order)| plain(order)) {
                     let same = |(n, quote): &(usize, &Proposed)| {
                         order.price == quote.price
@@ -331,6 +335,19 @@ impl Perpetual {
     fn within_tolerance(&self, turn: &Turn<'_>, proposal: Option<&Proposal>) -> bool {
         let tolerance = i128::from(self.settings.order_refresh_tolerance.0);
         let Some(proposal) = proposal.filter(|_| tolerance >= 0) else { return false };
+        let near = |live: Ticks, wanted: Ticks| {
+            i128::from((wanted - live).abs().0) * i128::from(RATE_ONE) <= tolerance * i128::from(live.0)
+        };
+        // Sorted or not, the lowest of both belong together and the highest: mostly that is enough to know.
+        let live = Span::of_sides(turn.live().map(|order| (order.side, order.price)));
+        let wanted = Span::of_sides(proposal.iter().map(|order| (order.side, order.price)));
+        let apart = |(live, wanted): (&Span, &Span)| {
+            live.count != wanted.count
+                || live.count > 0 && !(near(live.lowest, wanted.lowest) && near(live.highest, wanted.highest))
+        };
+        if live.iter().zip(&wanted).any(apart) {
+            return false;
+        }
         [Side::Buy, Side::Sell].into_iter().all(|side| {
             let mut live: ArrayVec<Ticks, ORDERS_MAX> =
                 turn.live().filter(|order| order.side == side).map(|order| order.price).collect();
@@ -338,10 +355,7 @@ impl Perpetual {
                 proposal.iter().filter(|order| order.side == side).map(|order| order.price).collect();
             live.sort_unstable();
             wanted.sort_unstable();
-            live.len() == wanted.len()
-                && live.iter().zip(&wanted).all(|(live, wanted)| {
-                    i128::from((*wanted - *live).abs().0) * i128::from(RATE_ONE) <= tolerance * i128::from(live.0)
-                })
+            live.len() == wanted.len() && live.iter().zip(&wanted).all(|(live, wanted)| near(*live, *wanted))
         })
     }
 
@@ -350,7 +364,7 @@ impl Perpetual {
         let Some(reference) = reference else { return };
         let minimum = self.settings.minimum_spread;
         let instrument = turn.view.instrument;
-        if far_enough(turn.view, reference, minimum) {
+        if minimum <= Rate::ZERO && around(turn.view, reference) || far_enough(turn.view, reference, minimum) {
             return;
         }
         // Strictly nearer: a buy above reference * (1 - minimum), a sell below reference * (1 + minimum).
@@ -388,8 +402,8 @@ impl Strategy for Perpetual {
         self.renew_stop_at = Nanos::MAX;
         self.standing = None;
         let script = std::mem::take(&mut self.script);
-        let mut turn =
-            Turn { view, at_once: self.cancels_at_once, gone: 0, cancelled: 0, placed: 0, reference: None, script };
+        let at_once = self.cancels_at_once;
+        let mut turn = Turn { view, plan, at_once, gone: 0, cancelled: 0, placed: 0, reference: None, script };
         self.phase = if !self.position_mode_ready {
             turn.cancel_where(Cause::Withdraw, |_| true);
             Phase::WrongMode
@@ -404,19 +418,8 @@ impl Strategy for Perpetual {
             self.manage(&mut turn);
             if self.renew_stop_at < Nanos::MAX { Phase::Stopping } else { Phase::Holding }
         };
-        plan.reference = turn.reference.unwrap_or(Price::ZERO);
+        turn.plan.reference = turn.reference.unwrap_or(Price::ZERO);
         self.script = turn.script;
-        let any_revoked = self.script.iter().any(|act| matches!(act, Act::Revoke(..)));
-        let revoked = |at: usize| {
-            any_revoked && self.script.iter().any(|act| matches!(act, Act::Revoke(target, _) if *target == at))
-        };
-        for (at, act) in self.script.iter().enumerate() {
-            match *act {
-                Act::Cancel(id, cause) => plan.cancel.push((id, cause)),
-                Act::Place(quote, cause) if !revoked(at) => plan.place.push((quote, cause)),
-                Act::Place(..) | Act::Revoke(..) => {}
-            }
-        }
     }
 
     fn decide_again(&mut self, view: &View<'_>, plan: &mut Plan) {
@@ -470,6 +473,8 @@ impl Strategy for Perpetual {
 /// One decision under way.
 struct Turn<'a> {
     view: &'a View<'a>,
+    /// The script without what was revoked.
+    plan: &'a mut Plan,
     /// A cancelled order counts as gone for the rest of the decision.
     at_once: bool,
     /// Bits over `view.orders`.
@@ -507,6 +512,7 @@ impl<'a> Turn<'a> {
     }
 
     /// Cancels one live order, unless a cancel is already on its way.
+    #[inline(always)]
     fn cancel(&mut self, at: usize, cause: Cause) {
         let order = &self.view.orders[at];
         let repeated = order.cancel_sent.is_some_and(|sent| self.view.now - sent <= CANCEL_REPEAT);
@@ -518,13 +524,30 @@ impl<'a> Turn<'a> {
             self.gone |= 1 << at;
         }
         self.script.push(Act::Cancel(order.id, cause));
+        self.plan.cancel.push((order.id, cause));
+    }
+
+    /// The order that the script places at `at` is not sent.
+    fn revoke(&mut self, at: usize, cause: Cause) {
+        self.script.push(Act::Revoke(at, cause));
+        self.plan.place.clear();
+        let revoked = |at: usize| self.script.iter().any(|act| matches!(act, Act::Revoke(target, _) if *target == at));
+        for (at, act) in self.script.iter().enumerate() {
+            if let Act::Place(quote, cause) = *act
+                && !revoked(at)
+            {
+                self.plan.place.push((quote, cause));
+            }
+        }
     }
 
     /// Left out when the instrument has as many orders as it can have; slow cancels can come to that.
+    #[inline(always)]
     fn place(&mut self, quote: Quote, cause: Cause) {
         if self.room() > 0 {
             self.placed += 1;
             self.script.push(Act::Place(quote, cause));
+            self.plan.place.push((quote, cause));
         }
     }
 
@@ -536,6 +559,36 @@ impl<'a> Turn<'a> {
 
 fn own_book_usable(view: &View<'_>) -> bool {
     view.book.best(Side::Buy).is_some() && view.book.best(Side::Sell).is_some()
+}
+
+/// True when every buy is at or below the reference and every sell at or above: nearer than a minimum of zero or less is none then.
+fn around(view: &View<'_>, reference: Price) -> bool {
+    let [buys, sells] = Span::of_sides(view.orders.iter().map(|order| (order.side, order.price)));
+    (buys.count == 0 || view.instrument.price(buys.highest) <= reference)
+        && (sells.count == 0 || view.instrument.price(sells.lowest) >= reference)
+}
+
+/// How many prices there are, and their ends.
+#[derive(Clone, Copy)]
+struct Span {
+    count: usize,
+    lowest: Ticks,
+    highest: Ticks,
+}
+
+impl Span {
+    const EMPTY: Self = Self { count: 0, lowest: Ticks::MAX, highest: Ticks(i64::MIN) };
+
+    /// By side.
+    fn of_sides(prices: impl Iterator<Item = (Side, Ticks)>) -> [Self; 2] {
+        let [mut buys, mut sells] = [Self::EMPTY; 2];
+        for (side, price) in prices {
+            let span = if side == Side::Buy { &mut buys } else { &mut sells };
+            span.count += 1;
+            (span.lowest, span.highest) = (span.lowest.min(price), span.highest.max(price));
+        }
+        [buys, sells]
+    }
 }
 
 /// True when no order is nearer to the reference than the minimum: products are compared, nothing is divided. False may also mean

@@ -139,7 +139,7 @@ impl Perpetual {
                 && quote.side == closing
                 && in_the_way(quote.price)
             {
-                turn.script.push(Act::Revoke(at, Cause::StopLoss));
+                turn.revoke(at, Cause::StopLoss);
             }
         }
         Some(Exit { closing, price: price?, size: position.size }).filter(|exit| exit.size > Lots::ZERO)

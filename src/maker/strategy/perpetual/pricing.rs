@@ -2,10 +2,10 @@
 //! Everything exact; a price or size that does not fit the grid's integers is left out, never wrapped.
 
 use super::super::exact::PRICE_MAX;
-use super::super::{Purpose, View, WhyNot};
+use super::super::{OwnOrder, Purpose, View, WhyNot};
 use super::{Collateral, Perpetual, Proposal};
 use crate::config::perpetual::{PriceSource, PriceType};
-use crate::event::Side;
+use crate::event::{Level, Side};
 use crate::instrument::Instrument;
 use crate::unit::{Lots, Price, RATE_ONE, Rate, Ticks, product};
 
@@ -104,6 +104,9 @@ impl Perpetual {
         self.rungs.renew(&self.settings, view);
         let touch = bid.zip(ask).map(|(bid, ask)| bid.price.0 + ask.price.0);
         self.rungs.price(view.instrument, reference, touch, proposal);
+        if self.stands_whole(view, proposal, bid, ask) {
+            return Some(());
+        }
         blame(blocked, proposal, [WhyNot::TooSmall; 2]);
         let s = &self.settings;
         let no_buys = s.price_ceiling.is_some_and(|ceiling| reference >= ceiling);
@@ -135,6 +138,42 @@ impl Perpetual {
         Some(())
     }
 
+    /// No step behind the pricing moves an order, leaves one out or blames a side: seen in one look, for nearly every proposal that goes
+    /// out as it was priced.
+    fn stands_whole(&self, view: &View<'_>, proposal: &Proposal, bid: Option<Level>, ask: Option<Level>) -> bool {
+        let s = &self.settings;
+        let (Some(bid), Some(ask)) = (bid, ask) else { return false };
+        if s.price_ceiling.is_some() || s.price_floor.is_some() || self.optimizes() {
+            return false;
+        }
+        let (mut highest_buy, mut lowest_sell, mut units) = (Ticks::ZERO, Ticks::MAX, Some(0_u64));
+        for order in proposal {
+            match order.side {
+                Side::Buy => highest_buy = highest_buy.max(order.price),
+                Side::Sell => lowest_sell = lowest_sell.min(order.price),
+            }
+            let (price, qty) = (order.price.0.cast_unsigned(), order.qty.0.cast_unsigned());
+            units = price.checked_mul(qty).zip(units).and_then(|(more, sum)| sum.checked_add(more));
+        }
+        Ticks::ZERO < highest_buy
+            && highest_buy < lowest_sell.min(ask.price)
+            && bid.price < lowest_sell
+            && lowest_sell < Ticks::MAX
+            && units.is_some_and(|units| self.covers_twice(view, units))
+    }
+
+    /// The free balance without what live orders lock covers twice what orders of so many ticks times lots are worth, and no fee doubles
+    /// that: then it covers them with their fees.
+    fn covers_twice(&self, view: &View<'_>, units: u64) -> bool {
+        let (fee, leverage) = (view.instrument.maker_fee.0, self.settings.leverage);
+        let fees = fee.checked_mul(leverage.into()).is_some_and(|fees| (0..=RATE_ONE).contains(&fees));
+        let worth = u64::try_from(view.instrument.tick_lot()).map(|one| u128::from(units) * u128::from(one));
+        let free = product(view.available.0, leverage.into());
+        fees && self.collateral == [Collateral::Quote; 2]
+            && worth.is_ok_and(|worth| i128::try_from(worth).is_ok_and(|worth| worth <= free / 2))
+            && view.orders.iter().all(is_plain)
+    }
+
     /// The reference is a function of the own book's best prices (and of own executions).
     pub(super) fn quotes_on_touch(&self) -> bool {
         let s = &self.settings;
@@ -162,7 +201,7 @@ impl Perpetual {
         let covered = |free: i128| Some(free.checked_mul(one)? >= cost);
         let free = view.available.0.checked_mul(i128::from(leverage))?;
         // What live orders lock only adds to it.
-        let plain = view.orders.iter().all(|order| order.filled <= order.qty && order.price >= Ticks::ZERO);
+        let plain = view.orders.iter().all(is_plain);
         if plain && covered(free)? { Some(true) } else { covered(self.free_quote(view)) }
     }
 
@@ -218,6 +257,11 @@ impl Perpetual {
         let all = view.wallet.max(view.available).0.saturating_mul(leverage);
         free.saturating_add(locked).min(all)
     }
+}
+
+/// What it locks is not negative.
+fn is_plain(order: &OwnOrder) -> bool {
+    order.filled <= order.qty && order.price >= Ticks::ZERO
 }
 
 /// Sells that round to the tick of a buy, or below, move to the tick above it.
