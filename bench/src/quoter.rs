@@ -12,12 +12,13 @@ use spinquote::unit::{Amount, Lots, Money, Nanos, RATE_ONE, Rate};
 
 const ID: InstrumentId = InstrumentId(0);
 /// Distance of the first quote from the mid, and of each further one from the one before, in millionths.
-const SPREAD: i64 = 200;
-const LEVEL_SPREAD: i64 = 100;
+pub const SPREAD: i64 = 200;
+/// See [`SPREAD`].
+pub const LEVEL_SPREAD: i64 = 100;
 /// Size of a quote in lots.
-const QTY: i64 = 10;
+pub const QTY: i64 = 10;
 /// Messages in ten seconds, far above what happens: they are counted, the limit is not reached.
-const MESSAGES_MAX: u32 = 10_000_000;
+pub const MESSAGES_MAX: u32 = 10_000_000;
 
 /// `perpetual_market_making` with `levels` quotes a side, repriced on every event with no tolerance, behind the full risk gate.
 ///
@@ -82,9 +83,9 @@ pub fn account() -> [AccountEvent; 4] {
     ]
 }
 
-/// What the private stream and the account say before the first quote.
+/// All connections come up, and the account is known: what a maker waits for besides a book.
 pub fn opening() -> impl Iterator<Item = Event<'static>> {
-    std::iter::once(up(Link::Private)).chain(account().map(Event::Account))
+    [Link::Market, Link::Private, Link::OrderEntry].map(up).into_iter().chain(account().map(Event::Account))
 }
 
 /// The venue's answer, for commands about an order.

@@ -3,7 +3,7 @@
 
 use super::peer::write_all;
 use super::{Lane, Layout, Plan};
-use crate::quoter::{account, maker, opening, up};
+use crate::quoter::{account, maker, up};
 use base64::Engine as _;
 use crossbeam::channel::{Receiver, bounded};
 use spinquote::config::engine::Wait;
@@ -224,7 +224,7 @@ impl Reactor {
             watch: desk.watch,
             stamps,
         });
-        opening().for_each(|event| core.step(&event, clock.now(), &clock));
+        core.step(&up(Link::Private), clock.now(), &clock);
         let origin = Origin { feed: PUBLIC_FEED as u16, instrument: ID };
         let turn = Turn {
             clock: clock.clone(),
@@ -308,7 +308,7 @@ impl Reactor {
             io_wake: desk.io_wake,
             clock: desk.clock,
         };
-        std::iter::once(up(Link::Market)).chain(opening()).for_each(|event| bare.step(&event));
+        [Link::Market, Link::Private].map(up).iter().for_each(|event| bare.step(event));
         let snapshot = bare.decoder.decode_snapshot(ID, &mut desk.snapshot, desk.snapshot_len)?;
         bare.maker.step(bare.clock.now(), &Event::Snapshot(snapshot), &mut bare.out);
         let Layout { engine_core, io_core, direct, .. } = self.layout;

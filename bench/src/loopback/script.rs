@@ -2,9 +2,9 @@
 
 use super::Plan;
 use crate::frames::{Kind, SPARE, Session};
-use crate::quoter::{answer, maker, opening, up};
+use crate::quoter::{answer, maker, opening};
 use arrayvec::ArrayString;
-use spinquote::event::{Command, CommandKind, Event, Link, Side};
+use spinquote::event::{Command, CommandKind, Event, Side};
 use spinquote::instrument::{Instrument, InstrumentId};
 use spinquote::maker::{Maker, Output};
 use spinquote::unit::Nanos;
@@ -64,7 +64,7 @@ impl Memory {
             now: Nanos(1),
         };
         memory.encoder.logged_on = true;
-        for event in [Link::OrderEntry, Link::Market].map(up).into_iter().chain(opening()) {
+        for event in opening() {
             memory.maker.step(memory.now, &event, &mut memory.out);
         }
         let mut body = session.snapshot.clone();
