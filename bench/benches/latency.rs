@@ -9,14 +9,9 @@ const FRAMES: usize = 100_000;
 /// Rounds of every race.
 const ROUNDS: usize = 200;
 
-/// Values of the options `--NAME VALUE`; `cargo bench` adds options of its own, which are passed over.
-fn values<'a>(arguments: &'a [String], name: &'a str) -> impl Iterator<Item = &'a str> {
-    arguments.windows(2).filter(move |pair| pair[0] == name).map(|pair| pair[1].as_str())
-}
-
 fn main() -> std::io::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let only: Vec<&str> = values(&arguments, "--only").collect();
+    let only: Vec<&str> = measure::values(&arguments, "--only").collect();
     if let Some(unknown) = only.iter().find(|part| !suite::PARTS.contains(part)) {
         let what = format!("--only {unknown}: there is no such part; the parts are {}", suite::PARTS.join(", "));
         return Err(std::io::Error::other(what));
@@ -29,21 +24,19 @@ fn main() -> std::io::Result<()> {
         println!("frames: {}", session.source);
     }
     let report = suite::run(&session, ROUNDS, wanted);
+    // Of a run of one part the other rows stay; a whole run is what the other benches add to.
     if only.is_empty() {
-        report.write_summary()?;
+        report.begin_summary()?
+    } else {
+        report.add_to_summary()?
     }
     if json {
         print!("{}", report.json());
         return Ok(());
     }
     println!("\n{}", report.table());
-    let missed: Vec<_> = report.rows.iter().filter(|row| row.verdict().is_some_and(|verdict| !verdict.1)).collect();
-    for row in &missed {
-        println!("bar not met: {} against {}: {:.2}x", row.name, row.peer, row.ratio);
-    }
+    report.say_missed();
     println!("host at the end: {}", measure::host());
-    if only.is_empty() {
-        println!("written: {}", measure::summary_path().display());
-    }
+    println!("written: {}", measure::summary_path().display());
     Ok(())
 }

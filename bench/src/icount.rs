@@ -35,43 +35,52 @@ pub fn spinquote_counted(work: &mut dyn FnMut()) {
     work();
 }
 
-fn decode(session: &Session, kind: Kind, kernel: Kernel) -> u64 {
+/// Calls what it is given, measured in the caller's way.
+type Count<'a> = &'a mut dyn FnMut(&mut dyn FnMut());
+
+fn decode(session: &Session, kind: Kind, kernel: Kernel, count: Count<'_>) -> u64 {
     let mut decoder = MarketDecoder::with_kernel(std::slice::from_ref(&session.instrument), Some(kernel));
     let mut batch = Batch::new(session.of(kind));
     // The first pass teaches the columns and faults the pages in.
     let mut read = |buf: &mut [u8], len: usize| sum_message(&decoder.decode(buf, len).expect("a frame of the session"));
     black_box(batch.each(&mut read));
     batch.restore();
-    spinquote_counted(&mut || {
+    count(&mut || {
         black_box(batch.each(&mut read));
     });
     batch.len() as u64
 }
 
-/// Does the work of that name once; returns its number of operations.
+/// Does the work of that name once, for callgrind; returns its number of operations.
 ///
 /// # Panics
 /// There is no such work.
 #[must_use]
 pub fn run(name: &str) -> u64 {
+    work(name, &mut |work| spinquote_counted(work))
+}
+
+/// Prepares the work of that name and does it inside calls of `count`; returns its number of operations.
+///
+/// # Panics
+/// There is no such work.
+pub fn work(name: &str, count: Count<'_>) -> u64 {
     let session = Session::synthetic(FRAMES);
     match name {
-        "decode depth, portable" => decode(&session, Kind::Depth, Kernel::Portable),
-        "decode depth, AVX2" => decode(&session, Kind::Depth, Kernel::Avx2),
-        "decode bookTicker" => decode(&session, Kind::Quote, Kernel::Avx2),
-        "decode trade" => decode(&session, Kind::Trade, Kernel::Avx2),
-        "book" => market::counted(&session, |work| spinquote_counted(work)),
+        "decode depth, portable" => decode(&session, Kind::Depth, Kernel::Portable, count),
+        "decode depth, AVX2" => decode(&session, Kind::Depth, Kernel::Avx2, count),
+        "decode bookTicker" => decode(&session, Kind::Quote, Kernel::Avx2, count),
+        "decode trade" => decode(&session, Kind::Trade, Kernel::Avx2, count),
+        "book" => market::counted(&session, count),
         "frame to order, nothing remembered"
         | "frame to order, journal and histograms"
         | "frame that sends, nothing remembered"
         | "frame that sends, journal and histograms" => {
-            tick::counted(&session, name.ends_with("histograms"), name.contains("sends"), |work| {
-                spinquote_counted(work)
-            })
+            tick::counted(&session, name.ends_with("histograms"), name.contains("sends"), count)
         }
-        "WebSocket frame of 200 B" => wire::counted(|work| spinquote_counted(work)),
-        "journal append" => records::counted(false, |work| spinquote_counted(work)),
-        "histogram count" => records::counted(true, |work| spinquote_counted(work)),
+        "WebSocket frame of 200 B" => wire::counted(count),
+        "journal append" => records::counted(false, count),
+        "histogram count" => records::counted(true, count),
         _ => panic!("nothing is counted under the name {name}"),
     }
 }

@@ -5,9 +5,11 @@
 
 pub mod frames;
 pub mod icount;
+pub mod loopback;
 pub mod market;
 pub mod measure;
 pub mod peers;
+pub mod quoter;
 pub mod records;
 pub mod rings;
 pub mod suite;

@@ -3,7 +3,7 @@
 //! Every round runs every candidate once, and the order rotates, so that a slow moment of the machine hits all of them alike. A ratio
 //! is the median of the rounds' ratios, not the ratio of two medians taken at different times.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -213,6 +213,14 @@ impl Report {
         text
     }
 
+    /// A line for each bar that is not met.
+    #[allow(clippy::print_stdout)] // Of a program's report.
+    pub fn say_missed(&self) {
+        for row in self.rows.iter().filter(|row| row.verdict().is_some_and(|verdict| !verdict.1)) {
+            println!("bar not met: {} against {}: {:.2}x", row.name, row.peer, row.ratio);
+        }
+    }
+
     /// The machine-readable form.
     #[must_use]
     pub fn json(&self) -> String {
@@ -230,20 +238,49 @@ impl Report {
         serde_json::to_string_pretty(&rows).expect("plain values") + "\n"
     }
 
-    /// Writes `bench/summary.json` in the target directory.
+    /// Puts the rows into `bench/summary.json` in the target directory: in the place of rows of the same name and peer, the others
+    /// behind what other benches have left there.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn write_summary(&self) -> std::io::Result<()> {
-        let path = summary_path();
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        std::fs::write(path, self.json())
+    pub fn add_to_summary(&self) -> std::io::Result<()> {
+        let known = std::fs::read_to_string(summary_path()).unwrap_or_default();
+        write_summary(&merged(&known, &self.json()))
+    }
+
+    /// Begins `bench/summary.json` anew.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn begin_summary(&self) -> std::io::Result<()> {
+        write_summary(&self.json())
     }
 }
 
-/// Where [`Report::write_summary`] writes.
+fn write_summary(text: &str) -> std::io::Result<()> {
+    let path = summary_path();
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    std::fs::write(path, text)
+}
+
+/// The rows of `known` that `new` does not replace, then those of `new`. What is not an array of rows counts as none.
+fn merged(known: &str, new: &str) -> String {
+    let rows = |text: &str| serde_json::from_str::<Vec<Value>>(text).unwrap_or_default();
+    let same = |one: &Value, other: &Value| (&one["name"], &one["peer"]) == (&other["name"], &other["peer"]);
+    let (mut all, new) = (rows(known), rows(new));
+    all.retain(|row| !new.iter().any(|newer| same(row, newer)));
+    all.extend(new);
+    serde_json::to_string_pretty(&all).expect("plain values") + "\n"
+}
+
+/// Values of the options `--NAME VALUE`; `cargo bench` adds options of its own, which are passed over.
+pub fn values<'a>(arguments: &'a [String], name: &'a str) -> impl Iterator<Item = &'a str> {
+    arguments.windows(2).filter(move |pair| pair[0] == name).map(|pair| pair[1].as_str())
+}
+
+/// Where [`Report::begin_summary`] writes.
 #[must_use]
 pub fn summary_path() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR")
@@ -288,6 +325,21 @@ mod tests {
         for (percent, value) in [(50.0, 5.0), (99.0, 10.0), (100.0, 10.0), (0.0, 1.0), (10.0, 1.0), (10.1, 2.0)] {
             assert!((percentile(values(), percent) - value).abs() < 1e-9, "{percent}");
         }
+    }
+
+    #[test]
+    fn a_new_row_replaces_its_older_self_and_no_other() {
+        let rows = |text: &str| format!("[{}]", text.replace('\'', "\""));
+        let old = rows(
+            "{'name':'a','peer':'p','ratio':1},{'name':'a','peer':'q','ratio':2},{'name':'b','peer':'p','ratio':3}",
+        );
+        let new = rows("{'name':'a','peer':'q','ratio':9}");
+        let ratios = |text: &str| -> Vec<i64> {
+            let rows: Vec<Value> = serde_json::from_str(text).unwrap();
+            rows.iter().map(|row| row["ratio"].as_i64().unwrap()).collect()
+        };
+        assert_eq!(ratios(&merged(&old, &new)), [1, 3, 9]);
+        assert_eq!(ratios(&merged("damaged", &new)), [9]);
     }
 
     #[test]

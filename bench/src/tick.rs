@@ -5,26 +5,22 @@
 use crate::frames::{SPARE, Session};
 use crate::measure::{Bar, Report, Row, percentile};
 use crate::peers::{SerdeJson, SimdJson, TreeBook, Typed, Understood, lots, plain, ticks};
+use crate::quoter::{LEVEL_SPREAD, MESSAGES_MAX, QTY, SPREAD, answer, maker, opening};
 use crossbeam::queue::ArrayQueue;
 use rust_decimal::Decimal;
 use spinquote::book::Book;
 use spinquote::config::engine::Wait;
-use spinquote::config::perpetual::PerpetualSettings;
 use spinquote::engine::clock::Clock;
 use spinquote::engine::core::{Core, CoreParts};
 use spinquote::engine::ring::{ORDERS_CAPACITY, OrderSink, Outgoing};
 use spinquote::engine::wait::Poller;
-use spinquote::event::{
-    AccountEvent, Command, CommandKind, Event, Fill, Link, LinkState, OrderEvent, OrderEventKind, OrderSource, Side,
-};
+use spinquote::event::{Command, CommandKind, Event, Side};
 use spinquote::instrument::{Instrument, InstrumentId};
 use spinquote::journal::record::Origin;
 use spinquote::journal::{self, ClockSource, JournalSettings, RunDir, Segments, command_page, counters, histogram};
 use spinquote::maker::account::plain as plain_command;
-use spinquote::maker::strategy::Cadence;
-use spinquote::maker::strategy::perpetual::Perpetual;
-use spinquote::maker::{InstrumentSetup, Maker, MakerConfig, Output, RiskLimits};
-use spinquote::unit::{Amount, Lots, Money, Nanos, RATE_ONE, Rate, Ticks};
+use spinquote::maker::{Maker, Output};
+use spinquote::unit::{Lots, Nanos, Ticks};
 use spinquote::venue::binance::usdm::market::MarketDecoder;
 use spinquote::venue::codec::MarketMessage;
 use std::collections::{HashMap, VecDeque};
@@ -32,13 +28,6 @@ use std::collections::{HashMap, VecDeque};
 const ID: InstrumentId = InstrumentId(0);
 /// Quotes a side.
 const LEVELS: u8 = 5;
-/// Distance of the first quote from the mid, and of each further one from the one before, in millionths.
-const SPREAD: i64 = 200;
-const LEVEL_SPREAD: i64 = 100;
-/// Size of a quote in lots of 0.001.
-const QTY: i64 = 10;
-/// Messages in ten seconds, far above what happens: it is counted, not reached.
-const MESSAGES_MAX: u32 = 10_000_000;
 
 /// A way from frames to orders.
 trait Pipeline {
@@ -58,91 +47,6 @@ trait Pipeline {
 fn sum_order(side: Side, price: i64, qty: i64) -> u64 {
     let word = (price.cast_unsigned() << 24 | qty.cast_unsigned() << 1 | side as u64) ^ 0x9e37_79b9_7f4a_7c15;
     word.wrapping_mul(0xd6e8_feb8_6659_fd93).rotate_left(29).wrapping_mul(0xa076_1d64_78bd_642f)
-}
-
-fn maker(instrument: &Instrument) -> Maker {
-    let millionths = |count: i64| Rate(RATE_ONE / 1_000_000 * count);
-    let settings = PerpetualSettings {
-        derivative: "binance_perpetual".into(),
-        market: "BTC-USDT".into(),
-        leverage: 20,
-        bid_spread: millionths(SPREAD),
-        ask_spread: millionths(SPREAD),
-        order_refresh_time: Nanos(1),
-        order_refresh_tolerance: Rate::ZERO,
-        order_amount: Amount(i128::from(QTY) * instrument.lot.atto()),
-        order_levels: LEVELS.into(),
-        buy_levels: LEVELS.into(),
-        sell_levels: LEVELS.into(),
-        order_level_spread: millionths(LEVEL_SPREAD),
-        ..PerpetualSettings::default()
-    };
-    assert_eq!(settings.check(), Vec::<String>::new());
-    let limits = RiskLimits {
-        position_max: Lots(1_000),
-        order_qty_max: Lots(100),
-        order_notional_max: Money::parse(b"1000000").expect("literal"),
-        price_band: Rate::parse(b"0.1").expect("literal"),
-        orders_max: MESSAGES_MAX,
-        messages_max: MESSAGES_MAX,
-        cancel_headroom: 100,
-        interval: Nanos::from_secs(10),
-        loss_max: Money::parse(b"100000").expect("literal"),
-        data_age_max: Nanos::ZERO,
-        skew_max: Nanos::ZERO,
-    };
-    let setup = InstrumentSetup {
-        instrument: instrument.clone(),
-        strategy: Box::new(Perpetual::new(settings, Cadence::EveryEvent)),
-        cadence: Cadence::EveryEvent,
-        source: None,
-    };
-    Maker::new(MakerConfig::new(1, limits), vec![setup])
-}
-
-/// What the venue and the account say before the first quote.
-fn opening() -> impl Iterator<Item = Event<'static>> {
-    let links = [Link::Market, Link::Private, Link::OrderEntry].map(|link| Event::Link {
-        instrument: ID,
-        link,
-        state: LinkState::Up,
-    });
-    let wallet = Money::parse(b"1000000").expect("literal");
-    let account = [
-        AccountEvent::ReconcileBegin,
-        AccountEvent::Balance { wallet, available: wallet },
-        AccountEvent::ReconcileEnd,
-        AccountEvent::PositionMode { hedge: false },
-    ];
-    links.into_iter().chain(account.map(Event::Account))
-}
-
-/// The venue does what is asked.
-fn answer(command: &Command) -> Option<OrderEvent> {
-    let kind = match command.kind {
-        CommandKind::New => OrderEventKind::Accepted,
-        CommandKind::Amend => OrderEventKind::Amended,
-        CommandKind::Cancel => OrderEventKind::Canceled,
-        _ => return None,
-    };
-    Some(OrderEvent {
-        kind,
-        source: OrderSource::Response,
-        side: command.side,
-        position_side: command.position_side,
-        tif: command.tif,
-        reduce_only: command.reduce_only,
-        instrument: ID,
-        generation: command.generation,
-        code: 0,
-        client_id: command.client_id,
-        venue_id: 1,
-        price: command.price,
-        qty: command.qty,
-        filled: Lots(0),
-        fill: Fill::default(),
-        venue_time: Nanos::ZERO,
-    })
 }
 
 /// Empties the ring; every command is answered with `step`, which may cause further ones.
@@ -184,7 +88,7 @@ impl Engine {
         let (orders, ring) = rtrb::RingBuffer::new(ORDERS_CAPACITY);
         let poller = Poller::new(Wait::Spin).expect("a poller");
         let mut core = Core::new(CoreParts {
-            maker: maker(instrument),
+            maker: maker(instrument, LEVELS),
             instruments: vec![instrument.clone()],
             journal,
             orders: OrderSink::new(orders),
@@ -242,7 +146,7 @@ impl Bare {
     fn new(instrument: &Instrument) -> Self {
         let (orders, ring) = rtrb::RingBuffer::new(ORDERS_CAPACITY);
         let mut bare = Self {
-            maker: maker(instrument),
+            maker: maker(instrument, LEVELS),
             out: Output::default(),
             decoder: MarketDecoder::new(std::slice::from_ref(instrument)),
             orders: OrderSink::new(orders),

@@ -11,16 +11,21 @@ use std::rc::Rc;
 use tungstenite::WebSocket;
 use tungstenite::protocol::WebSocketConfig;
 
-fn sum_bytes(bytes: &[u8]) -> u64 {
+/// Of a message: its length and ends.
+#[must_use]
+pub fn sum_bytes(bytes: &[u8]) -> u64 {
     let ends = [bytes.first(), bytes.last()].map(|byte| byte.copied().unwrap_or(0));
     (bytes.len() as u64) << 16 | u64::from(ends[0]) << 8 | u64::from(ends[1])
 }
 
 /// A peer's bytes that come `chunk` at a time.
-struct Feed {
-    bytes: Rc<[u8]>,
-    at: Rc<Cell<usize>>,
-    chunk: usize,
+pub struct Feed {
+    /// All of them.
+    pub bytes: Rc<[u8]>,
+    /// How many were read.
+    pub at: Rc<Cell<usize>>,
+    /// Most bytes a read.
+    pub chunk: usize,
 }
 
 impl Read for Feed {
@@ -45,10 +50,15 @@ impl Write for Feed {
     }
 }
 
-const FRAMES: usize = 256;
+/// Frames in a feed.
+pub const FRAMES: usize = 256;
 
 /// Text frames of 200 bytes.
-fn text_frames() -> Rc<[u8]> {
+///
+/// # Panics
+/// Never: there is room for them.
+#[must_use]
+pub fn text_frames() -> Rc<[u8]> {
     let mut out = SendBuf::new(FRAMES * 256);
     for number in 0..FRAMES {
         let payload = format!("{number:0200}");
@@ -58,7 +68,7 @@ fn text_frames() -> Rc<[u8]> {
 }
 
 /// Our end of a stream of frames.
-struct Ours {
+pub struct Ours {
     feed: Feed,
     recv: RecvBuf,
     reader: WsReader,
@@ -66,12 +76,18 @@ struct Ours {
 }
 
 impl Ours {
-    fn new(feed: Feed) -> Self {
+    /// On a feed of [`FRAMES`] frames.
+    #[must_use]
+    pub fn new(feed: Feed) -> Self {
         let (recv, reader) = (RecvBuf::new(1 << 16), WsReader::new(Role::Client, 1 << 15));
         Self { feed, recv, reader, reply: SendBuf::new(1 << 10) }
     }
 
-    fn read_all(&mut self) -> u64 {
+    /// Reads the whole feed from its beginning; a checksum.
+    ///
+    /// # Panics
+    /// A frame cannot be read.
+    pub fn read_all(&mut self) -> u64 {
         self.feed.at.set(0);
         let (mut sum, mut seen) = (0_u64, 0);
         while seen < FRAMES {

@@ -6,6 +6,7 @@ use super::breakage::{Breakage, Part};
 use super::clock::Clock;
 use super::connection::{Connection, Endpoint};
 use super::errand::{Delivery, Errand};
+use super::memory::FaultWatch;
 use super::rest::Caller;
 use super::ring::{CONTROL_CAPACITY, Control, Used, push_waiting};
 use super::settings::{Look, SettingsFile};
@@ -134,6 +135,8 @@ pub struct Housekeeper {
     pub breakage: Arc<Breakage>,
     /// The engine thread has ended.
     pub engine_gone: Arc<AtomicBool>,
+    /// The engine thread's page faults: looked up here, because that thread makes no system call for it.
+    pub engine_faults: FaultWatch,
     /// The strategy's file, if there is one.
     pub settings: Option<SettingsFile>,
     /// From the thread of the second price source, if there is one.
@@ -493,6 +496,7 @@ impl Housekeeper {
         let now = self.clock.now();
         self.alerts.look(now);
         self.stand_in(round, now);
+        self.engine_faults.look();
         match self.segments.housekeep(now) {
             Ok(done) => {
                 let counts = [

@@ -378,19 +378,24 @@ impl Sender {
         }
     }
 
-    /// Takes everything that waits in the ring; what goes by socket leaves in one write.
+    /// Takes everything that waits in the ring; what goes by socket leaves in one write. Each command is encoded as it is taken: the
+    /// engine pushes a frame's orders one after the other, and those that it pushes meanwhile leave with the first.
     fn send(&mut self, state: &mut State) -> bool {
-        let mut orders = std::mem::take(&mut state.orders);
-        orders.clear();
-        while let Ok(outgoing) = self.orders.pop() {
-            orders.push(outgoing);
+        let mut queued = std::mem::take(&mut state.orders);
+        queued.clear();
+        let mut any = false;
+        while queued.len() < super::ring::ORDERS_CAPACITY
+            && let Ok(outgoing) = self.orders.pop()
+        {
+            any = true;
+            if self.queue(state, &outgoing) {
+                queued.push(outgoing);
+            }
         }
-        let any = !orders.is_empty();
-        orders.retain(|outgoing| self.queue(state, outgoing));
-        if !orders.is_empty() {
-            self.flush(state, &orders);
+        if !queued.is_empty() {
+            self.flush(state, &queued);
         }
-        state.orders = orders;
+        state.orders = queued;
         any
     }
 

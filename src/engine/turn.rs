@@ -6,7 +6,7 @@ use super::clock::Clock;
 use super::connection::LinkFault;
 use super::core::{Core, EngineFault, Finished};
 use super::housekeeper::PUBLIC_FEED;
-use super::memory;
+use super::memory::{self, FaultWatch};
 use super::place::{Pass, Place, at_token};
 use super::ring::{Answer, Control, Used};
 use super::wait::Poller;
@@ -70,6 +70,8 @@ pub struct Turn {
     pub stop: Arc<AtomicBool>,
     /// What a test breaks.
     pub breakage: Arc<Breakage>,
+    /// This thread's page faults, which the housekeeper looks up.
+    pub faults: FaultWatch,
 }
 
 /// With direct reads, passes between two polls.
@@ -83,6 +85,7 @@ impl Turn {
         let mut timer_due = Nanos::ZERO;
         let mut stop_by: Option<Nanos> = None;
         let mut baseline = None;
+        self.faults.begin();
         self.core.begin(self.run, self.feeds.len(), self.clock.now());
         while self.core.fault().is_none() {
             idle = !self.once(idle);
@@ -103,7 +106,8 @@ impl Turn {
                     }
                     None => {}
                     Some((calls, faults)) => {
-                        self.core.warm(memory::allocator_calls() - calls, memory::page_faults() - faults);
+                        let since = self.faults.faults().saturating_sub(faults);
+                        self.core.warm(memory::allocator_calls() - calls, since);
                     }
                 }
             }
@@ -113,6 +117,9 @@ impl Turn {
                     break;
                 }
             }
+        }
+        if let Some((calls, faults)) = baseline {
+            self.core.warm(memory::allocator_calls() - calls, memory::page_faults() - faults);
         }
         let now = self.clock.now();
         self.core.publish(now, 0);

@@ -208,6 +208,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
     let reload = ReloadRequest::default();
     let engine_gone = Arc::new(AtomicBool::new(false));
     let breakage = Arc::new(Breakage::default());
+    let faults = memory::FaultWatch::default();
     let rest_only = settings.orders.entry == settings::OrderEntry::Rest;
 
     let core = Core::new(CoreParts {
@@ -246,6 +247,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         passes: 0,
         stop: Arc::clone(&stop),
         breakage: Arc::clone(&breakage),
+        faults: faults.clone(),
     };
     let sender = Sender {
         clock: clock.clone(),
@@ -312,6 +314,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         stop: Arc::clone(&stop),
         breakage: Arc::clone(&breakage),
         engine_gone: Arc::clone(&engine_gone),
+        engine_faults: faults,
         settings: SettingsFile::watch(&launch.strategy, InstrumentId(0), reload.clone()),
         source_news: news_out,
         source_wishes: wishes_in,

@@ -1,5 +1,8 @@
-//! `cargo bench --manifest-path bench/peers/Cargo.toml [--features hftbacktest]`: decoding beside sonic-rs, the book beside
-//! hftbacktest's depths, on the frames and with the harness of `spinquote-bench`.
+//! `cargo bench --manifest-path bench/peers/Cargo.toml [--features hftbacktest,nautilus,barter]`: decoding beside sonic-rs, frames
+//! beside fastwebsockets, the book beside other programs' books, on the frames and with the harness of `spinquote-bench`.
+
+mod books;
+mod frames;
 
 use serde::Deserialize;
 use spinquote::event::{Event, Level};
@@ -100,81 +103,16 @@ fn decode(session: &Session, kind: Kind, what: &str, bar: Option<Bar>, report: &
     report.compare(what, "ns/frame", &timed, "spinquote", SONIC, bar);
 }
 
-#[cfg(feature = "hftbacktest")]
-mod depths {
-    use super::*;
-    use hftbacktest::depth::{HashMapMarketDepth, L2MarketDepth, MarketDepth, ROIVectorMarketDepth};
-    use spinquote::book::{Ladder, LadderLimits};
-    use spinquote::event::Side;
-
-    type Diff = [Vec<Level>; 2];
-
-    fn feed<D: L2MarketDepth + MarketDepth>(depth: &mut D, diffs: &[Diff]) -> u64 {
-        diffs.iter().fold(0, |sum, [bids, asks]| {
-            for level in bids {
-                depth.update_bid_depth(level.price.0 as f64 * 0.1, level.qty.0 as f64 * 0.001, 0);
-            }
-            for level in asks {
-                depth.update_ask_depth(level.price.0 as f64 * 0.1, level.qty.0 as f64 * 0.001, 0);
-            }
-            sum ^ depth.best_bid_tick().cast_unsigned() ^ depth.best_ask_tick().cast_unsigned().rotate_left(32)
-        })
-    }
-
-    /// The levels alone. The peers move the other side's best price when one crosses, so the sums are not compared.
-    pub fn book(session: &Session, report: &mut Report) {
-        const SIZE: usize = 16;
-        let mut decoder = MarketDecoder::new(std::slice::from_ref(&session.instrument));
-        let all: Vec<Diff> = session
-            .of(Kind::Depth)
-            .take(SIZE * ROUNDS)
-            .map(|document| {
-                let mut buf = document.to_vec();
-                buf.resize(document.len() + 64, 0);
-                match decoder.decode(&mut buf, document.len()) {
-                    Ok(MarketMessage::Event(Event::Depth(update))) => [update.bids.to_vec(), update.asks.to_vec()],
-                    other => panic!("a diff: {other:?}"),
-                }
-            })
-            .collect();
-        let rounds = all.len().div_ceil(SIZE);
-        let window = |at: usize| at * SIZE..((at + 1) * SIZE).min(all.len());
-        let mut ladder = Ladder::new(LadderLimits::default());
-        let mut hash = HashMapMarketDepth::new(0.1, 0.001);
-        let mut vector = ROIVectorMarketDepth::new(0.1, 0.001, 50_000.0, 75_000.0);
-        let (all, mut at) = (&all, 0);
-        let candidates = vec![
-            Candidate::unchecked("Ladder", move |at: &mut usize| {
-                all[window(*at)].iter().fold(0, |sum: u64, [bids, asks]| {
-                    ladder.apply(Side::Buy, bids);
-                    ladder.apply(Side::Sell, asks);
-                    let best = |side| ladder.best(side).map_or(0, |level| level.price.0.cast_unsigned());
-                    sum ^ best(Side::Buy) ^ best(Side::Sell).rotate_left(32)
-                })
-            }),
-            Candidate::unchecked("hftbacktest HashMap depth", move |at: &mut usize| feed(&mut hash, &all[window(*at)])),
-            Candidate::unchecked("hftbacktest ROIVector depth", move |at: &mut usize| {
-                feed(&mut vector, &all[window(*at)])
-            }),
-        ];
-        let prepare = |at: &mut usize, round: usize| {
-            *at = round;
-            all[window(round)].iter().map(|[bids, asks]| bids.len() + asks.len()).sum()
-        };
-        let timed = race(rounds, &mut at, prepare, candidates);
-        for (peer, bar) in [("hftbacktest HashMap depth", 4.0), ("hftbacktest ROIVector depth", 1.2)] {
-            report.compare("book", "ns/level", &timed, "Ladder", peer, Some(Bar::Faster(bar)));
-        }
-    }
-}
-
 fn main() {
     let session = Session::load(100_000);
     println!("host: {}\nframes: {}", measure::host(), session.source);
     let mut report = Report::default();
     decode(&session, Kind::Depth, "decode depth", None, &mut report);
     decode(&session, Kind::Quote, "decode bookTicker", Some(Bar::Faster(5.0)), &mut report);
-    #[cfg(feature = "hftbacktest")]
-    depths::book(&session, &mut report);
+    frames::websocket(ROUNDS, &mut report);
+    books::levels(&session, ROUNDS, &mut report);
     println!("\n{}", report.table());
+    report.say_missed();
+    report.add_to_summary().expect("the summary can be written");
+    println!("host at the end: {}\nadded to: {}", measure::host(), measure::summary_path().display());
 }

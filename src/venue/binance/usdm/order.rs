@@ -12,7 +12,6 @@ use crate::unit::{Nanos, Step};
 use arrayvec::{ArrayString, ArrayVec};
 use serde::Deserialize;
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 /// Room for one request.
 pub const REQUEST_MAX: usize = 1024;
@@ -92,11 +91,7 @@ impl OrderEncoder {
         out: &'a mut ArrayString<REQUEST_MAX>,
     ) -> &'a str {
         let recv_window = self.recv_window.as_millis();
-        let mut number = |name, value: i64| {
-            let mut text = ArrayString::new();
-            write!(text, "{value}").expect("an i64 has at most 20 digits");
-            self.params.push((name, text, true));
-        };
+        let mut number = |name, value: i64| self.params.push((name, decimal(Step::ONE, value), true));
         number("timestamp", timestamp_ms);
         number("recvWindow", recv_window);
         let sign = !self.logged_on;
@@ -108,22 +103,20 @@ impl OrderEncoder {
         if sign {
             self.payload.clear();
             for (at, (name, value, _)) in self.params.iter().enumerate() {
-                let joint = if at == 0 { "" } else { "&" };
-                write!(self.payload, "{joint}{name}={value}").expect("requests are far below the limit");
+                put(&mut self.payload, [if at == 0 { "" } else { "&" }, name, "=", value]);
             }
         }
         out.clear();
-        let fits = "requests are far below the limit";
-        write!(out, r#"{{"id":"{id}","method":"{method}","params":{{"#).expect(fits);
+        put(out, [r#"{"id":""#, id, r#"","method":""#, method, r#"","params":{"#]);
         for (at, (name, value, bare)) in self.params.iter().enumerate() {
-            let (joint, quote) = (if at == 0 { "" } else { "," }, if *bare { "" } else { "\"" });
-            write!(out, r#"{joint}"{name}":{quote}{value}{quote}"#).expect(fits);
+            let (joint, quote) = (if at == 0 { "\"" } else { ",\"" }, if *bare { "" } else { "\"" });
+            put(out, [joint, name, "\":", quote, value, quote]);
         }
         if sign {
             let mut signature = [0_u8; SIGNATURE_MAX];
             let len = self.signer.sign(self.payload.as_bytes(), &mut signature);
             let text = std::str::from_utf8(&signature[..len]).expect("hex or base64");
-            write!(out, r#","signature":"{text}""#).expect(fits);
+            put(out, [r#","signature":""#, text, "\""]);
         }
         out.push_str("}}");
         out.as_str()
@@ -207,17 +200,45 @@ pub fn order_params(
     Ok(params)
 }
 
+/// Pieces one after the other; several times as fast as formatting them. Requests are far below the limit.
+fn put<const N: usize>(out: &mut ArrayString<REQUEST_MAX>, pieces: [&str; N]) {
+    pieces.into_iter().for_each(|piece| out.push_str(piece));
+}
+
+/// As [`Step::format`], whose division by ten is of 128 bits: numbers that fit 64 bits, as all real ones do, are written with less.
 fn decimal(step: Step, count: i64) -> ArrayString<64> {
     let mut bytes = [0_u8; 64];
-    let len = step.format(count, &mut bytes);
-    ArrayString::from(std::str::from_utf8(&bytes[..len]).expect("digits")).expect("at most 64 bytes")
+    let small = count.checked_mul(step.mantissa()).and_then(|value| u64::try_from(value).ok());
+    let Some(mut value) = small else {
+        let len = step.format(count, &mut bytes);
+        return ArrayString::from(std::str::from_utf8(&bytes[..len]).expect("digits")).expect("at most 64 bytes");
+    };
+    let (places, mut at, mut written) = (step.places(), bytes.len(), 0);
+    // At least one digit stands before the point.
+    while value > 0 || written <= places {
+        if written == places && places > 0 {
+            at -= 1;
+            bytes[at] = b'.';
+        }
+        at -= 1;
+        bytes[at] = b'0' + (value % 10) as u8;
+        value /= 10;
+        written += 1;
+    }
+    ArrayString::from(std::str::from_utf8(&bytes[at..]).expect("digits")).expect("at most 64 bytes")
 }
 
 fn request_id(letter: char, command: &Command) -> ArrayString<40> {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
     let mut id = ArrayString::new();
     let ClientId { run, seq } = command.client_id;
-    write!(id, "{letter}{:04x}-{run:08x}-{seq:08x}-{:08x}", command.instrument.0, command.generation)
-        .expect("32 characters");
+    id.push(letter);
+    for (value, digits, end) in
+        [(u32::from(command.instrument.0), 4, "-"), (run, 8, "-"), (seq, 8, "-"), (command.generation, 8, "")]
+    {
+        (0..digits).rev().for_each(|digit| id.push(char::from(HEX[(value >> (4 * digit) & 15) as usize])));
+        id.push_str(end);
+    }
     id
 }
 
@@ -434,6 +455,18 @@ mod tests {
         let tag = ring::hmac::sign(&key, payload.join("&").as_bytes());
         let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(params["signature"].as_str(), Some(hex.as_str()));
+    }
+
+    #[test]
+    fn numbers_and_ids_read_as_the_plain_way_writes_them() {
+        for step in ["1", "0.1", "0.25", "0.001", "5", "0.000000000000000001"] {
+            let step = Step::parse(step.as_bytes()).unwrap();
+            for count in [0, 1, 9, 10, 618_002, 1_700_000_000_123, i64::MAX, -1, -618_002] {
+                assert_eq!(decimal(step, count).as_str(), step.text(count), "{count} of {step}");
+            }
+        }
+        let order = Command { instrument: InstrumentId(0xab), generation: u32::MAX, ..command(CommandKind::Amend) };
+        assert_eq!(request_id('a', &order).as_str(), "a00ab-00000010-00000002-ffffffff");
     }
 
     #[test]
