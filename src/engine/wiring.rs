@@ -50,6 +50,8 @@ const HEARING_MAX: Duration = Duration::from_secs(10);
 /// How long the end of a run waits for each thread: an engine takes five seconds for its last cancels, the housekeeper may be in a call.
 const ENGINE_END_MAX: Duration = Duration::from_secs(12);
 const OTHERS_END_MAX: Duration = Duration::from_secs(30);
+/// How long a kill may take to be carried out by the I/O thread.
+const KILL_HEARD_MAX: Duration = Duration::from_secs(2);
 /// How often, and how far apart, the end of a run looks for open orders at a venue that does not answer.
 const LAST_TRIES: u32 = 3;
 const LAST_PAUSE: Duration = Duration::from_secs(1);
@@ -401,6 +403,7 @@ impl Running {
         let mut caller = self.caller;
         let mut broken = Vec::new();
         let engine = end_of("engine", engine, ENGINE_END_MAX, &mut broken);
+        let stuck = engine.is_none() && !engine_gone.load(Ordering::Acquire);
         // Whatever is left of an engine that did not end as it should must not add anything, and is not waited for.
         if engine.is_none() {
             let why = command_page::Signature::new("the end of the run", &broken.join(", "));
@@ -408,7 +411,12 @@ impl Running {
             broken.extend(killed.err().map(|error| format!("the kill flag cannot be raised: {error}")));
             engine_gone.store(true, Ordering::Release);
         }
-        end_of("I/O", sender, OTHERS_END_MAX, &mut broken);
+        if stuck {
+            // Nor does the I/O thread then, which serves it: it gets the time to hear of the kill.
+            end_of("I/O", sender, KILL_HEARD_MAX, &mut Vec::new());
+        } else {
+            end_of("I/O", sender, OTHERS_END_MAX, &mut broken);
+        }
         let mut problems = Vec::new();
         if !caller.wait_for_hearing(HEARING_MAX) {
             problems.push(
