@@ -96,7 +96,10 @@ fn beside(args: &BacktestArgs) -> Result<ExitCode> {
     let mut job = Job::new(&model, &data, text, &strategy)?;
     let happened = Deeds::of_run(run)?;
     job.recipe = Some(recipe.clone());
-    (job.settings.links_at, job.settings.stop_at) = (happened.links_at, happened.stop_at);
+    let settings = &mut job.settings;
+    (settings.links_at, settings.stop_at) = (happened.links_at, happened.stop_at);
+    settings.answered_at = happened.answered_at;
+    settings.deposit = happened.wallet.unwrap_or(settings.deposit);
     let watch = (job.watch(&run.display().to_string(), &model), Deeds::default());
     let done = job.run(&data, watch, &ProgressBar::hidden())?;
     let (report, deeds) = done.watch;
@@ -145,7 +148,7 @@ fn requote(args: &BacktestArgs) -> Result<ExitCode> {
     let data = Data::open(&args.model, &strategy)?;
     let mut job = Job::new(&args.model, &data, text, &strategy)?;
     let qty = Lots((5_000_000_000_000_000 / job.terms.lot.atto()).try_into().context("a lot of BTCUSDT")?);
-    job.requote = Some((Requote { bps: 1, qty }, span));
+    job.requote = Some((Requote::new(1, qty), span));
     let watch = job.watch(REQUOTE, &args.model);
     let done = job.run(&data, watch, &ProgressBar::hidden())?;
     tell(args, &job, done)

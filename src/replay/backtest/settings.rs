@@ -38,6 +38,8 @@ pub struct Settings {
     pub hedge: bool,
     /// When the account's links are up; otherwise with the first event.
     pub links_at: Option<Nanos>,
+    /// When the first reconciliation is answered, where that took longer than the latencies say.
+    pub answered_at: Option<Nanos>,
     /// When an operator ends the run; otherwise with the data.
     pub stop_at: Option<Nanos>,
 }
@@ -56,6 +58,7 @@ impl Default for Settings {
             leverage: 20,
             hedge: false,
             links_at: None,
+            answered_at: None,
             stop_at: None,
         }
     }
