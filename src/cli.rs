@@ -300,7 +300,7 @@ pub struct SweepArgs {
     pub strategy: PathBuf,
     #[command(flatten)]
     pub model: ModelArgs,
-    /// A key and its values: key=a,b,c, or with --random key=lo..hi. A dot goes into a section of a JSON file.
+    /// A key and its values: key=a,b,c, or with --random key=lo..hi (decimals are drawn; list whole numbers). A dot goes into a section of a JSON file.
     #[arg(long, value_name = "KEY=VALUES", required = true)]
     pub set: Vec<String>,
     /// So many draws instead of every combination.

@@ -731,10 +731,25 @@ fn without_a_snapshot_the_book_is_rebuilt_once_the_best_quotes_confirm_it() {
 fn what_is_no_data_at_all_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a");
-    for text in ["hello\n", "", "exchange,symbol,timestamp\n", "{\"a\":1}\n"] {
-        std::fs::write(&path, text).unwrap();
-        let error = try_read(std::slice::from_ref(&path), &SourceOptions::default()).err().unwrap();
+    let refused = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        try_read(std::slice::from_ref(&path), &SourceOptions::default()).err().unwrap()
+    };
+    for text in ["hello\n", "exchange,symbol,timestamp\n", "{\"a\":1}\n"] {
+        let error = refused(text.as_bytes());
         assert!(matches!(error, DataFault::Unknown { .. }), "{text:?}: {error}");
+    }
+    let gz = flate2::write::GzEncoder::new(Vec::new(), Default::default()).finish().unwrap();
+    for empty in [b"".as_slice(), b"\n\n", &gz] {
+        assert!(matches!(refused(empty), DataFault::Nothing { .. }), "{empty:?}");
+    }
+    for (header, kind, lacks) in [
+        ("exchange,symbol,timestamp,local_timestamp,is_snapshot,side,price", "Tardis incremental_book_L2", "amount"),
+        ("exchange,symbol,timestamp,local_timestamp,id,side,amount", "Tardis trades", "price"),
+        ("exchange,symbol,timestamp,ask_amount,ask_price,bid_price", "Tardis quotes", "local_timestamp, bid_amount"),
+    ] {
+        let error = refused(header.as_bytes()).to_string();
+        assert!(error.ends_with(&format!("a, line 1: of kind {kind}, but without {lacks}")), "{error}");
     }
     let error = try_read(&[folder.path().join("none")], &SourceOptions::default()).err().unwrap();
     assert!(matches!(error, DataFault::Open { .. }), "{error}");

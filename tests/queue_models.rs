@@ -200,8 +200,13 @@ const FILLS: &[(&str, &[Do], [i64; 3])] = &[
     ),
     ("an ask that meets two of ours is used once", &[Place(0, 100, 5), Place(1, 100, 5), Ask(100, 7)], [5, 2, 0]),
     (
-        "told again with more, the ask's new quantity is there for the rest",
+        "told again with more, what joined the ask is there for the rest",
         &[Place(0, 100, 5), Place(1, 100, 5), Ask(100, 7), Ask(100, 8)],
+        [5, 3, 0],
+    ),
+    (
+        "told again with less, the ask has none that we did not use",
+        &[Place(0, 100, 5), Place(1, 100, 5), Ask(100, 7), Ask(100, 4), Ask(100, 7)],
         [5, 5, 0],
     ),
     ("prints on the other side are not ours", &[Place(0, 100, 5), Ask(101, 5), Bid(100, 5)], [0, 0, 0]),

@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use spinquote::config::engine::EngineSettings;
 use spinquote::config::load::{self, Strategy, Target};
+use spinquote::config::problem::Problem;
 use spinquote::engine::wiring;
 use spinquote::instrument::{Instrument, InstrumentId};
 use spinquote::journal::RunDir;
@@ -15,7 +16,7 @@ use spinquote::maker::strategy::Cadence;
 use spinquote::maker::{InstrumentSetup, Maker};
 use spinquote::replay::backtest::{
     Agreement, Deeds, FeedTape, Outcome, ReportWatch, Requote, Settings, SourceTape, SyntheticTape, Tape, Watch, World,
-    measured, parse_latency,
+    latency_text, measured, parse_latency,
 };
 use spinquote::replay::feed::{DataReport, Feed, Source};
 use spinquote::replay::player::read_recipe;
@@ -96,7 +97,10 @@ fn beside(args: &BacktestArgs) -> Result<ExitCode> {
     let mut job = Job::new(&model, &data, text, &strategy)?;
     let happened = Deeds::of_run(run)?;
     job.recipe = Some(recipe.clone());
-    (job.settings.links_at, job.settings.stop_at) = (happened.links_at, happened.stop_at);
+    let settings = &mut job.settings;
+    (settings.links_at, settings.stop_at) = (happened.links_at, happened.stop_at);
+    settings.answered_at = happened.answered_at;
+    settings.deposit = happened.wallet.unwrap_or(settings.deposit);
     let watch = (job.watch(&run.display().to_string(), &model), Deeds::default());
     let done = job.run(&data, watch, &ProgressBar::hidden())?;
     let (report, deeds) = done.watch;
@@ -145,7 +149,7 @@ fn requote(args: &BacktestArgs) -> Result<ExitCode> {
     let data = Data::open(&args.model, &strategy)?;
     let mut job = Job::new(&args.model, &data, text, &strategy)?;
     let qty = Lots((5_000_000_000_000_000 / job.terms.lot.atto()).try_into().context("a lot of BTCUSDT")?);
-    job.requote = Some((Requote { bps: 1, qty }, span));
+    job.requote = Some((Requote::new(1, qty), span));
     let watch = job.watch(REQUOTE, &args.model);
     let done = job.run(&data, watch, &ProgressBar::hidden())?;
     tell(args, &job, done)
@@ -287,6 +291,14 @@ impl Job {
         Ok(recipe.build()?)
     }
 
+    /// How long messages take, as `--latency` has it.
+    fn latency_text(&self) -> String {
+        if self.settings.delays.measured.is_empty() {
+            return latency_text(&self.settings);
+        }
+        format!("as measured: {}", self.args.latency.as_deref().unwrap_or_default())
+    }
+
     /// Fills a report.
     pub fn watch(&self, strategy: &str, args: &ModelArgs) -> ReportWatch {
         let data = args.data.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
@@ -296,7 +308,7 @@ impl Job {
             ("strategy", strategy.to_owned()),
             ("data", data),
             ("queue model", self.settings.queue.name().to_owned()),
-            ("latency", self.args.latency.clone().unwrap_or_else(|| format!("{:?}", self.settings.delays.order))),
+            ("latency", self.latency_text()),
             ("maker fee", percent(self.terms.maker_fee)),
             ("taker fee", percent(self.terms.taker_fee)),
             ("seed", self.settings.seed.to_string()),
@@ -506,10 +518,10 @@ fn summary_text(job: &Job, outcome: &Outcome, seconds: f64, report: &Report, dat
     out
 }
 
-/// A strategy's text, checked.
-pub fn parsed(file: &str, text: String) -> Result<(StrategyText, Strategy)> {
+/// A strategy's text, checked; its warnings are told by who is asked to.
+pub fn parsed(file: &str, text: String) -> Result<(StrategyText, Strategy, Vec<Problem>)> {
     if text.is_empty() {
         bail!("{file}: empty");
     }
-    demo::parse(file, text, Target::Demo)
+    demo::parse_quietly(file, text, Target::Demo)
 }

@@ -104,8 +104,8 @@ fn summary(report: &DataReport, written: &Written, out: &Path, seconds: f64) -> 
     for book in &report.books {
         let _ = writeln!(
             text,
-            "book of {}: known {} times ({} rebuilt without a snapshot), lost {} times",
-            book.symbol, book.known, book.rebuilt, book.lost
+            "book of {}: known {} times ({} rebuilt without a snapshot), lost {} times; tick {}, lot {}",
+            book.symbol, book.known, book.rebuilt, book.lost, book.tick, book.lot
         );
         if book.known == 0 {
             let _ = writeln!(

@@ -6,6 +6,7 @@ use crate::diagnose;
 use anyhow::{Context, Result, bail};
 use spinquote::config::engine::{EngineSettings, Wait};
 use spinquote::config::load::{self, Strategy, Target};
+use spinquote::config::problem::Problem;
 use spinquote::engine::clock::wall;
 use spinquote::engine::housekeeper::CONNECTION_LIFE;
 use spinquote::engine::pin;
@@ -98,16 +99,22 @@ pub fn read(path: &Path) -> Result<(StrategyText, Strategy)> {
 
 /// A strategy file's text; its faults are shown with their places.
 pub fn parse(file: &str, text: String, target: Target) -> Result<(StrategyText, Strategy)> {
+    let (text, strategy, warnings) = parse_quietly(file, text, target)?;
+    diagnose::warnings(&warnings);
+    Ok((text, strategy))
+}
+
+/// [`parse`], with the warnings not yet told.
+pub fn parse_quietly(file: &str, text: String, target: Target) -> Result<(StrategyText, Strategy, Vec<Problem>)> {
     match load::strategy_text(file, &text, target) {
         Ok(loaded) => {
-            diagnose::warnings(&loaded.warnings);
             let strategy = loaded.settings;
             let kind = match strategy {
                 Strategy::Perpetual(_) => StrategyKind::PerpetualMarketMaking,
                 Strategy::FundingAware(_) => StrategyKind::FundingAware,
                 Strategy::Pmm(_) => StrategyKind::PmmController,
             };
-            Ok((StrategyText { kind, file: file.to_owned(), text }, strategy))
+            Ok((StrategyText { kind, file: file.to_owned(), text }, strategy, loaded.warnings))
         }
         Err(problems) => {
             diagnose::errors(&problems);

@@ -3,6 +3,7 @@
 use super::backtest::{self, Data, Job};
 use super::trade;
 use crate::cli::SweepArgs;
+use crate::diagnose;
 use anyhow::{Context, Result, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
@@ -17,6 +18,9 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+/// Points whose settings are looked at before anything runs; of a larger sweep these, which takes some seconds.
+const CHECKED_MAX: usize = 100_000;
+
 pub fn run(args: &SweepArgs) -> Result<ExitCode> {
     trade::log("error");
     let text = load::read_text(&args.strategy).map_err(|problem| anyhow::anyhow!("{problem}"))?;
@@ -24,14 +28,18 @@ pub fn run(args: &SweepArgs) -> Result<ExitCode> {
     let axes = args.set.iter().map(|text| Axis::parse(text)).collect::<Result<Vec<_>, _>>()?;
     let all = points(&axes, args.random, args.model.seed)?;
     let keys: Vec<String> = axes.iter().map(|axis| axis.key.clone()).collect();
-    // A key or value that the strategy does not take is found now, not after hours.
     let texts = |point: &Point| -> Result<String> {
         keys.iter()
             .zip(&point.values)
             .try_fold(text.clone(), |text, (key, value)| Ok(with_setting(&file, &text, key, value)?))
     };
     let first = all.first().context("no points")?;
-    let (_, strategy) = backtest::parsed(&file, texts(first)?)?;
+    let (_, strategy, warnings) = backtest::parsed(&file, texts(first)?)?;
+    diagnose::warnings(&warnings);
+    // A key or value that the strategy does not take is found now, not after hours.
+    for point in all.iter().take(CHECKED_MAX) {
+        backtest::parsed(&file, texts(point)?).with_context(|| wrong_point(&keys, &axes, point))?;
+    }
     let data = Data::open(&args.model, &strategy)?;
 
     let shard = args.shard.unwrap_or(Shard::WHOLE);
@@ -54,8 +62,7 @@ pub fn run(args: &SweepArgs) -> Result<ExitCode> {
     let work = || -> Result<()> {
         while !failed.load(Ordering::Relaxed) && !interrupted.load(Ordering::Relaxed) {
             let Some(point) = due.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
-            let done = one(args, &file, texts(point)?, &data)
-                .with_context(|| format!("point {}: {}", point.number, described(&keys, &point.values)))?;
+            let done = one(args, &file, texts(point)?, &data).with_context(|| wrong_point(&keys, &axes, point))?;
             let finished = Finished { number: point.number, values: point.values.clone(), figures: done };
             let mut results = shared.lock().map_err(|_| anyhow::anyhow!("another thread panicked"))?;
             results.put(finished)?;
@@ -85,10 +92,21 @@ pub fn run(args: &SweepArgs) -> Result<ExitCode> {
         trade::say(&format!("stopped: {finished} of {mine} points are finished; the same command goes on from here"));
         return Ok(ExitCode::FAILURE);
     }
-    let table = results.table(&keys);
+    let table = results.table(&axes);
     table.write(&args.out)?;
     print(&table, &args.by, args.top, &args.out)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Which point is wrong, and what is easily overlooked.
+fn wrong_point(keys: &[String], axes: &[Axis], point: &Point) -> String {
+    let ranges: Vec<&str> = axes.iter().filter(|axis| axis.is_range()).map(|axis| axis.key.as_str()).collect();
+    let hint = if ranges.is_empty() {
+        String::new()
+    } else {
+        format!(" ({} drawn with decimals: list the values of a key that takes whole numbers)", ranges.join(", "))
+    };
+    format!("point {}: {}{hint}", point.number, described(keys, &point.values))
 }
 
 fn described(keys: &[String], values: &[String]) -> String {
@@ -123,7 +141,7 @@ fn definition(args: &SweepArgs, text: &str, count: usize) -> Value {
 }
 
 fn one(args: &SweepArgs, file: &str, text: String, data: &Data) -> Result<Map<String, Value>> {
-    let (text, strategy) = backtest::parsed(file, text)?;
+    let (text, strategy, _) = backtest::parsed(file, text)?;
     let job = Job::new(&args.model, data, text, &strategy)?;
     let done = job.run(data, job.watch(file, &args.model), &ProgressBar::hidden())?;
     let report = backtest::finish(done.watch, &done.maker, &done.outcome, done.data.as_ref());
@@ -185,18 +203,21 @@ pub fn print(table: &Table, by: &str, top: usize, out: &Path) -> Result<()> {
         .chain(sorted.columns[first..].iter().filter(|(name, _)| shown.contains(&name.as_str()) || name == by))
         .collect();
     let rows = sorted.rows().min(top);
-    let width = |(name, column): &(String, spinquote::replay::sweep::Column)| {
-        (0..rows).map(|row| column.text(row).len()).chain([name.len()]).max().unwrap_or(0)
+    // Settings as they were set, figures rounded.
+    let cell = |at: usize, row: usize| {
+        let column = &columns[at].1;
+        if at < first { column.exact(row) } else { column.text(row) }
     };
-    let widths: Vec<usize> = columns.iter().map(|column| width(column)).collect();
+    let width = |at: usize| (0..rows).map(|row| cell(at, row).len()).chain([columns[at].0.len()]).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns.len()).map(width).collect();
     let mut text = String::new();
     for ((name, _), width) in columns.iter().zip(&widths) {
         let _ = write!(text, "{name:>width$}  ");
     }
     text.push('\n');
     for row in 0..rows {
-        for ((_, column), width) in columns.iter().zip(&widths) {
-            let _ = write!(text, "{:>width$}  ", column.text(row));
+        for (at, width) in widths.iter().enumerate() {
+            let _ = write!(text, "{:>width$}  ", cell(at, row));
         }
         text.push('\n');
     }

@@ -1,7 +1,7 @@
 //! Maps a file that nobody changes any more, as plain bytes to read. Never for a file that is still written.
 #![allow(unsafe_code)] // A mapping is only as constant as its file; the rule that makes it so stands at the field.
 
-use memmap2::{Advice, Mmap};
+use memmap2::{Advice, Mmap, UncheckedAdvice};
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -32,6 +32,15 @@ impl FinishedFile {
         Ok(Self { map: Some(map) })
     }
 
+    /// These bytes are not wanted for now: they take no memory of this process until they are read again.
+    pub fn release(&self, from: usize, len: usize) {
+        let Some(map) = self.map.as_ref().filter(|map| from < map.len()) else { return };
+        let len = len.min(map.len() - from);
+        // SAFETY: the advice drops pages that no one wrote (the mapping is read-only and the file finished), so whoever still holds a
+        // slice of them reads the same bytes again. A system without it keeps them.
+        let _ = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, from, len) };
+    }
+
     /// Its bytes; the first one stands at the start of a page.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
@@ -51,6 +60,10 @@ mod tests {
         file.write_all(b"some bytes").unwrap();
         let mapped = FinishedFile::open(file.path()).unwrap();
         assert_eq!(mapped.bytes(), b"some bytes");
+        mapped.release(0, 4);
+        mapped.release(9, usize::MAX);
+        mapped.release(99, 1);
+        assert_eq!(mapped.bytes(), b"some bytes", "what is released can be read again");
         assert!(mapped.bytes().as_ptr().addr().is_multiple_of(4096));
         assert!(FinishedFile::open(Path::new("/nonexistent/file")).is_err());
     }

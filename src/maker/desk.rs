@@ -107,6 +107,8 @@ pub(super) struct Desk {
     cadence: Cadence,
     started: bool,
     last_tick: Nanos,
+    /// Something came since the last decision.
+    pub(super) unseen: bool,
     market: LinkState,
     last_market: Nanos,
     data_time: Nanos,
@@ -179,6 +181,7 @@ impl Desk {
             cadence: setup.cadence,
             started: false,
             last_tick: Nanos(i64::MIN),
+            unseen: true,
             market: LinkState::Down,
             last_market: Nanos::ZERO,
             data_time: Nanos::ZERO,
@@ -477,6 +480,7 @@ impl Desk {
     // ---- the decision ----
 
     fn decide(&mut self, account: &mut Account, now: Nanos, source: External, out: &mut Output) {
+        self.unseen = false;
         let clock = self.clock(now);
         self.plan.clear();
         if !self.started {
@@ -607,6 +611,36 @@ impl Desk {
             account.mismatch();
         }
         self.see_queues();
+    }
+
+    /// A timer before this would change nothing here but the time, if no event comes before it. The beginning of time where that is not
+    /// known: rather too early than too late.
+    pub(super) fn idle_until(&self, account: &Account) -> Nanos {
+        let busy = Nanos(i64::MIN);
+        let waits = self.source.is_some() || self.work || self.behind || self.flatten.is_some();
+        if waits || self.holdings.differs() || self.book.wants_snapshot() || self.doubts_clock() {
+            return busy;
+        }
+        let decides = !self.watched && !self.blocks.any(!Blocks::SOURCE);
+        let mut until = match self.cadence {
+            _ if !decides => Nanos::MAX,
+            Cadence::EveryEvent => self.strategy.next_timer(),
+            Cadence::Interval(_) if self.unseen || !self.strategy.is_settled() => busy,
+            Cadence::Interval(_) => Nanos::MAX,
+        };
+        if self.market == LinkState::Up {
+            until = until.min(self.last_market + account.config.market_stale);
+        }
+        for at in 0..self.table.live_count() {
+            let slot = self.table.at(self.table.live_place(at));
+            if slot.state.awaits_answer() {
+                until = until.min(slot.sent_at + account.config.ack_timeout);
+            }
+            if let Some(sent) = slot.query_sent {
+                until = until.min(sent + account.config.ack_timeout);
+            }
+        }
+        until
     }
 
     /// Where our orders stand in their levels.

@@ -100,6 +100,12 @@ impl Maker {
         if self.check_loss(out) {
             touched = Touched::All;
         }
+        if !matches!(event, Event::Timer) {
+            match touched {
+                Touched::One(id) => self.desk(id).unseen = true,
+                Touched::All => self.desks.iter_mut().for_each(|desk| desk.unseen = true),
+            }
+        }
         match touched {
             Touched::One(id) => {
                 self.advance(usize::from(id.0), now, wake, out);
@@ -119,6 +125,17 @@ impl Maker {
         if self.desks.iter().any(Desk::doubts_clock) {
             self.account.ask_time(now, out);
         }
+    }
+
+    /// Until when a timer would change nothing but the time, if no event comes before it: who plays the past need not step such timers,
+    /// but for the last one before an event. Rather too early than too late; the beginning of time where nothing is known.
+    #[must_use]
+    pub fn idle_until(&self) -> Nanos {
+        let reconciliation = &self.account.reconciliation;
+        if reconciliation.due || reconciliation.asked.is_some() {
+            return Nanos(i64::MIN);
+        }
+        self.desks.iter().map(|desk| desk.idle_until(&self.account)).min().unwrap_or(Nanos(i64::MIN))
     }
 
     /// New settings of an instrument's strategy, at one time. Those that cannot change at run time stay; what is replaced goes into

@@ -226,6 +226,12 @@ impl Holdings {
         self.differs.iter().flatten().any(|&(_, since)| now - since >= span)
     }
 
+    /// The stream said something else than our figures.
+    #[must_use]
+    pub fn differs(&self) -> bool {
+        self.differs.iter().any(Option::is_some)
+    }
+
     /// A reconciliation's position, true at `venue_time` (0: not known; then executions heard since `asked` are taken as
     /// not in it). Where ours differs the venue wins: returns the correction.
     pub fn reconcile(

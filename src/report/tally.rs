@@ -17,6 +17,16 @@ pub enum Counted {
     Messages,
 }
 
+impl Counted {
+    /// How many of a slice's orders and other messages count.
+    const fn of(self, [orders, others]: [u64; 2]) -> u64 {
+        match self {
+            Self::Orders => orders,
+            Self::Messages => orders + others,
+        }
+    }
+}
+
 /// A limit on messages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LimitOf {
@@ -28,10 +38,21 @@ pub struct LimitOf {
     pub max: Option<u64>,
 }
 
+/// A limit's window over the slices.
+#[derive(Debug)]
+struct Window {
+    limit: LimitOf,
+    /// Its length.
+    slices: i64,
+    /// What it holds as it ends with the newest slice.
+    sum: u64,
+    peak: u64,
+}
+
 /// Messages in the last minute, and the busiest windows so far.
 #[derive(Debug)]
 pub(super) struct Rates {
-    limits: Vec<(LimitOf, u64)>,
+    limits: Vec<Window>,
     /// Orders and other messages per slice, a ring.
     slices: Box<[[u64; 2]; SLICES]>,
     newest: i64,
@@ -39,30 +60,38 @@ pub(super) struct Rates {
 
 impl Rates {
     pub fn new(limits: &[LimitOf]) -> Self {
-        let limits = limits.iter().map(|&limit| (limit, 0)).collect();
+        let limits = limits.iter().map(|&limit| {
+            let slices = (limit.window.0 / SLICE.0).clamp(1, SLICES as i64);
+            Window { limit, slices, sum: 0, peak: 0 }
+        });
+        let limits = limits.collect();
         Self { limits, slices: Box::new([[0; 2]; SLICES]), newest: i64::MIN / 2 }
     }
 
     pub fn add(&mut self, at: Nanos, what: Counted) {
         let slice = (at.0 / SLICE.0).max(self.newest);
-        let skipped = (slice - self.newest).min(SLICES as i64);
-        for step in 0..skipped {
-            self.slices[(slice - step).rem_euclid(SLICES as i64) as usize] = [0; 2];
+        let place = |slice: i64| slice.rem_euclid(SLICES as i64) as usize;
+        if slice - self.newest >= SLICES as i64 {
+            self.slices.fill([0; 2]);
+            self.limits.iter_mut().for_each(|window| window.sum = 0);
+        } else {
+            for next in self.newest + 1..=slice {
+                for window in &mut self.limits {
+                    window.sum -= window.limit.what.of(self.slices[place(next - window.slices)]);
+                }
+                self.slices[place(next)] = [0; 2];
+            }
         }
         self.newest = slice;
-        self.slices[slice.rem_euclid(SLICES as i64) as usize][usize::from(what == Counted::Messages)] += 1;
-        for (limit, peak) in &mut self.limits {
-            let wide = (limit.window.0 / SLICE.0).clamp(1, SLICES as i64);
-            let in_window = (0..wide).map(|back| self.slices[(slice - back).rem_euclid(SLICES as i64) as usize]);
-            let sum = in_window.fold(0, |sum, [orders, others]| {
-                sum + if limit.what == Counted::Orders { orders } else { orders + others }
-            });
-            *peak = (*peak).max(sum);
+        self.slices[place(slice)][usize::from(what == Counted::Messages)] += 1;
+        for window in &mut self.limits {
+            window.sum += u64::from(what == Counted::Orders || window.limit.what == Counted::Messages);
+            window.peak = window.peak.max(window.sum);
         }
     }
 
     pub fn finish(&self) -> Vec<Limit> {
-        let limit = |&(limit, peak): &(LimitOf, u64)| Limit {
+        let limit = |&Window { limit, peak, .. }: &Window| Limit {
             name: match limit.what {
                 Counted::Orders => "new orders and amends".to_owned(),
                 Counted::Messages => "messages of any kind".to_owned(),
@@ -145,6 +174,7 @@ impl Returns {
 /// How long each of four states lasted: no order of ours, bid only, ask only, both.
 #[derive(Debug, Default)]
 pub(super) struct Uptime {
+    /// When the time counted last ended, while the market is known.
     since: Option<Nanos>,
     spans: [i64; 4],
     /// Distance of our quotes over the mid, in bps, times nanoseconds, while both rested.
@@ -162,7 +192,7 @@ impl Uptime {
             if self.state == 3 {
                 self.wide += self.own_bps * span as f64;
             }
-            self.since = Some(since.max(at));
+            self.since = known.then(|| since.max(at));
         } else if known {
             self.since = Some(at);
         }
@@ -241,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn time_in_states_counts_from_the_first_known_market() {
+    fn time_in_states_counts_while_the_market_is_known() {
         let mut uptime = Uptime::default();
         let at = |seconds| Nanos::from_secs(seconds);
         uptime.put(at(0), false, [false; 2], 0.0);
@@ -250,7 +280,8 @@ mod tests {
         uptime.put(at(7), true, [true, true], 4.0);
         uptime.put(at(8), true, [true, true], 8.0);
         uptime.put(at(9), true, [false; 2], 0.0);
-        uptime.put(at(10), true, [false; 2], 0.0);
+        uptime.put(at(10), false, [true; 2], 0.0);
+        uptime.put(at(90), true, [false; 2], 0.0);
         assert_eq!((uptime.total_s(), uptime.two_sided(), uptime.quoted()), (5.0, Some(0.4), Some(0.6)));
         assert_eq!((uptime.own_spread_bps(), Uptime::default().two_sided()), (Some(6.0), None));
     }

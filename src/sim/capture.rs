@@ -113,3 +113,18 @@ pub enum CaptureError {
         missing: &'static str,
     },
 }
+
+impl CaptureError {
+    /// What is wrong, for a report that names file and line itself.
+    #[must_use]
+    pub fn what(&self) -> String {
+        match self {
+            Self::Truncated { .. } => "the compressed file is cut off here; the lines before it are intact".to_owned(),
+            Self::CutLine { bytes, .. } => {
+                format!("the line is cut off after {bytes} bytes; the lines before it are intact")
+            }
+            Self::Io { source, .. } => source.to_string(),
+            other => other.to_string(),
+        }
+    }
+}

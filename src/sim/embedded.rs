@@ -45,6 +45,9 @@ pub struct Embedded {
     prefix: Prefix,
     delays: Delays,
     dice: Dice,
+    silent_until: Nanos,
+    /// [`Exchange::next_due`] as of now.
+    rule_due: Nanos,
     commands: VecDeque<(Nanos, Command)>,
     answers: VecDeque<(Nanos, Answer)>,
     notices: Vec<Notice>,
@@ -54,6 +57,7 @@ impl Embedded {
     /// Trades for `account` of `exchange`; messages take their time under way. Orders carry `prefix`.
     #[must_use]
     pub fn new(exchange: Exchange, account: AccountId, prefix: Prefix, delays: Delays, seed: u64) -> Self {
+        let rule_due = exchange.next_due();
         let (commands, answers) = (VecDeque::with_capacity(256), VecDeque::with_capacity(1024));
         Self {
             exchange,
@@ -61,6 +65,8 @@ impl Embedded {
             prefix,
             delays,
             dice: Dice::new(seed),
+            silent_until: Nanos::ZERO,
+            rule_due,
             commands,
             answers,
             notices: Vec::with_capacity(64),
@@ -73,16 +79,26 @@ impl Embedded {
         &self.exchange
     }
 
+    /// Nothing comes back before `until`: what comes earlier comes then.
+    pub fn silence(&mut self, until: Nanos) {
+        self.silent_until = until;
+    }
+
     /// The market told something at `now`. Call [`Embedded::advance`] with the same `now` first, so that commands that arrived
     /// before it are carried out before it.
     pub fn market(&mut self, now: Nanos, event: &Event<'_>) {
         self.exchange.market(now, event);
+        // Of what the market tells, mark prices schedule the funding; else an order must have ended.
+        if matches!(event, Event::Mark(_)) || !self.exchange.is_silent() {
+            self.rule_due = self.exchange.next_due();
+        }
         self.collect(now);
     }
 
     /// Looks at the accounts' margins now, where no mark prices come that would be the moment for it.
     pub fn watch_margins(&mut self, now: Nanos) {
         self.exchange.watch_margins(now);
+        self.rule_due = self.exchange.next_due();
         self.collect(now);
     }
 
@@ -102,7 +118,7 @@ impl Embedded {
     /// When the next command arrives or rule of the exchange is due; `Nanos::MAX` if nothing is.
     #[must_use]
     pub fn next_arrival(&self) -> Nanos {
-        self.commands.front().map_or(Nanos::MAX, |(at, _)| *at).min(self.exchange.next_due())
+        self.commands.front().map_or(Nanos::MAX, |(at, _)| *at).min(self.rule_due)
     }
 
     /// When the next answer comes back; `Nanos::MAX` if none is under way.
@@ -128,7 +144,7 @@ impl Embedded {
     pub fn arrive(&mut self, now: Nanos) {
         loop {
             let command = self.commands.front().map_or(Nanos::MAX, |(at, _)| *at);
-            let rule = self.exchange.next_due();
+            let rule = self.rule_due;
             let due = command.min(rule);
             if due > now {
                 break;
@@ -140,11 +156,12 @@ impl Embedded {
                 let (at, command) = self.commands.pop_front().expect("just seen");
                 self.carry_out(at, &command);
             }
+            self.rule_due = self.exchange.next_due();
         }
     }
 
     fn answer(&mut self, now: Nanos, answer: Answer) {
-        let arrival = now + self.delays.back(now, &mut self.dice);
+        let arrival = (now + self.delays.back(now, &mut self.dice)).max(self.silent_until);
         let arrival = self.answers.back().map_or(arrival, |(last, _)| arrival.max(*last));
         self.answers.push_back((arrival, answer));
     }

@@ -2,6 +2,7 @@
 
 use crate::event::CommandKind;
 use crate::unit::Nanos;
+use std::fmt;
 
 /// A small seeded generator (SplitMix64; Steele, Lea, Flood 2014): the same seed gives the same run.
 #[derive(Clone, Debug)]
@@ -60,6 +61,17 @@ pub enum Latency {
 impl Default for Latency {
     fn default() -> Self {
         Self::Constant(Nanos::from_micros(500))
+    }
+}
+
+impl fmt::Display for Latency {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = crate::config::value::duration_text;
+        match *self {
+            Self::Constant(time) => write!(out, "{}", text(time)),
+            Self::Tailed { base, step, per_mille } => write!(out, "{}+{}*{per_mille}", text(base), text(step)),
+            Self::Uniform { min, max } => write!(out, "{}..{}", text(min), text(max)),
+        }
     }
 }
 

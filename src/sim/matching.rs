@@ -2,8 +2,8 @@
 //! Decides who trades how much at which price; never whose money it is.
 //!
 //! Every execution is backed by liquidity that was shown or printed, and each piece of it is used once: a print fills at most
-//! its quantity, a visible level at most its quantity until the market tells that level again. The visible market does not
-//! react to our orders and does not contain them.
+//! its quantity, a visible level at most its quantity: told again, it has what joined since, and what it shrinks by goes from what we
+//! left first. The visible market does not react to our orders and does not contain them.
 
 use crate::book::{Ladder, LadderLimits};
 use crate::event::{BestQuote, DepthSnapshot, DepthUpdate, Level, Side, Trade};
@@ -11,12 +11,21 @@ use crate::sim::order::{AccountId, SelfTrade};
 use crate::sim::queue::{Flow, QueueModel, QueuePlace};
 use crate::unit::{Lots, Seq, Ticks};
 
-/// What our takers used of a visible level since it was last told.
+/// What our orders used of a visible level; less than it shows from then on.
 #[derive(Clone, Copy, Debug)]
 struct Used {
     side: Side,
     price: Ticks,
     qty: Lots,
+}
+
+impl Used {
+    /// The level shows `shown` now. Depth and best quotes tell one level several times, so what we used comes back only as far as
+    /// the level had less than that meanwhile. False where nothing is used any more.
+    fn keep(&mut self, shown: Lots) -> bool {
+        self.qty = self.qty.min(shown);
+        self.qty > Lots::ZERO
+    }
 }
 
 /// A resting order of a user.
@@ -79,7 +88,7 @@ fn reaches(side: Side, price: Ticks, limit: Ticks) -> bool {
 pub struct Matching {
     model: QueueModel,
     visible: Ladder,
-    /// Few and short-lived: one per level that a taker of ours met and that was not told again.
+    /// Few and short-lived: one per level that an order of ours met, until it is gone.
     used: Vec<Used>,
     /// Resting orders per side, best price first and oldest first at a price.
     own: [Vec<Resting>; 2],
@@ -172,7 +181,7 @@ impl Matching {
         visible.apply(Side::Buy, snapshot.bids);
         visible.apply(Side::Sell, snapshot.asks);
         quantities(visible, own, &mut is);
-        self.used.clear();
+        self.used.retain_mut(|used| used.keep(visible.qty(used.side, used.price)));
         for (order, (was, is)) in own.iter_mut().flatten().zip(was.into_iter().zip(is)) {
             order.place.level(self.model, was, is, self.flow.share());
         }
@@ -354,13 +363,16 @@ impl Matching {
             return self.visible.apply(side, levels);
         }
         let (low, high) = range.unwrap_or((Ticks(i64::MAX), Ticks(i64::MIN)));
-        for &level in levels {
-            let near = level.price >= low && level.price <= high;
-            if near || self.used.iter().any(|used| used.price == level.price) {
-                self.set(side, level);
-            } else {
-                self.visible.set(side, level.price, level.qty);
-            }
+        let mut rest = levels;
+        while !rest.is_empty() {
+            let concerns = |level: &Level| {
+                (level.price >= low && level.price <= high) || self.used.iter().any(|used| used.price == level.price)
+            };
+            let (plain, behind) = rest.split_at(rest.iter().position(concerns).unwrap_or(rest.len()));
+            self.visible.apply(side, plain);
+            let Some((&level, behind)) = behind.split_first() else { break };
+            self.set(side, level);
+            rest = behind;
         }
     }
 
@@ -370,7 +382,7 @@ impl Matching {
             self.flow.level(side, level.price, before, level.qty);
         }
         self.visible.set(side, level.price, level.qty);
-        self.used.retain(|used| used.side != side || used.price != level.price);
+        self.used.retain_mut(|used| used.side != side || used.price != level.price || used.keep(level.qty));
         let share = self.flow.share();
         for order in self.own[side.index()].iter_mut().filter(|o| o.price == level.price) {
             order.place.level(self.model, before, level.qty, share);
@@ -388,7 +400,7 @@ impl Matching {
                 }
                 self.set(side, Level { price: best.price, qty: Lots::ZERO });
             }
-            // The same quantity again is no news: what our takers used of it stays used.
+            // The same quantity again is no news.
             if self.visible.qty(side, level.price) != level.qty {
                 self.set(side, level);
             }
@@ -525,19 +537,37 @@ mod tests {
         let mut s = Script::new(&[level(100, 5)], &[level(101, 5)]);
         s.market.rest(1, ME, Side::Buy, Ticks(100), Lots(5));
         assert_eq!(s.depth(&[level(100, 0), level(98, 1)], &[level(99, 2)]), [made(1, 100, 2)]);
+        assert_eq!(s.depth(&[], &[level(99, 2)]), [], "depth and best quotes tell a level again; its two are used");
+        let again = DepthSnapshot {
+            instrument: InstrumentId(0),
+            last: Seq(9),
+            venue_time: Nanos(0),
+            bids: &[level(98, 1)],
+            asks: &[level(99, 2)],
+        };
+        s.market.on_snapshot(&again, &mut s.out);
+        assert_eq!(s.out, [], "so does a snapshot");
         assert_eq!(s.depth(&[], &[level(98, 9)]), [made(1, 100, 3)]);
         assert_eq!(s.market.ahead(1), None);
     }
 
     #[test]
-    fn what_a_taker_used_is_gone_until_the_level_is_told_again() {
+    fn what_a_taker_used_stays_used_and_what_joins_the_level_is_there() {
         let mut s = Script::new(&[], &[level(101, 5), level(102, 5)]);
         assert_eq!(s.take(Side::Buy, 101, 4, SelfTrade::None).1, [took(101, 4, None)]);
         let (rest, out) = s.take(Side::Buy, 102, 4, SelfTrade::None);
         assert_eq!((rest.qty, out), (Lots(0), vec![took(101, 1, None), took(102, 3, None)]));
         assert_eq!(s.market.available(ME, Side::Buy, Ticks(102), Lots(99)), Lots(2));
+        let available = |s: &Script| s.market.available(ME, Side::Buy, Ticks(102), Lots(99));
+        s.depth(&[], &[level(101, 5)]);
+        assert_eq!(available(&s), Lots(2), "told again: the same five, which are ours already");
         s.depth(&[], &[level(101, 3)]);
-        assert_eq!(s.market.available(ME, Side::Buy, Ticks(102), Lots(99)), Lots(5));
+        assert_eq!(available(&s), Lots(2), "a level of three has none that we did not use");
+        s.depth(&[], &[level(101, 4)]);
+        assert_eq!(available(&s), Lots(3), "one joined");
+        s.depth(&[], &[level(101, 0)]);
+        s.depth(&[], &[level(101, 4)]);
+        assert_eq!(available(&s), Lots(6), "the level went away: what is there now is new");
     }
 
     #[test]

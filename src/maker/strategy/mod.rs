@@ -290,6 +290,12 @@ pub trait Strategy: Send {
         self.decide(view, plan);
     }
 
+    /// Whether the last decision asked for nothing, and the next ones would neither, whatever the time, until market, orders, positions or
+    /// account have changed: then nobody need ask. Of use on a fixed tick only.
+    fn is_settled(&self) -> bool {
+        false
+    }
+
     /// Takes over the settings that may change at run time, from their next use on; what they replace goes into `new`. Allocates and
     /// frees nothing. Settings of another strategy are left alone.
     fn reconfigure(&mut self, _new: &mut Settings) {}

@@ -17,7 +17,7 @@ mod watch;
 mod world;
 
 pub use requote::Requote;
-pub use settings::{FEE_TIERS, FeedLatency, Settings, parse_fees, parse_latency};
+pub use settings::{FEE_TIERS, FeedLatency, Settings, latency_text, parse_fees, parse_latency};
 pub use tape::{FeedTape, Held, Owned, SourceTape, SyntheticTape, Tape, TapeError};
 pub use truth::{Agreement, Deeds, Divergence, Executed, TruthError, measured};
 pub use watch::{ReportWatch, Watch};

@@ -7,10 +7,18 @@ use crate::unit::{Lots, Nanos, Ticks};
 /// See the module's text.
 #[derive(Clone, Copy, Debug)]
 pub struct Requote {
-    /// Distance of both quotes from the mid in 1/10000 of it.
-    pub bps: i64,
-    /// Their quantity.
-    pub qty: Lots,
+    bps: i64,
+    qty: Lots,
+    /// The last decision asked for nothing.
+    settled: bool,
+}
+
+impl Requote {
+    /// Quotes at this distance from the mid in 1/10000 of it, of this quantity.
+    #[must_use]
+    pub const fn new(bps: i64, qty: Lots) -> Self {
+        Self { bps, qty, settled: false }
+    }
 }
 
 impl Strategy for Requote {
@@ -19,6 +27,7 @@ impl Strategy for Requote {
     fn on_own(&mut self, _: Nanos, _: &OwnEvent) {}
 
     fn decide(&mut self, view: &View<'_>, plan: &mut Plan) {
+        self.settled = true;
         let (Some(bid), Some(ask)) = (view.book.best(Side::Buy), view.book.best(Side::Sell)) else { return };
         let mid2 = bid.price.0 + ask.price.0;
         let prices =
@@ -30,10 +39,12 @@ impl Strategy for Requote {
                 if !order.resting || order.price.0 == price {
                     there = true;
                 } else {
+                    self.settled = false;
                     plan.cancel.push((order.id, Cause::Reprice));
                 }
             }
             if !there {
+                self.settled = false;
                 let quote = Quote {
                     side,
                     position_side: PositionSide::Net,
@@ -47,6 +58,10 @@ impl Strategy for Requote {
                 plan.place.push((quote, Cause::Reprice));
             }
         }
+    }
+
+    fn is_settled(&self) -> bool {
+        self.settled
     }
 
     fn next_timer(&self) -> Nanos {

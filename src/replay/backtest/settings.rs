@@ -38,6 +38,8 @@ pub struct Settings {
     pub hedge: bool,
     /// When the account's links are up; otherwise with the first event.
     pub links_at: Option<Nanos>,
+    /// When the first reconciliation is answered, where that took longer than the latencies say.
+    pub answered_at: Option<Nanos>,
     /// When an operator ends the run; otherwise with the data.
     pub stop_at: Option<Nanos>,
 }
@@ -56,6 +58,7 @@ impl Default for Settings {
             leverage: 20,
             hedge: false,
             links_at: None,
+            answered_at: None,
             stop_at: None,
         }
     }
@@ -126,6 +129,22 @@ pub fn parse_latency(text: &str, settings: &mut Settings) -> Result<(), String> 
     Ok(())
 }
 
+/// The text that [`parse_latency`] reads the same latencies from.
+#[must_use]
+pub fn latency_text(settings: &Settings) -> String {
+    let Delays { order, amend, cancel, ack, .. } = settings.delays;
+    let kinds = [("order", order), ("amend", amend), ("cancel", cancel), ("ack", ack)];
+    let mut parts: Vec<String> = if kinds.iter().all(|(_, latency)| *latency == order) {
+        vec![order.to_string()]
+    } else {
+        kinds.iter().map(|(kind, latency)| format!("{kind}={latency}")).collect()
+    };
+    if let FeedLatency::Drawn(latency) = settings.feed {
+        parts.push(format!("feed={latency}"));
+    }
+    parts.join(",")
+}
+
 fn model_of(text: &str) -> Result<Latency, String> {
     let duration = crate::config::value::duration;
     if let Some((min, max)) = text.split_once("..") {
@@ -171,6 +190,10 @@ mod tests {
         let (min, max) = (Nanos::from_millis(1), Nanos::from_millis(3));
         assert_eq!(settings.feed, FeedLatency::Drawn(Latency::Uniform { min, max }));
         assert!(matches!(settings.delays.ack, Latency::Tailed { per_mille: 300, .. }));
+        let mut again = Settings::default();
+        parse_latency(&latency_text(&settings), &mut again).unwrap();
+        assert_eq!(again, settings);
+        assert_eq!(latency_text(&Settings::default()), "500us+250us*300");
         for wrong in ["", "1", "order=", "nonsense=1ms", "3ms..1ms", "1ms+1ms", "1ms+1ms*1001"] {
             assert!(parse_latency(wrong, &mut settings).is_err(), "{wrong}");
         }

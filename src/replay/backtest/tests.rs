@@ -3,7 +3,7 @@ use crate::instrument::Instrument;
 use crate::maker::Maker;
 use crate::maker::recipe::{InstrumentRecipe, Recipe, StrategyKind, StrategyText};
 use crate::maker::strategy::Cadence;
-use crate::maker::{MakerConfig, RiskLimits};
+use crate::maker::{InstrumentSetup, MakerConfig, RiskLimits};
 use crate::sim::latency::Latency;
 use crate::sim::market::{Schedule, SyntheticMarket};
 use crate::unit::{Lots, Money, Nanos, Rate};
@@ -66,4 +66,54 @@ fn one_seed_is_one_run() {
     let (a, b, c) = (run(1, 20), run(1, 20), run(2, 20));
     assert_eq!((a.digest, &a.statuses), (b.digest, &b.statuses));
     assert_ne!(a.digest, c.digest);
+}
+
+/// Looks on and wants every timer.
+struct EveryTimer;
+
+impl Watch for EveryTimer {
+    fn stepped(&mut self, _: Nanos, _: &crate::event::Event<'_>, _: &crate::maker::Output, _: &Maker) {}
+
+    fn due(&self) -> Nanos {
+        Nanos(i64::MIN)
+    }
+}
+
+/// A requoting maker, or one of [`NEAR`], at this cadence.
+fn ticking(requote: bool, cadence: Cadence) -> Maker {
+    let text = StrategyText { kind: StrategyKind::PerpetualMarketMaking, file: "s.yml".into(), text: NEAR.into() };
+    let part = InstrumentRecipe { instrument: terms(), strategy: text, cadence, source: None };
+    let config = MakerConfig::new(1, limits());
+    if requote {
+        let strategy = Box::new(Requote::new(1, Lots(5)));
+        let setup = InstrumentSetup { instrument: terms(), strategy, cadence, source: None };
+        return Maker::new(config, vec![setup]);
+    }
+    Recipe { config, instruments: vec![part], watched: Vec::new() }.build().unwrap()
+}
+
+#[test]
+fn timers_that_are_left_out_change_nothing() {
+    let millisecond = Nanos::from_millis(1);
+    for (requote, cadence, fewer) in [
+        (true, Cadence::Interval(millisecond), true),
+        (true, Cadence::Interval(Nanos::from_millis(10)), true),
+        (false, Cadence::EveryEvent, true),
+        (false, Cadence::Interval(millisecond), false),
+    ] {
+        let market = || SyntheticMarket::new(terms(), 7, START, Schedule::calm());
+        let feed = Latency::Constant(millisecond);
+        let tape = || SyntheticTape::new(market(), START + Nanos::from_secs(20), feed, 1);
+        let settings = Settings { timer: millisecond, ..Settings::default() };
+        let mut all =
+            World::new(tape(), EveryTimer, ticking(requote, cadence), vec![terms()], settings.clone()).unwrap();
+        all.run(|_| true).unwrap();
+        let mut few = World::new(tape(), (), ticking(requote, cadence), vec![terms()], settings).unwrap();
+        few.run(|_| true).unwrap();
+        let (all, few) = (all.finish().0, few.finish().0);
+        assert_eq!((all.digest, &all.statuses, all.span), (few.digest, &few.statuses, few.span));
+        assert!(all.records == few.records && all.statuses[0].counters.new > 10, "{:?}", all.statuses);
+        // On a tick a strategy that does not say that it is settled is asked every time.
+        assert_eq!(few.steps * 3 < all.steps * 2, fewer, "{} steps, {} with every timer", few.steps, all.steps);
+    }
 }

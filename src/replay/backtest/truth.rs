@@ -3,13 +3,14 @@
 
 use super::watch::Watch;
 use crate::event::{
-    ClientId, Command, CommandKind, Event, Link, LinkState, Operator, OrderEvent, OrderEventKind, OrderSource, Side,
+    AccountEvent, ClientId, Command, CommandKind, Event, Link, LinkState, Operator, OrderEvent, OrderEventKind,
+    OrderSource, Side,
 };
 use crate::journal::record::{self, RecordError, Sent};
 use crate::journal::{ReadError, Reader, RunDir};
 use crate::maker::{Maker, Output};
 use crate::sim::latency::Measured;
-use crate::unit::{Lots, Nanos, Ticks};
+use crate::unit::{Lots, Money, Nanos, Ticks};
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -103,6 +104,10 @@ pub struct Deeds {
     pub fills: Vec<Executed>,
     /// When the last of the account's links came up first, by the journal.
     pub links_at: Option<Nanos>,
+    /// When the first reconciliation was answered, by the journal: REST calls, whose latencies are not those of orders.
+    pub answered_at: Option<Nanos>,
+    /// The wallet that the venue told first, by the journal.
+    pub wallet: Option<Money>,
     /// When an operator ended the run, by the journal.
     pub stop_at: Option<Nanos>,
     trades: HashSet<u64>,
@@ -142,13 +147,19 @@ impl Deeds {
                         deeds.order(entry.time, &order);
                     }
                 }
-                record::LINK | record::OPERATOR => {
+                record::LINK | record::ACCOUNT | record::OPERATOR => {
                     match record::decode_event(entry.kind, entry.payload).map_err(faulty)? {
                         Event::Link { link: Link::Private | Link::OrderEntry, state: LinkState::Up, .. }
                             if links < 2 =>
                         {
                             links += 1;
                             deeds.links_at = Some(entry.time);
+                        }
+                        Event::Account(AccountEvent::Balance { wallet, .. }) => {
+                            deeds.wallet.get_or_insert(wallet);
+                        }
+                        Event::Account(AccountEvent::ReconcileEnd) => {
+                            deeds.answered_at.get_or_insert(entry.time);
                         }
                         Event::Operator(Operator::Stop) => deeds.stop_at = Some(entry.time),
                         _ => {}

@@ -13,6 +13,11 @@ const LEDGER_EVERY: Nanos = Nanos::from_millis(100);
 pub trait Watch {
     /// The maker took `event` at `now` and decided `out`.
     fn stepped(&mut self, now: Nanos, event: &Event<'_>, out: &Output, maker: &Maker);
+
+    /// From when on a timer step is wanted, even one that changes nothing.
+    fn due(&self) -> Nanos {
+        Nanos::MAX
+    }
 }
 
 impl Watch for () {
@@ -24,6 +29,10 @@ impl<A: Watch, B: Watch> Watch for (A, B) {
     fn stepped(&mut self, now: Nanos, event: &Event<'_>, out: &Output, maker: &Maker) {
         self.0.stepped(now, event, out, maker);
         self.1.stepped(now, event, out, maker);
+    }
+
+    fn due(&self) -> Nanos {
+        self.0.due().min(self.1.due())
     }
 }
 
@@ -55,6 +64,10 @@ impl ReportWatch {
 }
 
 impl Watch for ReportWatch {
+    fn due(&self) -> Nanos {
+        self.ledger_due
+    }
+
     #[inline]
     fn stepped(&mut self, now: Nanos, event: &Event<'_>, out: &Output, maker: &Maker) {
         let touched = match event {

@@ -56,7 +56,7 @@ pub struct Outcome {
     pub events: u64,
     /// Market events of any kind.
     pub records: u64,
-    /// Steps of the maker.
+    /// Steps of the maker; timers that could change nothing are none.
     pub steps: u64,
     /// Local time of the first and the last event.
     pub span: (Nanos, Nanos),
@@ -97,6 +97,12 @@ pub struct World<T: Tape, W: Watch> {
     venue_now: Nanos,
     now: Nanos,
     timer_due: Nanos,
+    /// Until when timers change nothing, by the maker and who looks on, if nothing else comes.
+    idle_until: Nanos,
+    /// Something came since the last timer step.
+    fresh: bool,
+    /// The last timer that was left out: taken before anything else comes, for the time that it tells.
+    left_out: Option<Nanos>,
     /// When the links of the account come up or an operator ends the run, whichever is next.
     word_due: Nanos,
     linked: bool,
@@ -141,12 +147,14 @@ impl<T: Tape, W: Watch> World<T, W> {
         }
         exchange.drain();
         let prefix = Prefix::new("bt")?;
+        let mut embedded = Embedded::new(exchange, account, prefix, settings.delays.clone(), settings.seed);
+        embedded.silence(settings.answered_at.unwrap_or(Nanos::ZERO));
         Ok(Self {
             tape,
             watch,
             maker,
             out: Output::default(),
-            embedded: Embedded::new(exchange, account, prefix, settings.delays.clone(), settings.seed),
+            embedded,
             account,
             instruments: count,
             feed: settings.feed,
@@ -161,6 +169,9 @@ impl<T: Tape, W: Watch> World<T, W> {
             venue_now: Nanos::ZERO,
             now: Nanos::ZERO,
             timer_due: Nanos::MAX,
+            idle_until: Nanos(i64::MIN),
+            fresh: true,
+            left_out: None,
             word_due: Nanos::MAX,
             linked: false,
             margins_due: Nanos::ZERO,
@@ -213,8 +224,7 @@ impl<T: Tape, W: Watch> World<T, W> {
             } else if self.word_due == local {
                 self.word(local);
             } else {
-                self.step(local, &Event::Timer);
-                self.timer_due = local + self.settings.timer;
+                self.timer(local, exchange.min(market).min(answer).min(asked).min(self.word_due));
             }
         }
         Ok(())
@@ -227,6 +237,25 @@ impl<T: Tape, W: Watch> World<T, W> {
             Some(links_at) if links_at > at => self.word_due = links_at,
             _ => self.word(at),
         }
+    }
+
+    /// A timer of the maker, and nothing else before `next`. Those that change nothing are left out, but for the last one: as on a tick
+    /// the strategy's clock is the last timer's.
+    #[inline]
+    fn timer(&mut self, now: Nanos, next: Nanos) {
+        let timer = self.settings.timer;
+        if self.fresh || now >= self.idle_until {
+            self.left_out = None;
+            self.step(now, &Event::Timer);
+            self.fresh = false;
+            self.idle_until = self.maker.idle_until().min(self.watch.due());
+            self.timer_due = now + timer;
+            return;
+        }
+        let more = (self.idle_until.min(next).0 - 1 - now.0) / timer.0;
+        let last = Nanos(now.0 + more * timer.0);
+        self.left_out = Some(last);
+        self.timer_due = last + timer;
     }
 
     /// The links of the account are up; after that, an operator ends the run.
@@ -317,6 +346,15 @@ impl<T: Tape, W: Watch> World<T, W> {
 
     #[inline]
     fn step(&mut self, now: Nanos, event: &Event<'_>) {
+        if let Some(at) = self.left_out.take() {
+            self.take_step(at, &Event::Timer);
+            assert!(self.out.commands.is_empty(), "a timer that was left out asked for something");
+        }
+        self.fresh = true;
+        self.take_step(now, event);
+    }
+
+    fn take_step(&mut self, now: Nanos, event: &Event<'_>) {
         self.now = now;
         self.steps += 1;
         self.maker.step(now, event, &mut self.out);

@@ -72,7 +72,15 @@ impl Guard {
             rebuilding: None,
             bids: Vec::new(),
             asks: Vec::new(),
-            report: BookReport { symbol, known: 0, rebuilt: 0, lost: 0, unneeded: 0 },
+            report: BookReport {
+                symbol,
+                tick: terms.tick.to_string(),
+                lot: terms.lot.to_string(),
+                known: 0,
+                rebuilt: 0,
+                lost: 0,
+                unneeded: 0,
+            },
         }
     }
 

@@ -99,7 +99,8 @@ impl Rows {
         file.read_exact(&mut magic).map_err(failed)?;
         let own = file.try_clone().map_err(failed)?;
         let (input, crc_due): (Box<dyn Read + Send>, _) = if magic == *b"PK\x03\x04" {
-            let mut archive = zip::ZipArchive::new(own).map_err(|error| foreign(error.to_string()))?;
+            let mut archive = zip::ZipArchive::new(own)
+                .map_err(|error| foreign(format!("no whole zip archive, perhaps cut off: {error}")))?;
             if archive.len() != 1 {
                 return Err(foreign(format!("{} arrays in the archive, one (`data`) is due", archive.len())));
             }

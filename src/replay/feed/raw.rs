@@ -163,7 +163,7 @@ impl FrameReader for RawReader {
                     self.over = true;
                     (frame.at, frame.venue, frame.line) = (self.at, Nanos::ZERO, self.lines.line());
                     frame.body = Body::Lost { instrument: None };
-                    report.fault(FaultKind::Cut, frame.line, || error.to_string());
+                    report.fault(FaultKind::Cut, frame.line, || error.what());
                     return Ok(true);
                 }
             };

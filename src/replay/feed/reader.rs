@@ -95,6 +95,9 @@ pub enum FeedError {
     Io(#[from] io::Error),
 }
 
+/// Bytes of a file that stay in memory behind the place that is read, so that a feed's length costs none.
+const KEPT: usize = 16 << 20;
+
 /// Where the bytes are; both begin at a multiple of 8.
 #[derive(Debug)]
 enum Bytes {
@@ -170,6 +173,7 @@ impl Feed {
             if checksum(at as u32, block_bytes) != *check {
                 return Err(damaged(body_at + at * block, "the checksum of the block that begins here"));
             }
+            bytes.release_behind(body_at, at * block, block_bytes.len());
         }
         let instruments = read_terms(terms)?;
         let feed = Self { body_at, body_end: table_at, instruments, header, bytes };
@@ -198,6 +202,7 @@ impl Feed {
             last = head.local;
             records += 1;
             events += weight(&timed.event);
+            self.bytes.release_behind(self.body_at, at, len);
             at += len;
         }
         let last = if records == 0 { 0 } else { last };
@@ -241,13 +246,13 @@ impl Feed {
     /// From the first event on.
     #[must_use]
     pub fn cursor(&self) -> Cursor<'_> {
-        Cursor { rest: self.body() }
+        Cursor { rest: self.body(), feed: self }
     }
 
     /// From a place that [`Cursor::left`] gave.
     pub(super) fn resume(&self, left: usize) -> Cursor<'_> {
         let body = self.body();
-        Cursor { rest: &body[body.len() - left..] }
+        Cursor { rest: &body[body.len() - left..], feed: self }
     }
 
     #[inline]
@@ -257,6 +262,16 @@ impl Feed {
 }
 
 impl Bytes {
+    /// Every [`KEPT`] bytes, those before are let go: `len` more were read at `at` of the part that begins at `start`.
+    #[inline]
+    fn release_behind(&self, start: usize, at: usize, len: usize) {
+        if at / KEPT != (at + len) / KEPT
+            && let Self::Mapped(file) = self
+        {
+            file.release(start + (at / KEPT) * KEPT, KEPT);
+        }
+    }
+
     #[inline]
     fn all(&self) -> &[u8] {
         match self {
@@ -301,6 +316,7 @@ fn read_terms(terms: &[u8]) -> Result<Vec<Instrument>, FeedError> {
 #[derive(Clone, Debug)]
 pub struct Cursor<'f> {
     rest: &'f [u8],
+    feed: &'f Feed,
 }
 
 impl<'f> Cursor<'f> {
@@ -309,6 +325,8 @@ impl<'f> Cursor<'f> {
     #[allow(clippy::should_implement_trait)] // Named by what it does; an iterator's adapters are of no use here.
     pub fn next(&mut self) -> Option<Timed<'f>> {
         let (timed, len) = read(self.rest)?;
+        let Feed { bytes, body_at, body_end, .. } = self.feed;
+        bytes.release_behind(*body_at, body_end - body_at - self.rest.len(), len);
         self.rest = &self.rest[len..];
         Some(timed)
     }

@@ -230,6 +230,10 @@ impl FileReport {
 pub struct BookReport {
     /// Its symbol.
     pub symbol: String,
+    /// Its price step: as stated, or found in the data, where one odd number makes it finer.
+    pub tick: String,
+    /// Its quantity step, likewise.
+    pub lot: String,
     /// Times that the book became known: by a snapshot, or rebuilt.
     pub known: u64,
     /// Of those, without a snapshot: from the changes since the loss, see [`super::Source`].
@@ -268,6 +272,8 @@ impl DataReport {
         let book = |book: &BookReport| {
             json!({
                 "symbol": book.symbol,
+                "tick": book.tick,
+                "lot": book.lot,
                 "known": book.known,
                 "rebuilt": book.rebuilt,
                 "lost": book.lost,

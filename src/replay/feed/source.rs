@@ -62,6 +62,22 @@ pub enum DataFault {
         /// What the system said.
         source: io::Error,
     },
+    /// Not one byte, or not one line in what was compressed.
+    #[error("{}: the file is empty", path.display())]
+    Nothing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A Tardis file, but not all of it.
+    #[error("{}, line 1: of kind {kind}, but without {}", path.display(), missing.join(", "))]
+    Columns {
+        /// The file.
+        path: PathBuf,
+        /// What it would be.
+        kind: &'static str,
+        /// What it does not have.
+        missing: Vec<&'static str>,
+    },
     /// None of the known kinds.
     #[error(
         "{}: of no known kind; read are recorded frames (`<time> <JSON>` lines, plain, gz or zst), run directories, Tardis CSV \
@@ -391,7 +407,7 @@ impl OpenFile {
                 return Err(DataFault::Unsorted { path, unit, line, by });
             }
             report.fault(FaultKind::Unsorted, line, || {
-                format!("received {} us before the one in front of it; taken for of its time", by.0 / 1_000)
+                format!("received {} us before the one in front of it; raised to its time", by.0 / 1_000)
             });
         }
         Ok(())
@@ -521,17 +537,21 @@ fn kind(path: &Path) -> Result<FileKind, DataFault> {
     }
     let mut lines = TextLines::open(path)?;
     // A damaged start is damage and not another kind.
-    if lines.advance()? {
-        if let Some(kind) = tardis::kind(lines.text()) {
-            return Ok(kind);
-        }
-        let digits = lines.text().iter().take_while(|byte| byte.is_ascii_digit()).count();
-        if digits >= 13 && lines.text()[digits..].starts_with(b" {") {
-            return Ok(match raw::product(path)? {
-                Product::Usdm => FileKind::Raw,
-                Product::Spot => FileKind::RawSpot,
-            });
-        }
+    if !lines.advance()? {
+        return Err(DataFault::Nothing { path: path.to_owned() });
+    }
+    if let Some(kind) = tardis::kind(lines.text()) {
+        return Ok(kind);
+    }
+    let digits = lines.text().iter().take_while(|byte| byte.is_ascii_digit()).count();
+    if digits >= 13 && lines.text()[digits..].starts_with(b" {") {
+        return Ok(match raw::product(path)? {
+            Product::Usdm => FileKind::Raw,
+            Product::Spot => FileKind::RawSpot,
+        });
+    }
+    if let Some((kind, missing)) = tardis::missing(lines.text()) {
+        return Err(DataFault::Columns { path: path.to_owned(), kind, missing });
     }
     Err(DataFault::Unknown { path: path.to_owned() })
 }

@@ -86,6 +86,23 @@ pub(super) fn kind(header: &[u8]) -> Option<FileKind> {
     Columns::find(header).map(|columns| columns.kind)
 }
 
+/// What a first line would be, and the columns that it lacks; `None` for one that no Tardis file begins with.
+pub(super) fn missing(header: &[u8]) -> Option<(&'static str, Vec<&'static str>)> {
+    let names: Vec<&[u8]> = header.split(|&byte| byte == b',').collect();
+    let has = |name: &&'static str| names.contains(&name.as_bytes());
+    let (kind, own): (_, &[_]) = if ["ask_price", "bid_price", "ask_amount", "bid_amount"].iter().any(has) {
+        (FileKind::TardisQuotes, &["ask_amount", "ask_price", "bid_price", "bid_amount"])
+    } else if has(&"id") {
+        (FileKind::TardisTrades, &["id", "side", "price", "amount"])
+    } else {
+        (FileKind::TardisDepth, &["is_snapshot", "side", "price", "amount"])
+    };
+    let all = ["exchange", "symbol", "timestamp", "local_timestamp"].iter().chain(own);
+    let lacks: Vec<&str> = all.copied().filter(|name| !has(name)).collect();
+    let known = names.len() >= 4 && lacks.len() <= 4;
+    (known && !lacks.is_empty()).then_some((kind.name(), lacks))
+}
+
 /// Why a row is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 enum RowFault {
@@ -323,7 +340,7 @@ impl TardisReader {
                 Err(error) => {
                     self.over = true;
                     let line = self.rows.lines.line();
-                    report.fault(FaultKind::Cut, line, || error.to_string());
+                    report.fault(FaultKind::Cut, line, || error.what());
                     return Some(Err(line));
                 }
             }
@@ -338,7 +355,7 @@ impl TardisReader {
                 }
                 Line::Faulty(RowFault::Columns { .. }) if !self.rows.lines.ended() => {
                     self.over = true;
-                    report.fault(FaultKind::Cut, line, || self.rows.lines.cut().to_string());
+                    report.fault(FaultKind::Cut, line, || self.rows.lines.cut().what());
                     return Some(Err(line));
                 }
                 Line::Faulty(fault) => {

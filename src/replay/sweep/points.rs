@@ -70,6 +70,12 @@ impl Axis {
         Ok(Self { key, values: Values::List(list) })
     }
 
+    /// Values are drawn between two bounds.
+    #[must_use]
+    pub const fn is_range(&self) -> bool {
+        matches!(self.values, Values::Range { .. })
+    }
+
     fn draw(&self, dice: &mut Dice) -> String {
         match &self.values {
             Values::List(list) => list[dice.below(list.len() as u64) as usize].clone(),

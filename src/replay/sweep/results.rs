@@ -1,7 +1,7 @@
 //! The results of a sweep as they come: a line of JSON per finished point behind a line with the definition, so that a sweep that was
 //! stopped goes on where it was. A last line that was cut off is dropped. Never mixes two sweeps in one file.
 
-use super::points::SweepError;
+use super::points::{Axis, SweepError, Values};
 use super::table::{Column, Table};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -105,16 +105,28 @@ impl Results {
         Ok(())
     }
 
-    /// As columns, in the order of the points' numbers: `point`, a column per key, then the figures.
+    /// As columns, in the order of the points' numbers: `point`, a column per axis, then the figures. An axis whose values are all numbers
+    /// is a column of numbers, the same in every shard.
     #[must_use]
-    pub fn table(&self, keys: &[String]) -> Table {
+    pub fn table(&self, axes: &[Axis]) -> Table {
         let points = || self.finished.values();
         let mut columns =
             vec![("point".to_owned(), Column::Whole(points().map(|point| point.number.cast_signed()).collect()))];
-        for (at, key) in keys.iter().enumerate() {
+        for (at, axis) in axes.iter().enumerate() {
+            let values = || points().map(|point| &point.values[at]);
+            let all = |is: fn(&String) -> bool| match &axis.values {
+                Values::List(list) => list.iter().all(is),
+                Values::Range { .. } => false,
+            };
+            let column = if all(|text| text.parse::<i64>().is_ok()) {
+                Column::Whole(values().map(|text| text.parse().unwrap_or(i64::MAX)).collect())
+            } else if axis.is_range() || all(|text| text.parse::<f64>().is_ok_and(f64::is_finite)) {
+                Column::Real(values().map(|text| text.parse().ok()).collect())
+            } else {
+                Column::Text(values().cloned().collect())
+            };
             // A column's name has no dot.
-            columns
-                .push((key.replace('.', "_"), Column::Text(points().map(|point| point.values[at].clone()).collect())));
+            columns.push((axis.key.replace('.', "_"), column));
         }
         let names: Vec<&String> = points().next().map_or_else(Vec::new, |point| point.figures.keys().collect());
         for name in names {
@@ -172,9 +184,26 @@ mod tests {
         let mut results = Results::open(&path, definition.clone()).unwrap();
         assert_eq!((results.has(0), results.has(1), results.has(2), results.len()), (true, false, true, 2));
         results.put(point(1)).unwrap();
-        let table = results.table(&["a.b".to_owned()]);
+        let axis = |text: &str| [Axis::parse(text).unwrap()];
+        let numbered = |text: &str| {
+            let mut results = Results::open(&dir.path().join(text), json!({})).unwrap();
+            for number in 1..=3 {
+                results
+                    .put(Finished { number, values: vec![number.to_string()], figures: Default::default() })
+                    .unwrap();
+            }
+            results.table(&axis(text)).column("a").cloned().unwrap()
+        };
+        let table = results.table(&axis("a.b=v0,v1,v2"));
         assert_eq!(table.column("point"), Some(&Column::Whole(vec![0, 1, 2])));
         assert_eq!(table.column("a_b"), Some(&Column::Text(vec!["v0".into(), "v1".into(), "v2".into()])));
+        assert_eq!(numbered("a=1,2,3"), Column::Whole(vec![1, 2, 3]));
+        assert_eq!(
+            numbered("a=1,2,3.5"),
+            Column::Real(vec![Some(1.0), Some(2.0), Some(3.0)]),
+            "a shard without the 3.5"
+        );
+        assert_eq!(numbered("a=1..3"), Column::Real(vec![Some(1.0), Some(2.0), Some(3.0)]));
         assert_eq!(table.column("fills"), Some(&Column::Whole(vec![0, 1, 2])));
         assert_eq!(Results::open(&path, definition).unwrap().len(), 3, "the mended file is whole");
         assert!(Results::open(&path, json!({"set": ["a=9"]})).is_err(), "another sweep");

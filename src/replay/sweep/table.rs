@@ -83,6 +83,15 @@ impl Column {
         }
     }
 
+    /// A value with all its digits.
+    #[must_use]
+    pub fn exact(&self, row: usize) -> String {
+        match self {
+            Self::Real(values) => values[row].map_or_else(|| "-".to_owned(), |value| value.to_string()),
+            other => other.text(row),
+        }
+    }
+
     /// A value to sort by; unknown is lowest. Text sorts as the number that it is, if it is one.
     #[must_use]
     pub fn rank(&self, row: usize) -> f64 {

@@ -251,7 +251,7 @@ report.markets.forEach((market, at) => {
   const together = group();
   if (multi) main.append(el("h2", { class: "market" }, market.symbol));
   main.append(tiles(market, at), el("div", { class: "cards" }, equity(market, together), prices(market, together), position(market, together), markouts(market),
-    at === 0 ? latency() : null, at === 0 ? messages() : null, fillTable(market)));
+    at === 0 && (report.kind !== "backtest" || report.latency.length) ? latency() : null, at === 0 ? messages() : null, fillTable(market)));
 });
 const about = card({ id: "about", title: "This run", why: "" });
 about.body.append(el("dl", { class: "facts" }, ...report.facts.flatMap(fact => [el("dt", {}, fact.name), el("dd", {}, fact.value)])));
