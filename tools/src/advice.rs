@@ -109,11 +109,8 @@ fn silent(run: &Run, page: &Page) -> Vec<String> {
             format!("{stays}{orders}"),
         ],
         Holder::None { sure } => {
-            let seen = if sure {
-                "no process has this run open"
-            } else {
-                "no process that can be seen has this run open (root sees all)"
-            };
+            let seen =
+                if sure { "no process has this run open" } else { "no process that can be seen has this run open" };
             vec![
                 format!("{seen}: it was killed, or the host went down; nobody will take a command"),
                 format!("{stays}{orders}; a new start finds and cancels what was left"),
@@ -136,9 +133,9 @@ fn held(run: &Run, page: &Page) -> String {
     all.join(", ")
 }
 
-/// Nobody who could be seen has the run open for writing, and all could be seen.
+/// Nobody who can be seen has the run open for writing.
 pub fn is_abandoned(run: &Run) -> bool {
-    holder(run) == Holder::None { sure: true }
+    matches!(holder(run), Holder::None { .. })
 }
 
 /// Looks for a process that maps the counters page for writing, by inode: a path may look different from a container.

@@ -210,9 +210,10 @@ pub fn run(args: &CtlArgs, out: &mut dyn Write) -> Result<ExitCode> {
         )?;
     }
     if advice::is_abandoned(&run) {
+        let name = &run.name;
         writeln!(
             out,
-            "No process has this run open: nobody will take it. Its orders are the venue's page's and the dead-man switch's matter."
+            "No process that can be seen has this run open, so nobody may take it: `sq status {name}` says what is left."
         )?;
     } else if taken_over.is_some_and(|before| self::taken_over(&run) > Some(before)) {
         writeln!(out, "{verb}: the I/O thread carries it out in the engine's place; look at the venue")?;

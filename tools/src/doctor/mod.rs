@@ -204,10 +204,10 @@ fn host(args: &DoctorArgs) -> Result<(Host, Vec<String>)> {
     let cores = host.cores();
     if !cores.is_empty() && ![engine_core, io_core].iter().all(|core| cores.contains(core)) {
         notes.push(format!(
-            "this host has cores {} only: do NOT apply fixes that name {engine_core} and {io_core}. Two cores for the engine want four in all; \
-             with fewer, run with threads.wait = \"yield\" and no cores named",
+            "this host has cores {} only: do NOT apply fixes that name {engine_core} and {io_core}; two for the engine want four in all",
             host::list(&cores)
         ));
+        notes.push("with fewer, name no cores and run with threads.wait = \"yield\"".to_owned());
     }
     Ok((host, notes))
 }

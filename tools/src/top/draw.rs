@@ -307,7 +307,7 @@ fn position(model: &Model, view: &View, rows: u16) -> Vec<Line<'static>> {
     }
     let mark = model.funding.get(symbol).map(|funding| trimmed(&funding.mark).to_owned());
     let mark = mark.or_else(|| page.of(at, "mark").filter(|&price| price != 0).map(money));
-    let fills = format!("fills {} buys, {} sells", count("fills.buy"), count("fills.sell"));
+    let fills = format!("{} buys, {} sells", count("fills.buy"), count("fills.sell"));
     let mark = mark.map_or_else(|| "-".to_owned(), |mark| mark);
     lines.push(Line::from(pair("mark", Span::raw(format!("{mark}  {fills}")))));
     lines.push(Line::from(pair("wallet", Span::raw(wallet(model)))));
@@ -380,9 +380,15 @@ fn liquidation_distance(model: &Model, at: usize) -> Span<'static> {
 
 /// The balance as the counters page has it, or as the venue last said.
 fn wallet(model: &Model) -> String {
+    let cents = |text: String| match text.split_once('.') {
+        Some((whole, rest)) => format!("{whole}.{}", &rest[..rest.len().min(2)]),
+        None => text,
+    };
     match (model.page.count("engine.wallet"), &model.ledger.balance) {
-        (0, Some(balance)) => format!("{}  free {}", balance.wallet, balance.available),
-        (wallet, _) => format!("{}  free {}", money(wallet), money(model.page.count("engine.available"))),
+        (0, Some(balance)) => {
+            format!("{}  free {}", cents(balance.wallet.to_string()), cents(balance.available.to_string()))
+        }
+        (wallet, _) => format!("{}  free {}", cents(money(wallet)), cents(money(model.page.count("engine.available")))),
     }
 }
 
@@ -457,10 +463,10 @@ fn health_lines(model: &Model, width: u16) -> Vec<Line<'static>> {
         Span::raw(busy),
         links(model),
         number("engine.reconnects", "reconnects"),
-        number("sender.rejects", "rejects"),
         number("engine.refusals", "refused"),
         number("sender.unknown_outcomes", "unknown"),
         number("sender.rate_limited", "limited"),
+        number("sender.rejects", "rejects"),
         number("engine.decode_errors", "decode"),
         number("engine.protocol_errors", "protocol"),
         defect("engine.journal_lost", "lost"),
