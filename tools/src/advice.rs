@@ -97,9 +97,7 @@ fn silent(run: &Run, page: &Page) -> Vec<String> {
         if live == 0 { "no order of ours was live".to_owned() } else { format!("{live} orders were live: {switch}") };
     match holder(run) {
         Holder::Running(pid) => vec![
-            format!(
-                "process {pid} runs, but its engine thread is stuck: `sq ctl cancel-all {name}`, `flatten` or `stop` work past it"
-            ),
+            format!("its engine thread is stuck: `sq ctl cancel-all {name}`, `flatten` or `stop` work past it"),
             format!("{stays}{orders}; if nothing helps: kill -9 {pid}, then the venue's page"),
         ],
         Holder::Stopped(pid) => vec![
