@@ -308,7 +308,7 @@ fn position(model: &Model, view: &View, rows: u16) -> Vec<Line<'static>> {
     let mark = model.funding.get(symbol).map(|funding| trimmed(&funding.mark).to_owned());
     let mark = mark.or_else(|| page.of(at, "mark").filter(|&price| price != 0).map(money));
     let fills = format!("{} buys, {} sells", count("fills.buy"), count("fills.sell"));
-    let mark = mark.map_or_else(|| "-".to_owned(), |mark| mark);
+    let mark = mark.unwrap_or_else(|| "-".to_owned());
     lines.push(Line::from(pair("mark", Span::raw(format!("{mark}  {fills}")))));
     lines.push(Line::from(pair("wallet", Span::raw(wallet(model)))));
     // What a tall screen has room for.
