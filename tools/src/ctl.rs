@@ -2,14 +2,15 @@
 //! and want the run's name typed back.
 
 use crate::account::ticks_text;
+use crate::advice;
 use crate::alerts;
-use crate::ledger::Ledger;
+use crate::detail;
 use crate::page::{Page, money};
 use crate::run::{Life, Run, RunArgs, command_page, now};
 use crate::text;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
-use spinquote::event::Operator;
+use spinquote::event::{ClientId, Operator};
 use spinquote::instrument::InstrumentId;
 use spinquote::journal::command_page::{CommandPage, Signature, Watcher};
 use spinquote::unit::{Lots, Nanos, Ticks};
@@ -193,7 +194,11 @@ pub fn run(args: &CtlArgs, out: &mut dyn Write) -> Result<ExitCode> {
         watchers.into_iter().filter(|&(watcher, _)| !page.taken_by(watcher, seq)).map(|(_, name)| name).collect();
     if late.is_empty() {
         writeln!(out, "{verb}: taken by the engine and the I/O thread")?;
-        return if let Verb::Reload(_) = args.verb { reloaded(&run, settings, out) } else { Ok(ExitCode::SUCCESS) };
+        return match args.verb {
+            Verb::Reload(_) => reloaded(&run, settings, out),
+            Verb::Resume(_) if rearms => rearmed(&run, out),
+            _ => Ok(ExitCode::SUCCESS),
+        };
     }
     for name in &late {
         writeln!(
@@ -204,7 +209,13 @@ pub fn run(args: &CtlArgs, out: &mut dyn Write) -> Result<ExitCode> {
             beat(&run, name)
         )?;
     }
-    if taken_over.is_some_and(|before| self::taken_over(&run) > Some(before)) {
+    if advice::is_abandoned(&run) {
+        let name = &run.name;
+        writeln!(
+            out,
+            "No process that can be seen has this run open, so nobody may take it: `sq status {name}` says what is left."
+        )?;
+    } else if taken_over.is_some_and(|before| self::taken_over(&run) > Some(before)) {
         writeln!(out, "{verb}: the I/O thread carries it out in the engine's place; look at the venue")?;
     } else {
         writeln!(
@@ -217,7 +228,14 @@ pub fn run(args: &CtlArgs, out: &mut dyn Write) -> Result<ExitCode> {
 
 /// User, process and terminal, or what was given for the user.
 fn who(given: Option<&str>) -> String {
-    let user = given.map_or_else(|| std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned()), str::to_owned);
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let user = given.map(str::to_owned).or_else(|| set("USER")).or_else(|| set("LOGNAME"));
+    let user = user.unwrap_or_else(|| {
+        let id = std::fs::metadata("/proc/self").map(|this| std::os::unix::fs::MetadataExt::uid(&this));
+        id.map_or_else(|_| "unknown".to_owned(), |id| format!("uid {id}"))
+    });
+    // The human behind a root shell.
+    let user = set("SUDO_USER").filter(|_| given.is_none()).map_or(user.clone(), |human| format!("{human} as {user}"));
     let terminal = if io::stdin().is_terminal() { std::fs::read_link("/proc/self/fd/0").ok() } else { None };
     let terminal = terminal.map_or_else(|| "no terminal".to_owned(), |path| path.display().to_string());
     format!("{user}, pid {}, {terminal}", std::process::id())
@@ -263,6 +281,22 @@ fn reloaded(run: &Run, before: [i64; 2], out: &mut dyn Write) -> Result<ExitCode
         if taken > before[0] { "the changed settings are taken over" } else { "nothing new in the settings file" };
     writeln!(out, "reload: {what}")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A reason that still holds kills again at once: the loss of the run counts to its end.
+fn rearmed(run: &Run, out: &mut dyn Write) -> Result<ExitCode> {
+    sleep(Duration::from_millis(500));
+    if Page::open(run).is_ok_and(|page| page.count("engine.killed") == 0) {
+        writeln!(out, "resume: the engine is armed again")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    writeln!(
+        out,
+        "resume: the engine is KILLED AGAIN: what killed it still holds (`sq journal grep what=killed {name}`). A loss at risk.loss_max \
+         counts to the end of the run: `sq ctl flatten {name}`, `sq ctl stop {name}`, and a new run",
+        name = run.name
+    )?;
+    Ok(ExitCode::FAILURE)
 }
 
 fn wait(timeout: Nanos) -> Duration {
@@ -314,7 +348,7 @@ fn preview(verb: &Verb, run: &Run, life: Life, command: &CommandPage, out: &mut 
         _ => writeln!(out, "{}: {}", verb.name(), verb.effect())?,
     }
     if verb.cancels() {
-        will_cancel(run, out)?;
+        will_cancel(run, &page, out)?;
     }
     if let Verb::Flatten(_) = verb {
         (0..page.symbols.len()).try_for_each(|at| will_close(run, &page, at, out))?;
@@ -322,21 +356,27 @@ fn preview(verb: &Verb, run: &Run, life: Life, command: &CommandPage, out: &mut 
     Ok(())
 }
 
-/// The orders that would go, as the journal tells them; a few of many.
-fn will_cancel(run: &Run, out: &mut dyn Write) -> Result<()> {
+/// The orders that would go; a few of many. From the counters page, which is there at once however long the journal is.
+fn will_cancel(run: &Run, page: &Page, out: &mut dyn Write) -> Result<()> {
     const SHOWN: usize = 8;
-    let Ok((ledger, _)) = Ledger::of(run) else {
-        writeln!(out, "  which orders that are is not known: the journal cannot be read")?;
-        return Ok(());
-    };
-    for order in ledger.open().take(SHOWN) {
-        let on = order.instrument;
-        let (qty, price) = (run.meta.qty_text(on, order.qty - order.filled), run.meta.price_text(on, order.price));
-        writeln!(out, "  cancels {} {} {qty} @ {price}", text::order_id(order.id), text::name(order.side))?;
+    let number = run.segments().first().map(|(_, header)| header.run);
+    let mut told = 0;
+    for at in 0..page.symbols.len() {
+        let on = InstrumentId(at as u16);
+        for (side, of) in detail::rows(page, at) {
+            told += 1;
+            if told > SHOWN {
+                continue;
+            }
+            let seq = u32::try_from(of("id")).unwrap_or(0);
+            let id = number.map_or_else(|| format!("#{seq:x}"), |run| text::order_id(ClientId { run, seq }));
+            let (side, price) = (if side == "bid" { "buy" } else { "sell" }, ticks_text(run, at, Some(of("price"))));
+            writeln!(out, "  cancels {id} {side} {} @ {price}", run.meta.qty_text(on, Lots(of("qty"))))?;
+        }
     }
-    let more = ledger.open().count().saturating_sub(SHOWN);
-    if more > 0 {
-        writeln!(out, "  and {more} more")?;
+    let live = usize::try_from(live_orders(page)).unwrap_or(0).max(told);
+    if live > told.min(SHOWN) {
+        writeln!(out, "  and {} more", live - told.min(SHOWN))?;
     }
     Ok(())
 }
@@ -351,12 +391,7 @@ fn will_close(run: &Run, page: &Page, at: usize, out: &mut dyn Write) -> Result<
     }
     let (side, best) = if held.0 > 0 { ("sells", "bid") } else { ("buys", "ask") };
     let best = Ticks(page.of(at, best).unwrap_or(0));
-    let worth = run.meta.contracts.get(at).and_then(|contract| {
-        let atto = contract.tick?.atto().checked_mul(i128::from(best.0))?;
-        let value = (atto / 10_i128.pow(9)).checked_mul(contract.lot?.atto() / 10_i128.pow(9))?;
-        let eight = value.checked_mul(i128::from(held.0.abs()))? / 10_i128.pow(10);
-        Some(format!(", about {}", money(i64::try_from(eight).ok()?)))
-    });
+    let worth = run.meta.worth(on, best, held.abs()).map(|worth| format!(", about {}", money(worth)));
     writeln!(
         out,
         "  {}: {side} {} at {} or worse{}",

@@ -52,8 +52,8 @@ codes! {
         Phase, Ceiling, Floor, TooSmall, Balance, WouldTake, ThinBook, NearCap, Cap, BelowBase, AboveBase, NoPrice,
     }
 }
-/// The bits of a `Withdrawn` decision, lowest first.
-const BLOCKS: [&str; 12] = [
+/// What may stand in the way of quotes: the bits of a `Withdrawn` decision and of the page's `blocks`, lowest first.
+pub const BLOCKS: [&str; 12] = [
     "book",
     "market",
     "stale",
@@ -125,6 +125,11 @@ impl Decided {
     /// Why.
     pub fn cause(&self) -> String {
         coded(CAUSES, |cause| cause as u8, self.cause)
+    }
+
+    /// Why the order exists, by its number.
+    pub const fn purpose_code(&self) -> u8 {
+        self.purpose
     }
 
     /// Why the order exists.

@@ -120,6 +120,50 @@ fn funding(page: &Page, at: usize, symbol: &str, now: Nanos, out: &mut dyn Write
     writeln!(out, "funding {symbol}: {} per {hours} h, {next}{daily}", bps(of("funding.rate")))
 }
 
+/// Funding alone, a row an instrument.
+pub fn funding_table(run: &Run, page: &Page, now: Nanos, out: &mut dyn Write) -> io::Result<()> {
+    let columns = ["<funding", "rate", "every", "a day", "a year", "<next", "in", "position", "a day at it"];
+    let mut table = Table::new(&columns);
+    for (at, symbol) in page.symbols.iter().enumerate() {
+        let of = |name: &str| page.of(at, name).unwrap_or(0);
+        let hours = of("funding.hours");
+        if hours == 0 {
+            writeln!(out, "{symbol}: the venue has not said a funding rate yet")?;
+            continue;
+        }
+        let (rate, next) = (of("funding.rate"), of("funding.next"));
+        table.row([
+            symbol.clone(),
+            bps(rate),
+            format!("{hours} h"),
+            bps(rate * 24 / hours),
+            percent(rate * 24 / hours * 365),
+            if next == 0 { "-".to_owned() } else { text::time(Nanos(next)).get(..19).unwrap_or_default().to_owned() },
+            if next > now.0 { text::span(next - now.0) } else { "-".to_owned() },
+            run.meta.qty_text(InstrumentId(at as u16), Lots(of("position"))),
+            money(of("funding.daily")),
+        ]);
+    }
+    if table.is_empty() { Ok(()) } else { table.print(out) }
+}
+
+/// The same for programs.
+pub fn funding_json(page: &Page, now: Nanos) -> Value {
+    let each = |(at, symbol): (usize, &String)| {
+        let of = |name: &str| page.of(at, name).unwrap_or(0);
+        let hours = of("funding.hours");
+        let row = (hours != 0).then(|| {
+            json!({
+                "rate": money(of("funding.rate")), "hours": hours, "next_time_ns": of("funding.next"),
+                "next_in_ns": (of("funding.next") - now.0).max(0), "position_lots": of("position"),
+                "daily": money(of("funding.daily")),
+            })
+        });
+        (symbol.clone(), row.unwrap_or(Value::Null))
+    };
+    page.symbols.iter().enumerate().map(each).collect::<serde_json::Map<_, _>>().into()
+}
+
 fn strategy(page: &Page, at: usize, symbol: &str, now: Nanos, out: &mut dyn Write) -> io::Result<()> {
     let of = |name: &str| page.of(at, name).unwrap_or(0);
     let phase = of("strategy.phase");
@@ -152,21 +196,26 @@ fn strategy(page: &Page, at: usize, symbol: &str, now: Nanos, out: &mut dyn Writ
     writeln!(out, "quoting {symbol}: {}", parts.join("; "))
 }
 
+/// Equity over margin used.
+pub fn margin_ratio(page: &Page) -> String {
+    match page.count("margin.ratio") {
+        far if far > 10 * ONE => "above 1000 %".to_owned(),
+        ratio => percent(ratio),
+    }
+}
+
 fn margin(page: &Page, out: &mut dyn Write) -> io::Result<()> {
     let used = page.count("margin.used");
     if used == 0 {
         return Ok(());
     }
-    let ratio = match page.count("margin.ratio") {
-        far if far > 10 * ONE => "above 1000 %".to_owned(),
-        ratio => percent(ratio),
-    };
+    let ratio = margin_ratio(page);
     let warning = margin_warning(page).map_or_else(String::new, |warning| format!(", {warning}"));
     writeln!(out, "margin  equity {}, used {}, ratio {ratio}{warning}", money(page.count("margin.equity")), money(used),)
 }
 
 /// Our orders on the page: side, row and a reader of their words. Asks from the furthest, then bids from the nearest.
-fn rows(page: &Page, at: usize) -> Vec<(&'static str, impl Fn(&str) -> i64)> {
+pub fn rows(page: &Page, at: usize) -> Vec<(&'static str, impl Fn(&str) -> i64)> {
     let asks = (0..ORDER_ROWS).rev().map(|row| ("ask", row));
     let all = asks.chain((0..ORDER_ROWS).map(|row| ("bid", row)));
     let words = all.map(|(side, row)| {

@@ -1,6 +1,7 @@
 //! `sq`: reads run directories from the mapped files alone; never talks to the engine, and only `sq ctl` writes (the command page).
 
 mod account;
+mod advice;
 mod alerts;
 mod ctl;
 mod decided;
@@ -39,7 +40,7 @@ use std::process::ExitCode;
     name = "sq",
     version,
     after_help = "Every command takes the run directory as its last argument; the default is the newest run under --runs (SPINQUOTE_RUNS, \
-                  else runs/).\nTimes are UTC. Ids are RUN-SEQ in hex."
+                  else runs/).\nIs something wrong? `sq status`: its lines with -> say what to do. `sq COMMAND --help` has examples.\nTimes are UTC. Ids are RUN-SEQ in hex."
 )]
 struct Cli {
     #[command(subcommand)]

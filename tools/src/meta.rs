@@ -1,7 +1,7 @@
 //! What `meta.json` says of a run, as far as it says it: contracts for exact decimals, and the host. A missing or odd file only means that
 //! raw ticks and lots are shown.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use spinquote::instrument::InstrumentId;
 use spinquote::journal::counters::CounterReader;
 use spinquote::unit::{Lots, Step, Ticks};
@@ -23,6 +23,10 @@ pub struct Meta {
     pub contracts: Vec<Contract>,
     /// What the file says of the host; runs of unlike hosts are not compared.
     pub host: Option<Value>,
+    /// The risk gate's limits, by the names that the file gives them.
+    pub limits: Map<String, Value>,
+    /// The text of each strategy's settings at the start.
+    pub strategies: Vec<String>,
     /// Why there are no contracts.
     pub fault: Option<String>,
 }
@@ -52,9 +56,14 @@ impl Meta {
             let word = |name: &str| of(name).unwrap_or_default().to_owned();
             Contract { symbol: word("symbol"), quote: word("quote"), tick: step("tick"), lot: step("lot") }
         };
+        let strategies = list
+            .iter()
+            .map(|part| part.pointer("/strategy/text").and_then(Value::as_str).unwrap_or_default().to_owned())
+            .collect();
+        let limits = value.pointer("/recipe/maker/limits").and_then(Value::as_object).cloned().unwrap_or_default();
         // Watched markets have the numbers behind the traded ones.
         let watched = value.pointer("/recipe/watched").and_then(Value::as_array).into_iter().flatten();
-        Self { contracts: list.iter().chain(watched).map(contract).collect(), host, fault: None }
+        Self { contracts: list.iter().chain(watched).map(contract).collect(), host, limits, strategies, fault: None }
     }
 
     /// The symbols of the counters page, for a run whose meta.json says none.
@@ -80,6 +89,14 @@ impl Meta {
     /// The quantity as decimal text, if the grid is known.
     pub fn qty(&self, instrument: InstrumentId, qty: Lots) -> Option<String> {
         Some(self.contracts.get(usize::from(instrument.0))?.lot?.text(qty.0))
+    }
+
+    /// Price times quantity in the counters page's money, if the grid is known.
+    pub fn worth(&self, instrument: InstrumentId, price: Ticks, qty: Lots) -> Option<i64> {
+        let contract = self.contracts.get(usize::from(instrument.0))?;
+        let price = contract.tick?.atto().checked_mul(i128::from(price.0))? / 10_i128.pow(9);
+        let lot = contract.lot?.atto() / 10_i128.pow(9);
+        i64::try_from(price.checked_mul(lot)?.checked_mul(i128::from(qty.0))? / 10_i128.pow(10)).ok()
     }
 
     /// The price for people, in ticks where the grid is not known.

@@ -12,7 +12,7 @@ use spinquote::journal::record::{self, RecordError};
 use spinquote::unit::{Lots, Nanos, Ticks};
 
 /// Every kind with its name.
-pub const KINDS: [(u16, &str); 21] = [
+pub const KINDS: [(u16, &str); 22] = [
     (record::FRAME, "frame"),
     (record::SNAPSHOT, "snapshot"),
     (record::ORDER, "order"),
@@ -24,6 +24,7 @@ pub const KINDS: [(u16, &str); 21] = [
     (record::TIMER, "timer"),
     (record::LAPSE, "lapse"),
     (record::SETTINGS, "settings"),
+    (record::MARK, "mark"),
     (record::ASKED, "asked"),
     (record::COMMAND, "command"),
     (record::DECISION, "decision"),
@@ -106,8 +107,8 @@ impl Row {
             let shown = match value {
                 Value::Null => continue,
                 Value::Bool(false) if key != "hedge" => continue,
-                Value::String(text) if key == "data" && !full => excerpt(text, 160),
-                Value::String(text) => text.clone(),
+                Value::String(text) if key == "data" && !full => excerpt(&printable(text), 160),
+                Value::String(text) => printable(text),
                 Value::Number(number) if key.ends_with("_time_ns") => {
                     let at = number.as_i64().unwrap_or(0);
                     line.push_str(&format!(" {}={}", key.trim_end_matches("_ns"), text::clock_micros(Nanos(at))));
@@ -137,6 +138,13 @@ impl Row {
         all.extend(self.fields.clone());
         Value::Object(all)
     }
+}
+
+/// Text that came from outside, without what would move a terminal's cursor or make a line of its own.
+fn printable(text: &str) -> String {
+    let shown =
+        |letter: char| if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() };
+    if text.chars().any(char::is_control) { text.chars().map(shown).collect() } else { text.to_owned() }
 }
 
 /// The first `most` characters, and how many bytes follow.
@@ -260,7 +268,15 @@ impl Fields<'_> {
                 self.put("percent", (verb.argument() != 0).then_some(verb.argument()));
             }
             Event::Lapse { lost } => self.put("lost_ns", lost.0),
-            // Market events are not recorded as such; the other two carry nothing.
+            Event::Mark(mark) => {
+                self.instrument(mark.instrument);
+                self.text("mark", mark.mark.to_string());
+                self.text("index", mark.index.to_string());
+                self.text("funding_rate", mark.funding_rate.to_string());
+                self.put("next_funding_time_ns", (mark.next_funding.0 != 0).then_some(mark.next_funding.0));
+                self.venue_time(mark.venue_time);
+            }
+            // The other market events are not recorded as such; the other two carry nothing.
             _ => {}
         }
     }
@@ -291,7 +307,7 @@ impl Fields<'_> {
     }
 
     fn account(&mut self, event: &AccountEvent) {
-        const COLUMNS: [&str; 13] = [
+        const COLUMNS: [&str; 14] = [
             "instrument",
             "what",
             "position_side",
@@ -304,6 +320,7 @@ impl Fields<'_> {
             "amount",
             "leverage",
             "hedge",
+            "offset_ns",
             "venue_time_ns",
         ];
         for column in COLUMNS {
@@ -332,6 +349,7 @@ impl Fields<'_> {
                 self.put("leverage", leverage);
             }
             AccountEvent::PositionMode { hedge } => self.put("hedge", hedge),
+            AccountEvent::VenueClock { offset } => self.put("offset_ns", offset.0),
             _ => {}
         }
     }
@@ -374,6 +392,12 @@ impl Fields<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_came_from_outside_stays_on_its_line() {
+        assert_eq!(printable("a\n\u{1b}[2Jb"), "a\\n\\u{1b}[2Jb");
+        assert_eq!(printable("{\"e\":\"x\"} \u{e4}"), "{\"e\":\"x\"} \u{e4}");
+    }
 
     #[test]
     fn a_payload_that_is_not_of_its_kind_shows_as_an_error_with_its_bytes() {

@@ -262,8 +262,9 @@ fn page_fault(path: &Path, what: &str, known: u32, error: JournalError) -> anyho
     let JournalError::Foreign { .. } = &error else {
         let missing =
             matches!(&error, JournalError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound);
+        // The error names the file and the system's own words.
         let hint = if missing { format!("this run has no {what}") } else { format!("the {what} cannot be read") };
-        return anyhow!(error).context(hint);
+        return anyhow!("{hint}: {error}");
     };
     let head = File::open(path).map(|mut file| {
         let mut head = [0; 12];

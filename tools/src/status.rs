@@ -1,6 +1,7 @@
 //! `sq status`: one screenful of where a run stands, from the counters page; with `--watch` again and again.
 
 use crate::account::ticks_text;
+use crate::advice;
 use crate::alerts;
 use crate::detail;
 use crate::page::{Page, money};
@@ -18,12 +19,16 @@ use std::time::Duration;
 
 /// Where a run stands: state, quotes, position, P&L, counts.
 #[derive(Debug, Args)]
-#[command(after_help = "Exit code 0: live or ended in order. 1: silent, killed, or never begun.\n\n\
-                        Examples:\n  sq status\n  sq status --watch\n  sq status --json runs/20261121-101500")]
+#[command(after_help = "What is wrong and what to do about it stands in the lines that begin with ->.\n\
+                        Exit code 0: live or ended in order. 1: silent, killed, or never begun.\n\n\
+                        Examples:\n  sq status\n  sq status --watch\n  sq status --funding-rate\n  sq status --json runs/20261121-101500")]
 pub struct StatusArgs {
     /// Every word of the counters page, as JSON.
     #[arg(long)]
     json: bool,
+    /// Only funding: rate, interval, next time, and what the position pays or gets.
+    #[arg(long)]
+    funding_rate: bool,
     /// Print it again every --every until Ctrl-C or the run's end.
     #[arg(short, long)]
     watch: bool,
@@ -40,7 +45,13 @@ pub fn run(args: &StatusArgs, out: &mut dyn Write) -> Result<ExitCode> {
     loop {
         let page = Page::open(&run)?;
         let life = run.life();
-        if args.json {
+        if args.funding_rate {
+            let clock = clock(&page, life);
+            match args.json {
+                true => text::json(out, &detail::funding_json(&page, clock), !args.watch)?,
+                false => detail::funding_table(&run, &page, clock, out)?,
+            }
+        } else if args.json {
             text::json(out, &to_json(&run, &page, life), !args.watch)?;
         } else {
             print(&run, &page, life, out)?;
@@ -69,10 +80,18 @@ pub fn state(page: &Page, life: Life) -> &'static str {
     }
 }
 
+/// The run's time: an ended or silent one stands still at its last heartbeat.
+fn clock(page: &Page, life: Life) -> Nanos {
+    if matches!(life, Life::Live(_)) { now() } else { Nanos(page.count("engine.heartbeat")) }
+}
+
 fn print(run: &Run, page: &Page, life: Life, out: &mut dyn Write) -> Result<()> {
     match state(page, life) {
         state @ ("quoting" | "paused" | "KILLED") => writeln!(out, "run {}: {state}; {}", run.name, life.sentence())?,
         _ => writeln!(out, "run {}: {}", run.name, life.sentence())?,
+    }
+    for line in advice::of(run, page, life) {
+        writeln!(out, "  -> {line}")?;
     }
     let mut table = Table::new(&[
         "<symbol", "bid", "ask", "own bid", "own ask", "position", "orders", "buys", "sells", "pnl", "<book",
@@ -103,9 +122,7 @@ fn print(run: &Run, page: &Page, life: Life, out: &mut dyn Write) -> Result<()> 
         ]);
     }
     table.print(out)?;
-    // An ended or silent run stands still at its last heartbeat.
-    let clock = if matches!(life, Life::Live(_)) { now() } else { Nanos(page.count("engine.heartbeat")) };
-    detail::print(run, page, clock, out)?;
+    detail::print(run, page, clock(page, life), out)?;
     let count = |name: &str| text::count(page.count(name));
     writeln!(
         out,
@@ -152,6 +169,9 @@ fn print(run: &Run, page: &Page, life: Life, out: &mut dyn Write) -> Result<()> 
         let seen = if alert.acknowledged { ", acknowledged" } else { "" };
         let since = text::clock(alert.since);
         writeln!(out, "ALERT   {} {} since {since}{seen}: {}", alert.severity, alert.name, alert.text)?;
+        if let Some(advice) = alerts::advice(&alert.name).filter(|_| !matches!(life, Life::Ended { .. })) {
+            writeln!(out, "  -> {advice}")?;
+        }
     }
     Ok(())
 }
@@ -188,6 +208,8 @@ fn to_json(run: &Run, page: &Page, life: Life) -> Value {
         "life": life.word(),
         "state": state(page, life),
         "heartbeat_age_ns": age,
+        "next": advice::of(run, page, life),
+        "blocks": advice::blocks(page),
         "alerts": alerts::active(run).iter().map(|alert| serde_json::json!({
             "alert": alert.name,
             "severity": alert.severity,

@@ -195,6 +195,7 @@ fn unit(args: &UnitArgs, settings: &EngineSettings) -> Result<String> {
     if let Some(live) = &settings.journal.live_dir {
         writable.push(word(&placed(&args.dir, live))?);
     }
+    lines.push(format!("# They must be there before the start: install -d -o {user} {}", writable[0]));
     lines.push(format!("ReadWritePaths={}", writable.join(" ")));
     if let Some(program) = &settings.alerts.command {
         lines.push(format!("# alerts.command {} runs under all of this too.", program.display()));

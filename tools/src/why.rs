@@ -1,6 +1,10 @@
-//! `sq why ORDER`: the chain behind each message about an order: the input, the decisions with their numbers, the command, its way out, and
-//! what came back. Tells what the journal holds in its order; infers nothing but which input stood last before a decision.
+//! `sq why ORDER`: the chain behind each message about an order: the input, the book after it, the decisions with the rule's numbers, what the
+//! risk gate counted, the command, its way out, and what came back. Tells what the journal holds in its order; infers nothing but which
+//! input stood last before a decision.
 
+mod scene;
+
+use crate::decided::Decided;
 use crate::filter::parse_order;
 use crate::ledger::Ledger;
 use crate::row::{Row, kind_name};
@@ -8,8 +12,9 @@ use crate::run::{Run, RunArgs, each_record};
 use crate::text::{self, name};
 use anyhow::{Result, bail};
 use clap::Args;
+use scene::{Facts, Scene};
 use serde_json::{Value, json};
-use spinquote::event::ClientId;
+use spinquote::event::{ClientId, Side};
 use spinquote::journal::{Record, record};
 use spinquote::unit::Nanos;
 use std::io::Write;
@@ -18,7 +23,9 @@ use std::process::ExitCode;
 /// Why an order was placed, amended, cancelled, filled: the chain of records that led to it.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "ORDER is an id as `sq orders` prints it, or its last part. Times count from the step's input.\n\n\
+    after_help = "ORDER is an id as `sq orders` prints it, or its last part. Times count from the step's input. book is the market as the\n\
+                        step saw it (at_price: what stands at the order's price); rule is how far the price is from the reference, and the\n\
+                        settings behind it; gate is what the risk gate counted, each against its limit.\n\n\
                         Examples:\n  sq why 1a\n  sq why 00000007-0000001a runs/20261121-101500\n  sq why sq00000007-0000001a --json"
 )]
 pub struct WhyArgs {
@@ -46,7 +53,13 @@ enum Link {
 /// One step: its input and what concerns the order.
 struct Step {
     input: Option<Row>,
+    /// The market after the input.
+    book: Facts,
     decisions: Vec<Row>,
+    /// The rule's numbers.
+    rule: Facts,
+    /// What the risk gate counted.
+    gate: Facts,
     commands: Vec<Row>,
 }
 
@@ -65,10 +78,12 @@ pub fn run(args: &WhyArgs, out: &mut dyn Write) -> Result<ExitCode> {
     let id = parse_order(&args.order, &run)?;
     let mut ledger = Ledger::default();
     let links = {
-        let mut chain = Chain { id, run: &run, input: Input::default(), general: Vec::new(), links: Vec::new() };
-        each_record(run.journal()?, |found| {
+        let journal = run.journal()?;
+        let scene = Scene::of(&run, &journal);
+        let mut chain = Chain { id, run: &run, scene, input: Input::default(), general: Vec::new(), links: Vec::new() };
+        each_record(journal, |found| {
             ledger.take(found);
-            chain.take(found);
+            chain.take(found, &ledger);
             Ok(true)
         })?;
         chain.links
@@ -98,6 +113,7 @@ pub fn run(args: &WhyArgs, out: &mut dyn Write) -> Result<ExitCode> {
 struct Chain<'a> {
     id: ClientId,
     run: &'a Run,
+    scene: Option<Scene>,
     input: Input,
     /// Decisions of the current step that name no order: a withdrawal or a kill may be the reason behind the rest.
     general: Vec<Row>,
@@ -105,13 +121,18 @@ struct Chain<'a> {
 }
 
 impl Chain<'_> {
-    fn take(&mut self, found: &Record<'_>) {
+    fn take(&mut self, found: &Record<'_>, ledger: &Ledger) {
+        if let Some(scene) = &mut self.scene {
+            scene.take(found);
+        }
         let row = || Row::of(found, &self.run.meta);
         let ours = crate::row::order_of(found) == Some(self.id);
         match found.kind {
             record::DECISION if ours => {
-                let row = row();
-                self.step().decisions.push(row);
+                let (row, [book, rule]) = (row(), self.seen(found));
+                let step = self.step();
+                step.decisions.push(row);
+                (step.book, step.rule) = (book, rule);
             }
             record::DECISION if crate::row::order_of(found).is_none() => {
                 let row = row();
@@ -121,8 +142,10 @@ impl Chain<'_> {
                 }
             }
             record::COMMAND if ours => {
-                let row = row();
-                self.step().commands.push(row);
+                let (row, gate) = (row(), self.counted(found, ledger));
+                let step = self.step();
+                step.commands.push(row);
+                step.gate = gate;
             }
             record::DECISION | record::COMMAND => {}
             record::SENT if ours => {
@@ -144,6 +167,25 @@ impl Chain<'_> {
         }
     }
 
+    /// The market and the rule's numbers at a decision about the order.
+    fn seen(&self, found: &Record<'_>) -> [Facts; 2] {
+        let (Some(scene), Ok(decided)) = (&self.scene, Decided::decode(found.payload)) else {
+            return Default::default();
+        };
+        let side = if decided.side == 0 { Side::Buy } else { Side::Sell };
+        let own = (!decided.price.is_zero()).then_some((side, decided.price));
+        let Decided { instrument: on, price, reference, .. } = decided;
+        [scene.book(self.run, on, own), scene.rule(self.run, on, side, decided.purpose_code(), price, reference)]
+    }
+
+    /// What the gate counted for a command about the order.
+    fn counted(&self, found: &Record<'_>, ledger: &Ledger) -> Facts {
+        match (&self.scene, record::decode_command(found.payload)) {
+            (Some(scene), Ok(command)) => scene.gate(self.run, ledger, &command),
+            _ => Facts::new(),
+        }
+    }
+
     /// The step that the current input began, if it concerned the order already.
     fn open_step(&mut self) -> Option<&mut Step> {
         let seq = self.input.seq;
@@ -159,7 +201,15 @@ impl Chain<'_> {
             let found = Record { kind, flags: 0, seq, time, payload };
             let input = (seq > 0).then(|| Row::of(&found, &self.run.meta));
             let decisions = std::mem::take(&mut self.general);
-            self.links.push(Link::Step(Box::new(Step { input, decisions, commands: Vec::new() })));
+            let step = Step {
+                input,
+                book: Facts::new(),
+                decisions,
+                rule: Facts::new(),
+                gate: Facts::new(),
+                commands: Vec::new(),
+            };
+            self.links.push(Link::Step(Box::new(step)));
         }
         match self.links.last_mut() {
             Some(Link::Step(step)) => step,
@@ -187,9 +237,12 @@ fn print(link: &Link, full: bool, out: &mut dyn Write) -> Result<()> {
             if let Some(row) = &step.input {
                 writeln!(out, "  input     {:>6}  {}{}", row.seq, kind_name(row.kind), row.pairs(full))?;
             }
+            facts("book", &step.book, out)?;
             for row in &step.decisions {
                 writeln!(out, "  decided   {:>6} {}", row.seq, row.pairs(full))?;
             }
+            facts("rule", &step.rule, out)?;
+            facts("gate", &step.gate, out)?;
             for row in &step.commands {
                 writeln!(out, "  command   {:>6} {}", row.seq, row.pairs(full))?;
             }
@@ -203,13 +256,26 @@ fn print(link: &Link, full: bool, out: &mut dyn Write) -> Result<()> {
     Ok(())
 }
 
+/// A line of named values; none where there are none.
+fn facts(name: &str, facts: &Facts, out: &mut dyn Write) -> Result<()> {
+    if facts.is_empty() {
+        return Ok(());
+    }
+    let shown = |(name, value): (&String, &Value)| format!(" {name}={}", value.as_str().unwrap_or_default());
+    writeln!(out, "  {name:<16} {}", facts.iter().map(shown).collect::<String>())?;
+    Ok(())
+}
+
 fn to_json(link: &Link) -> Value {
     let rows = |rows: &[Row]| rows.iter().map(Row::json).collect::<Vec<_>>();
     match link {
         Link::Step(step) => json!({
             "step": {
                 "input": step.input.as_ref().map(Row::json),
+                "book": step.book,
                 "decisions": rows(&step.decisions),
+                "rule": step.rule,
+                "gate": step.gate,
                 "commands": rows(&step.commands),
             }
         }),

@@ -10,7 +10,7 @@ use std::io::Write;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use support::{Fixture, NAME, played, publish};
+use support::{Fixture, NAME, play, played, publish, publish_detail};
 
 fn live() -> Fixture {
     let mut run = Fixture::new();
@@ -149,9 +149,15 @@ fn a_kill_is_seen_and_only_a_confirmed_resume_ends_it() {
     let said = run.sq("ctl resume --yes no");
     assert!(said.code == 1 && said.out.contains("the kill flag is set since"), "{}", said.out);
     assert!(page(&run).killed_at().is_some());
+    // What killed it still holds, so that the engine kills again at once: a resume that does nothing must not look like one that worked.
     let (said, taken) = watched(watches, || run.sq("ctl resume --yes 20231114-221320"));
-    assert!(said.code == 0 && said.out.contains("the kill flag is cleared"), "{}", said.out);
+    assert!(said.code == 1 && said.out.contains("the kill flag is cleared"), "{}", said.out);
+    assert!(said.out.contains("KILLED AGAIN") && said.out.contains("sq ctl flatten 20231114-221320"), "{}", said.out);
     assert!(page(&run).killed_at().is_none() && taken == [Some(Operator::Resume); 2]);
+    let (run, watches) = apart(live());
+    assert_eq!(run.sq("ctl kill --yes 20231114-221320 --timeout 10ms").code, 1);
+    let (said, _) = watched(watches, || run.sq("ctl resume --yes 20231114-221320"));
+    assert!(said.code == 0 && said.out.ends_with("resume: the engine is armed again\n"), "{}", said.out);
 }
 
 #[test]
@@ -168,20 +174,39 @@ fn an_ended_run_and_a_run_without_a_page_are_refused() {
 
 #[test]
 fn what_would_go_is_shown_before_it_goes() {
-    use spinquote::event::{CommandKind, Side};
-    let mut run = live();
-    run.command(CommandKind::New, 1, 1, Side::Buy, 617_995, 5);
-    run.command(CommandKind::New, 2, 1, Side::Sell, 618_010, 7);
+    use spinquote::journal::counters::{InstrumentSlot, OrderWord};
+    let run = live();
+    for (side, id, price, qty) in [(0, 1, 617_995, 5), (1, 2, 618_010, 7)] {
+        for (word, value) in [(OrderWord::Id, id), (OrderWord::Price, price), (OrderWord::Qty, qty)] {
+            run.counters[0].set_order(0, side, 0, word, value);
+        }
+    }
+    run.counters[0].set_of(0, InstrumentSlot::OrdersLive, 5);
+    // From the counters page alone: an emergency does not wait for the reading of a long journal.
+    std::fs::write(run.run_dir().join("events-000000.sqj"), "gone").unwrap();
     let said = run.sq("ctl flatten --yes wrong");
     for part in [
-        "cancels 00000007-00000001 buy 0.005 @ 61799.5",
-        "cancels 00000007-00000002 sell 0.007 @ 61801.0",
+        "cancels #1 buy 0.005 @ 61799.5",
+        "cancels #2 sell 0.007 @ 61801.0",
+        "  and 3 more",
         "BTCUSDT: buys 0.005 at 61800.3 or worse, about 309.0015",
     ] {
         assert!(said.out.contains(part), "{part}: {}", said.out);
     }
+    let said = play_orders();
+    assert!(said.contains("cancels 00000007-00000001 buy 0.005 @ 61799.5"), "{said}");
     assert!(run.sq("ctl widen 99").err.contains("99 is not in 100..=10000"));
     assert!(run.sq("ctl widen 150 --timeout 20ms").out.contains("100% -> 150%"));
+}
+
+/// What `cancel-all` would show of a run whose journal can be read.
+fn play_orders() -> String {
+    let mut run = live();
+    play(&mut run);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    publish(&run, Nanos(now.as_nanos() as i64));
+    publish_detail(&run, run.now);
+    run.sq("ctl cancel-all --yes wrong").out
 }
 
 #[test]

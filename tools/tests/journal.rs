@@ -3,6 +3,7 @@
 mod support;
 
 use spinquote::journal::{Reader, RunDir};
+use spinquote::unit::Nanos;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -238,4 +239,40 @@ fn records_that_took_long_are_found() {
     assert!(kinds("journal dump --slower 39us --kind order").iter().all(|kind| kind == "order"));
     assert_eq!(kinds("journal dump --slower 1h --not frame"), Vec::<String>::new());
     assert!(!kinds("journal dump --slower 1ms --kind frame").is_empty(), "frames older than that");
+}
+
+#[test]
+fn mark_and_funding_from_rest_and_the_venues_clock_are_decoded_and_exported() {
+    use spinquote::event::{AccountEvent, Event, MarkPrice};
+    use spinquote::unit::{Price, Rate};
+    let mut run = support::Fixture::new();
+    run.event(
+        1,
+        &Event::Mark(MarkPrice {
+            instrument: spinquote::instrument::InstrumentId(0),
+            mark: Price::parse(b"61800.1").unwrap(),
+            index: Price::parse(b"61799.9").unwrap(),
+            funding_rate: Rate::parse(b"-0.00012").unwrap(),
+            next_funding: Nanos(support::T0 + 3_600_000_000_000),
+            venue_time: Nanos(support::T0),
+        }),
+    );
+    run.event(1, &Event::Account(AccountEvent::VenueClock { offset: Nanos(-250) }));
+    run.end();
+    let said = run.sq("journal dump --kind mark,account").out;
+    for part in [
+        "mark      BTCUSDT mark=61800.1 index=61799.9 funding_rate=-0.00012 next_funding_time=23:13:20.000000",
+        "account   what=venue-clock offset_ns=-250",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let stat = run.sq("journal stat").out;
+    assert!(stat.lines().any(|line| line.split_whitespace().take(2).eq(["mark", "1"])), "{stat}");
+    assert_eq!(run.sq("export -o out --kind mark").code, 0);
+    let text = std::fs::read_to_string(run.path().join("out/mark.csv")).unwrap();
+    assert_eq!(
+        text.lines().next().unwrap(),
+        "seq,time_ns,instrument,mark,index,funding_rate,next_funding_time_ns,venue_time_ns"
+    );
+    assert!(text.contains(",BTCUSDT,61800.1,61799.9,-0.00012,1700003600000000000,1700000000000000000"), "{text}");
 }

@@ -61,7 +61,7 @@ fn margin_funding_the_strategys_state_and_orders_are_shown() {
     let metrics = run.sq("prom --once").out;
     assert!(metrics.contains("spinquote_margin_level 1\n") && !metrics.contains("order_bid"), "{metrics}");
     let top = run.sq("top --plain --size 80x24").out;
-    assert!(top.contains("liq.      67733.896  margin 27.77 % LOW"), "{top}");
+    assert!(top.contains("liq/marg. 67733.89 +9.6%  27.77 % LOW"), "{top}");
 }
 
 #[test]
@@ -79,6 +79,68 @@ fn a_live_a_silent_and_an_unborn_run_are_told_apart() {
     run.counters[0].set(spinquote::journal::counters::Slot::Killed, 1);
     let said = run.sq("status");
     assert!(said.code == 1 && said.out.contains(": KILLED; live"), "{}", said.out);
+    assert!(
+        said.out
+            .contains("-> nothing is sent any more; BTCUSDT -0.005 stays: `sq ctl flatten 20231114-221320` closes it")
+    );
+}
+
+#[test]
+fn the_first_lines_say_what_is_wrong_and_what_to_do() {
+    use spinquote::journal::counters::{InstrumentSlot, Slot};
+    let mut run = Fixture::new();
+    play(&mut run);
+    // This test's own process holds the pages: the engine would be stuck in it.
+    let second = |said: &str| said.lines().nth(1).unwrap_or_default().to_owned();
+    let said = run.sq("status").out;
+    assert!(
+        second(&said).starts_with("  -> its engine thread is stuck: `sq ctl cancel-all 20231114-221320`"),
+        "{said}"
+    );
+    assert!(said.contains(&format!("if nothing helps: kill -9 {}", std::process::id())), "{said}");
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
+    publish(&run, Nanos(now as i64));
+    run.counters[0].set(Slot::Paused, 1);
+    run.counters[0].set_of(
+        0,
+        InstrumentSlot::Blocks,
+        i64::from(spinquote::maker::Blocks::BOOK | spinquote::maker::Blocks::LADDER),
+    );
+    let said = run.sq("status");
+    assert!(said.out.contains("  -> no quotes: the book is not in sync"), "{}", said.out);
+    assert!(said.out.contains("  -> an operator paused it") && said.out.contains("`sq ctl resume 20231114-221320`"));
+    assert_eq!(json(&run.sq("status --json").out)["blocks"], serde_json::json!(["book", "ladder"]));
+    let alert =
+        "{\"time_ns\":1,\"alert\":\"loss\",\"severity\":\"critical\",\"change\":\"raised\",\"text\":\"much\"}\n";
+    fs::write(run.run_dir().join("alerts.jsonl"), alert).unwrap();
+    assert!(
+        run.sq("status").out.contains("critical loss since 00:00:00.000: much\n  -> `sq positions` says where it went")
+    );
+    // Copied elsewhere, nobody holds it.
+    let copy = run.path().join("runs/copy");
+    fs::create_dir_all(&copy).unwrap();
+    for entry in fs::read_dir(run.run_dir_of(support::NAME)).unwrap().flatten() {
+        fs::copy(entry.path(), copy.join(entry.file_name())).unwrap();
+    }
+    support::publish(&run, run.now);
+    fs::copy(run.run_dir_of(support::NAME).join("counters.sqc"), copy.join("counters.sqc")).unwrap();
+    let said = run.sq("status copy");
+    assert!(said.out.contains(" has this run open") && said.out.contains("BTCUSDT -0.005 is held; "), "{}", said.out);
+    assert!(said.out.contains("1 orders were live: the venue should have cancelled them at 22:14:06"), "{}", said.out);
+}
+
+#[test]
+fn funding_alone() {
+    let run = played();
+    assert_eq!(run.sq("status --funding-rate").out, "BTCUSDT: the venue has not said a funding rate yet\n");
+    publish_detail(&run, run.now);
+    let said = run.sq("status --funding-rate");
+    golden("funding.txt", &said.out);
+    let said = json(&run.sq("status --funding-rate --json").out);
+    assert_eq!(
+        (&said["BTCUSDT"]["rate"], &said["BTCUSDT"]["next_in_ns"]),
+        (&"-0.00012345".into(), &3_600_001_000_000_i64.into())
+    );
 }
 
 #[test]

@@ -22,6 +22,10 @@ fn the_chain_as_json_names_input_decision_command_and_answer() {
     let step = &said["links"][0]["step"];
     assert_eq!((&step["input"]["kind"], &step["decisions"][1]["cause"]), (&"frame".into(), &"quote".into()));
     assert_eq!(step["commands"][0]["what"], "new");
+    // The market as the step saw it, what the rule made of it, and what the gate counted.
+    assert_eq!((&step["book"]["bid"], &step["book"]["ask_qty"]), (&"61800.2".into(), &"2.000".into()));
+    assert_eq!(step["rule"]["from_reference"], "+0.12bp");
+    assert_eq!((&step["gate"]["worst"], &step["gate"]["messages"]), (&"-0.005".into(), &"2".into()));
     let after: Vec<_> =
         said["links"].as_array().unwrap()[1..].iter().map(|link| link["after"]["kind"].clone()).collect();
     assert_eq!(after, ["sent", "order", "order", "order", "order"]);

@@ -106,6 +106,11 @@ impl Notice {
     }
 }
 
+/// The names of all alerts there are.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    RULES.iter().map(|rule| rule.name)
+}
+
 /// An alert that holds.
 #[derive(Clone, Copy, Debug)]
 struct Raised {

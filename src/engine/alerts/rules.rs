@@ -205,7 +205,7 @@ pub(super) static RULES: &[Rule] = &[
     rule("loss", Severity::Critical, NOW, |facts| Some((facts.loss, facts.loss_text.clone()))),
     rule("position", Severity::Critical, NOW, |facts| Some((facts.position, facts.position_text.clone()))),
     rule("killed", Severity::Critical, NOW, |facts| {
-        yes(facts.killed, "the kill ladder is at its end; only `sq ctl resume` of a human leads back")
+        yes(facts.killed, "nothing is sent any more until a human says `sq ctl resume`")
     }),
     rule("margin", Severity::Warning, NOW, |facts| {
         yes(facts.margin_level >= 1, format!("{}, below 0.30", facts.margin_text))

@@ -64,12 +64,11 @@ impl Jitter {
     pub fn print(&self, out: &mut dyn Write) -> Result<()> {
         let at = |quantile: f64| text::span(self.gaps.value_at_quantile(quantile).cast_signed());
         let lasted = text::span(self.lasted.0);
-        writeln!(
-            out,
-            "jitter of a spinning thread on core {}, {lasted}: {} looks at the clock",
-            self.core,
-            self.gaps.len()
-        )?;
+        let place = match &self.notice {
+            None => format!("on core {}", self.core),
+            Some(_) => "that is pinned to no core".to_owned(),
+        };
+        writeln!(out, "jitter of a spinning thread {place}, {lasted}: {} looks at the clock", self.gaps.len())?;
         if let Some(notice) = &self.notice {
             writeln!(out, "      {notice}")?;
         }

@@ -104,7 +104,7 @@ pub fn run(args: &DoctorArgs, out: &mut dyn Write) -> Result<ExitCode> {
             bail!("{id:?} is no entry of tuning.md; there are {}", known.join(", "));
         }
     }
-    let host = host(args)?;
+    let (host, notes) = host(args)?;
     let rows: Vec<Row> = guide
         .into_iter()
         .filter(|entry| args.only.is_empty() || args.only.contains(&entry.id))
@@ -123,21 +123,18 @@ pub fn run(args: &DoctorArgs, out: &mut dyn Write) -> Result<ExitCode> {
             "io_core": host.io_core,
             "nic": host.nic,
             "root": host.is_root,
+            "notes": notes,
             "entries": list,
             "jitter": jitter.as_ref().map(jitter::Jitter::to_json),
             "strict_failed": failed,
         });
         text::json(out, &all, true)?;
     } else {
-        print(&host, &rows, out)?;
+        print(&host, &notes, &rows, out)?;
         if let Some(jitter) = &jitter {
             jitter.print(out)?;
         }
-        let unseen = rows.iter().filter(|row| row.finding.verdict == Verdict::Unseen).count();
-        if unseen > 0 {
-            let who = if host.is_root { "" } else { "; as root more can be" };
-            writeln!(out, "{unseen} of {} entries could not be seen{who}", rows.len())?;
-        }
+        summary(&host, &rows, out)?;
     }
     if !args.strict || failed.is_empty() {
         return Ok(ExitCode::SUCCESS);
@@ -146,6 +143,27 @@ pub fn run(args: &DoctorArgs, out: &mut dyn Write) -> Result<ExitCode> {
         writeln!(out, "strict: not met: {}", failed.join(", "))?;
     }
     Ok(ExitCode::FAILURE)
+}
+
+/// How many of each kind; those that are required and not met by name.
+fn summary(host: &Host, rows: &[Row], out: &mut dyn Write) -> Result<()> {
+    let with = |mark: &str| rows.iter().filter(|row| row.mark() == mark).map(|row| row.entry.id.as_str()).collect();
+    let [good, must, worth, choice, unseen, not_here]: [Vec<&str>; 6] = ["ok", "FIX", "fix", "opt", "?", "-"].map(with);
+    let mut parts = vec![format!("{} of {} ok", good.len(), rows.len())];
+    if !must.is_empty() {
+        parts.push(format!("FIX {}", must.join(", ")));
+    }
+    for (which, what) in [(worth, "worth doing"), (choice, "a choice"), (not_here, "not on this host")] {
+        if !which.is_empty() {
+            parts.push(format!("{} {what}", which.len()));
+        }
+    }
+    if !unseen.is_empty() {
+        let who = if host.is_root { "" } else { ", more as root" };
+        parts.push(format!("{} could not be seen{who}", unseen.len()));
+    }
+    writeln!(out, "{}", parts.join("; "))?;
+    Ok(())
 }
 
 fn fails(args: &DoctorArgs, row: &Row) -> bool {
@@ -160,7 +178,8 @@ fn check_of(id: &str) -> Result<&'static Check> {
     CHECKS.iter().find(|check| check.id == id).with_context(|| format!("{id} of tuning.md has no check"))
 }
 
-fn host(args: &DoctorArgs) -> Result<Host> {
+/// The host, and what a person must know of the cores that are looked at.
+fn host(args: &DoctorArgs) -> Result<(Host, Vec<String>)> {
     let settings = match &args.engine {
         None => None,
         Some(path) => match spinquote::config::load::engine(path) {
@@ -176,16 +195,33 @@ fn host(args: &DoctorArgs) -> Result<Host> {
     // Those of the guide.
     let (engine_core, io_core) = args.cores.or(set).unwrap_or((2, 3));
     let live_dir = settings.as_ref().and_then(|settings| settings.journal.live_dir.clone());
-    Ok(Host::new(args.root.clone(), engine_core, io_core, args.nic.clone(), live_dir))
+    let host = Host::new(args.root.clone(), engine_core, io_core, args.nic.clone(), live_dir);
+    let mut notes = Vec::new();
+    if args.cores.or(set).is_none() {
+        let place = args.engine.as_ref().map_or_else(String::new, |path| format!(" in {}", path.display()));
+        notes.push(format!("no cores are named{place}: the guide's are meant; --cores ENGINE,IO or threads.engine_core and io_core name others"));
+    }
+    let cores = host.cores();
+    if !cores.is_empty() && ![engine_core, io_core].iter().all(|core| cores.contains(core)) {
+        notes.push(format!(
+            "this host has cores {} only: do NOT apply fixes that name {engine_core} and {io_core}; two for the engine want four in all",
+            host::list(&cores)
+        ));
+        notes.push("with fewer, name no cores and run with threads.wait = \"yield\"".to_owned());
+    }
+    Ok((host, notes))
 }
 
-fn print(host: &Host, rows: &[Row], out: &mut dyn Write) -> Result<()> {
+fn print(host: &Host, notes: &[String], rows: &[Row], out: &mut dyn Write) -> Result<()> {
     let nic = host.nic.as_deref().unwrap_or("none found");
     writeln!(
         out,
         "engine thread on core {}, I/O thread on core {}, network interface {nic}",
         host.engine_core, host.io_core
     )?;
+    for note in notes {
+        writeln!(out, "    {note}")?;
+    }
     for row in rows {
         writeln!(out, "{:<4}{:<16}{}", row.mark(), row.entry.id, row.entry.title)?;
         writeln!(out, "      is      {}", row.finding.is)?;

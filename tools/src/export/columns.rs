@@ -4,9 +4,11 @@
 use crate::decided::Decided;
 use crate::meta::Meta;
 use crate::row::Row;
+use spinquote::event::{Event, MarkPrice};
+use spinquote::instrument::InstrumentId;
 use spinquote::journal::Record;
 use spinquote::journal::record::{self, FIXED_MAX};
-use spinquote::unit::Nanos;
+use spinquote::unit::{Nanos, Price, Rate};
 
 /// What a column's values are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,6 +71,14 @@ pub fn of(kind: Option<u16>) -> Vec<Column> {
 
 fn fields(kind: u16) -> Vec<String> {
     let zeros = [0_u8; FIXED_MAX];
+    let mark = record::encode_event(&Event::Mark(MarkPrice {
+        instrument: InstrumentId(0),
+        mark: Price::ZERO,
+        index: Price::ZERO,
+        funding_rate: Rate::ZERO,
+        next_funding: Nanos::ZERO,
+        venue_time: Nanos::ZERO,
+    }));
     let payload: &[u8] = match kind {
         record::FRAME | record::SNAPSHOT | record::SETTINGS => &zeros[..record::Origin::SIZE],
         record::ORDER => &zeros[..record::ORDER_SIZE],
@@ -78,6 +88,7 @@ fn fields(kind: u16) -> Vec<String> {
         record::LINK => &zeros[..4],
         record::EXTERNAL => &zeros[..18],
         record::LAPSE => &zeros[..8],
+        record::MARK => mark.as_ref().map_or(&[][..], |(_, payload)| payload.as_slice()),
         record::ASKED => &zeros[..record::Asked::SIZE],
         record::COMMAND => &zeros[..record::COMMAND_SIZE],
         record::DECISION => &zeros[..Decided::SIZE],
@@ -157,6 +168,11 @@ fn describe(kind: Option<u16>, name: &str) -> Option<(Form, &'static str)> {
         (_, "amount") => (Decimal, "funding, quote currency; negative is paid"),
         (_, "leverage") => (Count, "multiple"),
         (_, "hedge") => (Flag, "hedge mode"),
+        (_, "offset_ns") => (Whole, "the venue's clock minus ours, ns"),
+        (_, "mark") => (Decimal, "mark price, quote currency per unit of base"),
+        (_, "index") => (Decimal, "index price, quote currency per unit of base"),
+        (_, "funding_rate") => (Decimal, "of one interval, a fraction"),
+        (_, "next_funding_time_ns") => (Whole, "when funding is charged next, ns since the Unix epoch"),
         (_, "decided_time_ns") => (Whole, "step that decided it, ns since the Unix epoch"),
         (_, "reference") => (Decimal, "price that it was decided on"),
         (_, "purpose") => (Text, "why the order exists"),

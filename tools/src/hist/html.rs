@@ -1,6 +1,6 @@
 //! The percentile plot and its table as one HTML page that needs nothing else. Only puts together what `svg` and the caller drew.
 
-use crate::hist::PERCENTILES;
+use crate::hist::{PERCENTILES, shown};
 use crate::text;
 use spinquote::journal::histogram::{Snapshot, Stage};
 use std::fmt::Write;
@@ -25,7 +25,7 @@ pub fn page(run: &str, svg: &str, stages: &[Snapshot]) -> String {
         }
         writeln!(rows, "<td>{}</td></tr>", span(stage.max)).expect("a string takes all");
     }
-    let heads: String = PERCENTILES.iter().map(|(name, _)| format!("<th>{name}</th>")).collect();
+    let heads: String = PERCENTILES.iter().map(|(name, _)| format!("<th>{}</th>", shown(name))).collect();
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Latency of run {run}</title>\n\
          <style>body{{font:14px sans-serif;margin:2em auto;max-width:980px}}svg{{width:100%}}table{{border-collapse:collapse}}\

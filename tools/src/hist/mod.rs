@@ -72,6 +72,14 @@ pub struct HistArgs {
 pub const PERCENTILES: [(&str, u32); 5] =
     [("p50", 500_000), ("p90", 900_000), ("p99", 990_000), ("p999", 999_000), ("p9999", 999_900)];
 
+/// A percentile's name for people: `p999` is `p99.9`.
+pub fn shown(name: &str) -> String {
+    match name.split_at_checked(3) {
+        Some((whole, rest)) if !rest.is_empty() => format!("{whole}.{rest}"),
+        _ => name.to_owned(),
+    }
+}
+
 /// Prints and writes what is asked for.
 pub fn run(args: &HistArgs, out: &mut dyn Write) -> Result<ExitCode> {
     if args.explain {
@@ -262,7 +270,7 @@ fn compare(
         let columns = PERCENTILES.iter().take(4).map(|&(name, at)| (name, old.percentile(at), new.percentile(at)));
         for (row, (name, before, after)) in columns.chain([("max", old.max, new.max)]).enumerate() {
             let stage = if row == 0 { new.name.clone() } else { String::new() };
-            table.row([stage, name.to_owned(), span(before), span(after), change(before, after)]);
+            table.row([stage, shown(name), span(before), span(after), change(before, after)]);
         }
     }
     table.print(out)?;

@@ -1,7 +1,7 @@
 //! `sq report`: a run as one self-contained HTML page, or as JSON, in one pass over its journal. Reads only; writes the one file asked for.
 
-mod read;
-mod replica;
+pub mod read;
+pub mod replica;
 
 use crate::run::{Run, RunArgs};
 use anyhow::{Context, Result};

@@ -1,6 +1,6 @@
 //! A run's journal, record by record, into a report. One pass, bounded memory; a record that cannot be decoded is passed over and counted.
 
-use super::replica::Replica;
+use super::replica::{Frames, Reconciling, Replica, Undecoded};
 use crate::decided::Decided;
 use crate::meta::Meta;
 use crate::progress;
@@ -9,15 +9,12 @@ use crate::run::{Run, read_fault};
 use crate::text;
 use anyhow::{Result, bail};
 use serde_json::Value;
-use spinquote::event::{AccountEvent, CommandKind, Event, Link, LinkState, OrderEventKind};
+use spinquote::event::{AccountEvent, Event, Link, LinkState, OrderEventKind};
 use spinquote::instrument::{Instrument, InstrumentId, Symbol};
-use spinquote::journal::record::{self, Origin};
+use spinquote::journal::record;
 use spinquote::journal::{ReadError, Record};
 use spinquote::report::{Collector, Counted, Kind, LimitOf, Report, Setup, Severity, Stage};
 use spinquote::unit::Nanos;
-use spinquote::venue::binance::usdm::market::MarketDecoder;
-use spinquote::venue::codec::MarketMessage;
-use spinquote::wire::simd::SPARE;
 
 /// The report, and the damage that ended the journal, if any.
 pub fn report(run: &Run) -> Result<(Report, Option<anyhow::Error>)> {
@@ -28,10 +25,8 @@ pub fn report(run: &Run) -> Result<(Report, Option<anyhow::Error>)> {
         meta: &run.meta,
         collector: Collector::new(setup(run, &instruments)),
         replicas: instruments.iter().map(|instrument| Replica::new(instrument, truncated)).collect(),
-        decoder: MarketDecoder::new(&instruments),
-        document: Vec::new(),
-        asked: None,
-        begun: false,
+        frames: Frames::new(&instruments),
+        reconciling: Reconciling::default(),
         undecoded: 0,
         refused: 0,
     };
@@ -58,7 +53,7 @@ pub fn report(run: &Run) -> Result<(Report, Option<anyhow::Error>)> {
 }
 
 /// The contracts of the run, as far as decoding and sums need them.
-fn instruments(meta: &Meta) -> Result<Vec<Instrument>> {
+pub fn instruments(meta: &Meta) -> Result<Vec<Instrument>> {
     let mut out = Vec::new();
     for contract in &meta.contracts {
         let (Some(tick), Some(lot)) = (contract.tick, contract.lot) else {
@@ -142,11 +137,8 @@ struct Reading<'a> {
     meta: &'a Meta,
     collector: Collector,
     replicas: Vec<Replica>,
-    decoder: MarketDecoder,
-    document: Vec<u8>,
-    /// When the reconciliation under way was asked for, and whether its answer has begun.
-    asked: Option<Nanos>,
-    begun: bool,
+    frames: Frames,
+    reconciling: Reconciling,
     undecoded: u64,
     refused: u64,
 }
@@ -158,9 +150,7 @@ impl Reading<'_> {
             record::FRAME | record::SNAPSHOT => self.market(found),
             record::COMMAND => match record::decode_command(found.payload) {
                 Ok(command) => {
-                    if command.kind == CommandKind::Reconcile {
-                        (self.asked, self.begun) = (Some(found.time), false);
-                    }
+                    self.reconciling.command(found.time, &command);
                     self.collector.command(found.time, &command);
                 }
                 Err(_) => self.undecoded += 1,
@@ -192,33 +182,13 @@ impl Reading<'_> {
         }
     }
 
-    /// A frame or a snapshot of a market that is traded; those that are only looked at speak another language.
+    /// A frame or a snapshot of a market that is traded.
     fn market(&mut self, found: &Record<'_>) {
-        let Some((head, bytes)) = found.payload.split_at_checked(Origin::SIZE) else { return };
-        let Ok(origin) = Origin::decode(head) else { return };
-        if usize::from(origin.instrument.0) >= self.replicas.len() {
-            return;
-        }
-        self.document.clear();
-        self.document.extend_from_slice(bytes);
-        self.document.resize(bytes.len() + SPARE, 0);
-        let event = if found.kind == record::SNAPSHOT {
-            self.decoder.decode_snapshot(origin.instrument, &mut self.document, bytes.len()).map(Event::Snapshot)
-        } else {
-            match self.decoder.decode(&mut self.document, bytes.len()) {
-                Ok(MarketMessage::Event(event)) => Ok(event),
-                Ok(_) => return,
-                Err(error) => Err(error),
-            }
+        let (on, event) = match self.frames.event(found) {
+            Ok(Some(heard)) => heard,
+            Ok(None) => return,
+            Err(Undecoded) => return self.undecoded += 1,
         };
-        let on = match event {
-            Err(_) => return self.undecoded += 1,
-            Ok(Event::Depth(ref update)) => update.instrument,
-            Ok(Event::Snapshot(ref snapshot)) => snapshot.instrument,
-            Ok(Event::Quote(ref quote)) => quote.instrument,
-            Ok(_) => return,
-        };
-        let Ok(event) = event else { return };
         let replica = &mut self.replicas[usize::from(on.0)];
         replica.market(&event);
         let touch = replica.touch();
@@ -268,15 +238,13 @@ impl Reading<'_> {
     fn account(&mut self, found: &Record<'_>, event: &AccountEvent) {
         let now = found.time;
         match event {
-            AccountEvent::ReconcileBegin => self.begun = self.asked.is_some(),
             AccountEvent::MarginCall => self.collector.incident(now, Severity::Critical, "margin call", ""),
             AccountEvent::ReconcileFailed => {
-                (self.asked, self.begun) = (None, false);
                 self.collector.incident(now, Severity::Warning, "reconciliation failed", "");
             }
             _ => {}
         }
-        let asked = self.asked.filter(|_| self.begun);
+        let asked = self.reconciling.account(event);
         let only = match *event {
             AccountEvent::Position { instrument, .. } | AccountEvent::Funding { instrument, .. } => Some(instrument),
             _ => None,
@@ -290,9 +258,6 @@ impl Reading<'_> {
                     self.collector.ledger(now, on, replica.position(), replica.split());
                 }
             }
-        }
-        if matches!(event, AccountEvent::ReconcileEnd) {
-            (self.asked, self.begun) = (None, false);
         }
     }
 

@@ -2,14 +2,98 @@
 //! is the engine's to the last digit. Needs no strategy, so it works where a replay does not.
 
 use spinquote::book::Book;
-use spinquote::event::{AccountEvent, Event, LinkState, OrderEvent, OrderEventKind, PositionSide, Side};
-use spinquote::instrument::Instrument;
+use spinquote::event::{
+    AccountEvent, Command, CommandKind, Event, Level, LinkState, OrderEvent, OrderEventKind, PositionSide, Side,
+};
+use spinquote::instrument::{Instrument, InstrumentId};
+use spinquote::journal::Record;
+use spinquote::journal::record::{self, Origin};
 use spinquote::maker::order::{FillLog, Novelty};
 use spinquote::maker::position::Holdings;
 use spinquote::report::Split;
 use spinquote::unit::{Lots, Nanos, Price, Ticks};
+use spinquote::venue::binance::usdm::market::MarketDecoder;
+use spinquote::venue::codec::MarketMessage;
+use spinquote::wire::simd::SPARE;
 
 const SIDES: [PositionSide; 3] = [PositionSide::Net, PositionSide::Long, PositionSide::Short];
+
+/// The frames of the markets that are traded; those that are only looked at speak another language.
+pub struct Frames {
+    decoder: MarketDecoder,
+    document: Vec<u8>,
+    traded: usize,
+}
+
+/// A frame that is none.
+#[derive(Debug)]
+pub struct Undecoded;
+
+impl Frames {
+    /// For these instruments.
+    pub fn new(instruments: &[Instrument]) -> Self {
+        Self { decoder: MarketDecoder::new(instruments), document: Vec::new(), traded: instruments.len() }
+    }
+
+    /// Depth, snapshot or best quote in a frame or snapshot record, and whose; `None` for everything else.
+    pub fn event(&mut self, found: &Record<'_>) -> Result<Option<(InstrumentId, Event<'_>)>, Undecoded> {
+        let Some((head, bytes)) = found.payload.split_at_checked(Origin::SIZE) else { return Ok(None) };
+        let Ok(origin) = Origin::decode(head) else { return Ok(None) };
+        if usize::from(origin.instrument.0) >= self.traded {
+            return Ok(None);
+        }
+        self.document.clear();
+        self.document.extend_from_slice(bytes);
+        self.document.resize(bytes.len() + SPARE, 0);
+        let event = if found.kind == record::SNAPSHOT {
+            self.decoder.decode_snapshot(origin.instrument, &mut self.document, bytes.len()).map(Event::Snapshot)
+        } else {
+            match self.decoder.decode(&mut self.document, bytes.len()) {
+                Ok(MarketMessage::Event(event)) => Ok(event),
+                Ok(_) => return Ok(None),
+                Err(error) => Err(error),
+            }
+        };
+        let event = event.map_err(|_| Undecoded)?;
+        let on = match event {
+            Event::Depth(ref update) => update.instrument,
+            Event::Snapshot(ref snapshot) => snapshot.instrument,
+            Event::Quote(ref quote) => quote.instrument,
+            _ => return Ok(None),
+        };
+        Ok(Some((on, event)))
+    }
+}
+
+/// When the reconciliation under way was asked for, and whether its answer has begun.
+#[derive(Debug, Default)]
+pub struct Reconciling {
+    asked: Option<Nanos>,
+    begun: bool,
+}
+
+impl Reconciling {
+    /// One may be asked for.
+    pub fn command(&mut self, now: Nanos, command: &Command) {
+        if command.kind == CommandKind::Reconcile {
+            (self.asked, self.begun) = (Some(now), false);
+        }
+    }
+
+    /// A fact of the account: when the reconciliation that it answers was asked for.
+    pub fn account(&mut self, event: &AccountEvent) -> Option<Nanos> {
+        match event {
+            AccountEvent::ReconcileBegin => self.begun = self.asked.is_some(),
+            AccountEvent::ReconcileFailed => *self = Self::default(),
+            _ => {}
+        }
+        let asked = self.asked.filter(|_| self.begun);
+        if matches!(event, AccountEvent::ReconcileEnd) {
+            *self = Self::default();
+        }
+        asked
+    }
+}
 
 /// Market and books.
 #[derive(Debug)]
@@ -75,6 +159,16 @@ impl Replica {
             _ if self.truncated && !self.book.in_sync() => self.last_quote,
             _ => None,
         }
+    }
+
+    /// Best bid and ask with what stands there, while the book is known.
+    pub fn best(&self) -> Option<[Level; 2]> {
+        Some([self.book.best(Side::Buy)?, self.book.best(Side::Sell)?])
+    }
+
+    /// What stands at a price.
+    pub fn resting(&self, side: Side, price: Ticks) -> Lots {
+        self.book.ladder().qty(side, price)
     }
 
     /// An order event: executions count once, their fees when first known.

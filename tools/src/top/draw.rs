@@ -3,8 +3,8 @@
 use super::View;
 use super::model::{Model, Stage, percentile};
 use crate::account::ticks_text;
-use crate::decided::phase_name;
-use crate::detail::{margin_warning, percent as percent_of};
+use crate::decided::{phase_name, purpose_name, why_not_name};
+use crate::detail::{margin_ratio, margin_warning};
 use crate::page::money;
 use crate::row::kind_name;
 use crate::run::Life;
@@ -37,22 +37,23 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, view: &View) {
     let wide = area.width >= NARROW;
     let timed = model.stages.iter().filter(|stage| stage.whole.count > 0).count() as u16;
     let tall = area.height >= 40;
-    // Alerts, title and keys have lines of their own; what is left is shared.
-    let alerts = (model.alerts.len() as u16).min(if tall { 6 } else { 2 });
-    let left = area.height.saturating_sub(2 + alerts);
+    // What is wrong, title and keys have lines of their own; what is left is shared.
+    let notices = notice_lines(model, area.width, tall);
+    let noticed = notices.len() as u16;
+    let left = area.height.saturating_sub(2 + noticed);
+    let feed = health_lines(model, area.width);
     let [ladder_rows, position_rows, health_rows, latency_rows] = if wide {
-        let latency = (timed + 1).clamp(2, if tall { 18 } else { 5 }) + 1;
+        let health = (feed.len() as u16).min(4) + 1;
+        let latency = (timed + 1).clamp(2, if tall { 18 } else { 5_u16.saturating_sub(noticed / 2).max(3) }) + 1;
         let book = if tall { left.saturating_sub(latency + 4 + 10).clamp(9, 30) } else { 9 };
-        [book, book, 4, latency]
+        [book, book, health, latency]
     } else {
-        // Under each other; a low screen keeps the nearest prices and the first lines of each.
-        let spare = left.saturating_sub(20);
-        [6 + spare.min(12), 6 + (spare / 3).min(4), 5 + (spare / 4).min(2), 3 + (spare / 5).min(8)]
+        narrow_rows(left)
     };
     let book = if wide { ladder_rows } else { ladder_rows + position_rows };
     let rows = [
         Constraint::Length(1),
-        Constraint::Length(alerts),
+        Constraint::Length(noticed),
         Constraint::Length(book),
         Constraint::Length(health_rows),
         Constraint::Length(latency_rows),
@@ -61,7 +62,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, view: &View) {
     ];
     let [title, warned, middle, health, stages, events, keys]: [Rect; 7] = Layout::vertical(rows).areas(area);
     frame.render_widget(Paragraph::new(title_line(model, view)), title);
-    frame.render_widget(Paragraph::new(alert_lines(model, alerts)), warned);
+    frame.render_widget(Paragraph::new(notices), warned);
     let halves = [Constraint::Percentage(50), Constraint::Percentage(50)];
     let [left, right] = match wide {
         true => Layout::horizontal(halves).spacing(1).areas(middle),
@@ -69,8 +70,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, view: &View) {
     };
     block(frame, left, "book and own orders", ladder(model, view, left.height.saturating_sub(1)));
     block(frame, right, "position", position(model, view, right.height.saturating_sub(1)));
-    let top = Block::new().borders(Borders::TOP).border_style(DIM).title(budgets(model, wide));
-    frame.render_widget(Paragraph::new(health_lines(model, wide)).block(top), health);
+    block(frame, health, "feed and orders", feed);
     let name = if view.recent { "latency, last moments" } else { "latency, whole run" };
     block(frame, stages, name, latency_lines(model, view, stages));
     block(frame, events, "events", event_lines(model, events));
@@ -82,17 +82,58 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, view: &View) {
     frame.render_widget(Paragraph::new(Line::styled(hint, DIM)), keys);
 }
 
-/// The worst alerts; how many more there are stands in the last line.
-fn alert_lines(model: &Model, rows: u16) -> Vec<Line<'static>> {
-    let rows = usize::from(rows);
+/// Title and lines of book, position, feed and latency on a narrow screen, where they stand under each other: first what each must have,
+/// then the whole position, then more of the book and of the stages. Two lines are kept for events.
+fn narrow_rows(left: u16) -> [u16; 4] {
+    const BOOK: usize = 0;
+    const POSITION: usize = 1;
+    const HEALTH: usize = 2;
+    const LATENCY: usize = 3;
+    let mut rows = [6, 6, 6, 3];
+    let sum = |rows: &[u16; 4]| rows.iter().sum::<u16>();
+    for (part, least) in [(LATENCY, 2), (HEALTH, 4), (BOOK, 4), (POSITION, 4), (HEALTH, 0), (LATENCY, 0)] {
+        rows[part] -= sum(&rows).saturating_sub(left).min(rows[part] - least);
+    }
+    for (part, most) in [(POSITION, 10), (HEALTH, 8), (BOOK, 12), (LATENCY, 7), (BOOK, 18), (LATENCY, 12)] {
+        rows[part] += left.saturating_sub(sum(&rows) + 2).min(most - rows[part].min(most));
+    }
+    rows
+}
+
+/// What to do about a run that does not quote, and the worst alerts; how many more there are stands in the last line.
+fn notice_lines(model: &Model, width: u16, tall: bool) -> Vec<Line<'static>> {
+    let lines = |text: &str, style: Style| {
+        let rows = if tall { 3 } else { 2 };
+        wrapped(text, usize::from(width), rows).into_iter().map(|line| Line::styled(line, style)).collect::<Vec<_>>()
+    };
+    let advice = model.advice.iter().take(if tall { 4 } else { 1 }).flat_map(|text| lines(text, OWN));
+    let rows = if tall { 6 } else { 2 };
     let more = model.alerts.len().saturating_sub(rows);
-    let line = |(at, alert): (usize, &crate::alerts::Active)| {
+    let alert = |(at, alert): (usize, &crate::alerts::Active)| {
         let seen = if alert.acknowledged { " (seen)" } else { "" };
         let rest = if at + 1 == rows && more > 0 { format!("  and {more} more") } else { String::new() };
         let said = format!("{} {}{seen}: {}{rest}", alert.severity.to_uppercase(), alert.name, alert.text);
-        Line::styled(said, if alert.severity == "warning" { OWN } else { BAD })
+        lines(&said, if alert.severity == "warning" { OWN } else { BAD })
     };
-    model.alerts.iter().take(rows).enumerate().map(line).collect()
+    advice.chain(model.alerts.iter().take(rows).enumerate().flat_map(alert)).collect()
+}
+
+/// A text broken at blanks into at most so many lines of this width; the last one is cut.
+fn wrapped(text: &str, width: usize, rows: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let rows_left = lines.len() < rows;
+        let line = lines.last_mut().expect("there is one");
+        if line.is_empty() {
+            line.push_str(word);
+        } else if rows_left && line.chars().count() + 1 + word.chars().count() > width {
+            lines.push(word.to_owned());
+        } else {
+            line.push(' ');
+            line.push_str(word);
+        }
+    }
+    lines
 }
 
 fn block(frame: &mut Frame<'_>, area: Rect, title: &str, lines: Vec<Line<'_>>) {
@@ -219,26 +260,37 @@ fn position(model: &Model, view: &View, rows: u16) -> Vec<Line<'static>> {
     let on = InstrumentId(at as u16);
     let page = &model.page;
     let qty = |name: &str| model.run.meta.qty_text(on, Lots(page.of(at, name).unwrap_or(0)));
-    let amount = |name: &str| money(page.of(at, name).unwrap_or(0));
     let signed = |name: &str| match page.of(at, name).unwrap_or(0) {
         value if value < 0 => Span::styled(money(value), Style::new().fg(Color::Red)),
         value => Span::styled(money(value), GOOD),
     };
     let count = |name: &str| page.of(at, name).unwrap_or(0);
     let pair = |name: &str, value: Span<'static>| vec![Span::styled(format!("{name:<10}"), DIM), value];
+    let limit = |name: &str| model.run.meta.limits.get(name);
     let mut lines = vec![
         Line::from(vec![
             Span::styled("position  ", DIM),
             Span::styled(qty("position"), Style::new().add_modifier(Modifier::BOLD)),
-            Span::raw(format!(" at {}  worst {}", amount("entry"), qty("position_worst"))),
+            Span::raw(if count("entry") == 0 {
+                String::new()
+            } else {
+                format!(" at {}", near(model, at, count("entry")))
+            }),
         ]),
-        Line::from(pair("pnl", signed("pnl.total"))),
+        Line::from(pair("worst", worst(model, at))),
+        Line::from({
+            let most = limit("loss_max").and_then(|most| most.as_str());
+            let most = most.map_or_else(String::new, |most| format!("  limit -{most}"));
+            [pair("pnl", signed("pnl.total")), vec![Span::styled(most, DIM)]].concat()
+        }),
     ];
-    if page.of(at, "liquidation").is_some_and(|price| price != 0) {
-        let ratio = Span::raw(format!("  margin {} ", percent_of(page.count("margin.ratio"))));
+    if count("liquidation") != 0 {
         let warning = Span::styled(margin_warning(page).unwrap_or_default(), BAD);
+        let price = Span::raw(near(model, at, count("liquidation")));
+        let margin = Span::raw(format!("  {} ", margin_ratio(page)));
         // What matters most stands where a low screen still shows it.
-        lines.insert(1, Line::from([pair("liq.", Span::raw(amount("liquidation"))), vec![ratio, warning]].concat()));
+        let parts = [pair("liq/marg.", price), vec![liquidation_distance(model, at), margin, warning]].concat();
+        lines.insert(1, Line::from(parts));
     }
     lines.extend([
         Line::from(
@@ -255,15 +307,64 @@ fn position(model: &Model, view: &View, rows: u16) -> Vec<Line<'static>> {
     }
     let mark = model.funding.get(symbol).map(|funding| trimmed(&funding.mark).to_owned());
     let mark = mark.or_else(|| page.of(at, "mark").filter(|&price| price != 0).map(money));
-    if let Some(mark) = mark {
-        lines.push(Line::from([pair("mark", Span::raw(mark)), vec![liquidation_distance(model, at)]].concat()));
+    let fills = format!("{} buys, {} sells", count("fills.buy"), count("fills.sell"));
+    let mark = mark.unwrap_or_else(|| "-".to_owned());
+    lines.push(Line::from(pair("mark", Span::raw(format!("{mark}  {fills}")))));
+    lines.push(Line::from(pair("wallet", Span::raw(wallet(model)))));
+    // What a tall screen has room for.
+    for (name, word) in [("strategy.blocked_bid", "no bids"), ("strategy.blocked_ask", "no asks")] {
+        if count(name) > 1 {
+            lines.push(Line::from(pair(word, Span::raw(why_not_name(count(name))))));
+        }
     }
-    lines.extend([
-        Line::from(pair("fills", Span::raw(format!("{} buys, {} sells", count("fills.buy"), count("fills.sell"))))),
-        Line::from(pair("wallet", Span::raw(wallet(model)))),
-    ]);
+    lines.extend(own_orders(model, at, rows.saturating_sub(lines.len() as u16 + 2)));
     lines.truncate(usize::from(rows));
     lines
+}
+
+/// A price of the page in the contract's own decimals and one more.
+fn near(model: &Model, at: usize, price: i64) -> String {
+    let places =
+        model.run.meta.contracts.get(at).and_then(|contract| contract.tick).map_or(8, |tick| tick.places() + 1);
+    let text = money(price);
+    match text.split_once('.') {
+        Some((whole, rest)) => trimmed(&format!("{whole}.{}", &rest[..rest.len().min(places as usize)])).to_owned(),
+        None => text,
+    }
+}
+
+/// The largest position that live orders could lead to, against the limit, red near it.
+fn worst(model: &Model, at: usize) -> Span<'static> {
+    let qty = |lots: i64| model.run.meta.qty_text(InstrumentId(at as u16), Lots(lots));
+    let worst = model.page.of(at, "position_worst").unwrap_or(0);
+    let most = model.run.meta.limits.get("position_max_lots").and_then(serde_json::Value::as_i64);
+    let Some(most) = most else { return Span::raw(qty(worst)) };
+    let style = if i128::from(worst).abs() * 5 >= i128::from(most) * 4 { BAD } else { PLAIN };
+    Span::styled(format!("{} of {}", qty(worst), qty(most)), style)
+}
+
+/// Our orders with what stands before them, where there is room for all of it.
+fn own_orders(model: &Model, at: usize, room: u16) -> Vec<Line<'static>> {
+    let on = InstrumentId(at as u16);
+    let qty = |lots: i64| if lots < 0 { "?".to_owned() } else { model.run.meta.qty_text(on, Lots(lots)) };
+    let rows = crate::detail::rows(&model.page, at);
+    if rows.is_empty() || usize::from(room) < rows.len() + 1 {
+        return Vec::new();
+    }
+    let head =
+        format!("{:<4}{:<12}{:>6}{:>12}{:>9}{:>9}{:>10}", "own", "for", "level", "price", "size", "ahead", "age");
+    let row = |side: &str, of: &dyn Fn(&str) -> i64| {
+        let (purpose, price) = (purpose_name(of("purpose")), ticks_text(&model.run, at, Some(of("price"))));
+        let age = text::span((model.now.0 - of("created")).max(0));
+        Line::raw(format!(
+            "{side:<4}{purpose:<12}{:>6}{price:>12}{:>9}{:>9}{age:>10}",
+            of("level"),
+            qty(of("qty")),
+            qty(of("ahead"))
+        ))
+    };
+    let head = [Line::raw(""), Line::styled(head, DIM)];
+    head.into_iter().chain(rows.iter().map(|(side, of)| row(side, of))).collect()
 }
 
 /// How far the liquidation price is from the mark, or else the mid; red below five percent. Empty where there is none.
@@ -274,14 +375,20 @@ fn liquidation_distance(model: &Model, at: usize) -> Span<'static> {
     let Some(permille) = away else { return Span::raw("") };
     let (sign, size) = (if permille < 0 { '-' } else { '+' }, permille.unsigned_abs());
     let style = if size < 50 { BAD } else { PLAIN };
-    Span::styled(format!("  liquidation {sign}{}.{}%", size / 10, size % 10), style)
+    Span::styled(format!(" {sign}{}.{}%", size / 10, size % 10), style)
 }
 
 /// The balance as the counters page has it, or as the venue last said.
 fn wallet(model: &Model) -> String {
+    let cents = |text: String| match text.split_once('.') {
+        Some((whole, rest)) => format!("{whole}.{}", &rest[..rest.len().min(2)]),
+        None => text,
+    };
     match (model.page.count("engine.wallet"), &model.ledger.balance) {
-        (0, Some(balance)) => format!("{}  free {}", balance.wallet, balance.available),
-        (wallet, _) => format!("{}  free {}", money(wallet), money(model.page.count("engine.available"))),
+        (0, Some(balance)) => {
+            format!("{}  free {}", cents(balance.wallet.to_string()), cents(balance.available.to_string()))
+        }
+        (wallet, _) => format!("{}  free {}", cents(money(wallet)), cents(money(model.page.count("engine.available")))),
     }
 }
 
@@ -297,70 +404,95 @@ fn trimmed(text: &str) -> &str {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
 }
 
-/// What may be used up, against its limit, red near it: the order ring, orders in 10 s, request weight in a minute.
-fn budgets(model: &Model, wide: bool) -> Line<'static> {
+/// What may be used up, against its limit, red near it: orders in 10 s, messages in the last interval, request weight in a minute, the ring.
+fn budgets(model: &Model) -> Vec<Span<'static>> {
     let page = &model.page;
-    let used = |what: &str, used: i64, most: i64| match most {
-        0 => Span::raw(format!("{what} {} ", text::count(used))),
-        most if used * 5 >= most * 4 => Span::styled(format!("{what} {used}/{most} "), BAD),
-        most => Span::raw(format!("{what} {used}/{most} ")),
+    let used = |what: &str, used: i64, most: i64, span: &str| match most {
+        0 => Span::raw(format!("{what} {}{span}", short(used))),
+        most if used * 5 >= most * 4 => Span::styled(format!("{what} {used}/{most}{span}"), BAD),
+        most => Span::raw(format!("{what} {used}/{most}{span}")),
     };
     let ring = ORDERS_CAPACITY as i64;
     let waiting = if page.count("engine.heartbeat") == 0 { 0 } else { ring - page.count("engine.ring_free") };
-    Line::from(vec![
-        Span::raw(if wide { " feed and orders  " } else { " " }),
-        used("ring", waiting, ring),
-        used("10s", page.count("sender.orders_used"), page.count("sender.orders_limit")),
-        used("weight", page.count("sender.weight_used"), page.count("sender.weight_limit")),
-    ])
+    let messages = model.run.meta.limits.get("messages_max").and_then(serde_json::Value::as_i64).unwrap_or(0);
+    vec![
+        used("orders", page.count("sender.orders_used"), page.count("sender.orders_limit"), " 10s"),
+        match model.rate("engine.commands") {
+            Some(rate) => used("messages", rate, messages, " 1s"),
+            None => Span::raw("messages - 1s"),
+        },
+        used("weight", page.count("sender.weight_used"), page.count("sender.weight_limit"), " 1m"),
+        used("ring", waiting, ring, ""),
+    ]
 }
 
-fn health_lines(model: &Model, wide: bool) -> Vec<Line<'static>> {
+/// A count in a few characters.
+fn short(number: i64) -> String {
+    match number {
+        0..100_000 => text::count(number),
+        100_000..10_000_000 => format!("{}k", text::count(number / 1_000)),
+        _ => format!("{}M", text::count(number / 1_000_000)),
+    }
+}
+
+fn health_lines(model: &Model, width: u16) -> Vec<Line<'static>> {
     let page = &model.page;
-    let rate = |name: &str| model.rate(name).map_or_else(|| "-".to_owned(), text::count);
-    let number = |name: &str, what: &str, bad: bool| {
+    let rate = |name: &str| model.rate(name).map_or_else(|| "-".to_owned(), short);
+    let number = |name: &str, what: &str| {
         let value = page.count(name);
-        let style = if bad && value != 0 { BAD } else { PLAIN };
-        Span::styled(format!("{} {what}  ", text::count(value)), style)
+        let style = if model.is_fresh(name) { BAD } else { PLAIN };
+        Span::styled(format!("{} {what}", short(value)), style)
+    };
+    // Both are defects, whenever they were.
+    let defect = |name: &str, what: &str| {
+        let style = if page.count(name) == 0 { PLAIN } else { BAD };
+        Span::styled(format!("{} {what}", short(page.count(name))), style)
     };
     let quiet = match (model.frame_time.0, model.life) {
         (0, _) => "no frame yet".to_owned(),
         (_, Life::Ended { .. }) => String::new(),
-        (at, _) => format!("last frame {} ago", text::span((model.now.0 - at).max(0))),
+        (at, _) => format!("last {} ago", text::span((model.now.0 - at).max(0))),
     };
     let busy = match (model.rate("engine.turns"), model.rate("engine.turns_idle")) {
-        (Some(busy), Some(idle)) if busy + idle > 0 => format!("  loop busy {}%", busy * 100 / (busy + idle)),
+        (Some(busy), Some(idle)) if busy + idle > 0 => format!("loop busy {}%", busy * 100 / (busy + idle)),
         _ => String::new(),
     };
     let flow = vec![
-        Span::raw(format!("{} frames/s  {} commands/s  ", rate("engine.frames"), rate("engine.commands"))),
-        Span::raw(format!("{quiet}{busy}")),
-    ];
-    let feed = vec![
+        Span::raw(format!("{} frames/s", rate("engine.frames"))),
+        Span::raw(quiet),
+        Span::raw(busy),
         links(model),
-        number("engine.reconnects", "reconnects", true),
-        number("engine.decode_errors", "decode", true),
-        number("engine.protocol_errors", "protocol", true),
-        number("engine.journal_lost", "lost", true),
-        number("engine.allocations", "allocs", true),
+        number("engine.reconnects", "reconnects"),
+        number("engine.refusals", "refused"),
+        number("sender.unknown_outcomes", "unknown"),
+        number("sender.rate_limited", "limited"),
+        number("sender.rejects", "rejects"),
+        number("engine.decode_errors", "decode"),
+        number("engine.protocol_errors", "protocol"),
+        defect("engine.journal_lost", "lost"),
+        defect("engine.allocations", "allocs"),
+        number("sender.orders_new", "new"),
+        number("sender.orders_amend", "amend"),
+        number("sender.orders_cancel", "cancel"),
     ];
-    let orders = vec![
-        number("sender.orders_new", "new", false),
-        number("sender.orders_amend", "amend", false),
-        number("sender.orders_cancel", "cancel", false),
-        number("sender.rejects", "rejects", true),
-        number("engine.refusals", "refused", true),
-        number("sender.unknown_outcomes", "unknown", true),
-        number("sender.rate_limited", "limited", true),
-    ];
-    let rows = [flow, feed, orders];
-    if wide {
-        return rows.into_iter().map(Line::from).collect();
+    flowed(budgets(model).into_iter().chain(flow), usize::from(width))
+}
+
+/// Parts one after the other, two blanks between them, a new line where one does not fit any more.
+fn flowed(parts: impl Iterator<Item = Span<'static>>, width: usize) -> Vec<Line<'static>> {
+    let mut lines: Vec<Line<'static>> = vec![Line::default()];
+    for part in parts.filter(|part| !part.content.is_empty()) {
+        let line = lines.last_mut().expect("there is one");
+        if line.width() > 0 && line.width() + 2 + part.width() > width {
+            lines.push(Line::from(part));
+            continue;
+        }
+        if line.width() > 0 {
+            line.push_span(Span::raw("  "));
+        }
+        line.push_span(part);
     }
-    // Two halves of each, so that nothing falls off a narrow screen.
-    rows.into_iter()
-        .flat_map(|row| row.chunks(row.len().div_ceil(2)).map(|part| Line::from(part.to_vec())).collect::<Vec<_>>())
-        .collect()
+    lines
 }
 
 /// How many connections are up, and which are not.
@@ -374,8 +506,8 @@ fn links(model: &Model) -> Span<'static> {
         .collect();
     match (down.as_slice(), model.ledger.links.len()) {
         ([], 0) => Span::raw(""),
-        ([], up) => Span::raw(format!("{up} links up  ")),
-        (down, _) => Span::styled(format!("{} DOWN  ", down.join(", ")), BAD),
+        ([], up) => Span::raw(format!("{up} links up")),
+        (down, _) => Span::styled(format!("{} DOWN", down.join(", ")), BAD),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What `sq top` shows: the pages now, the changes since the last look, and what the journal's end says. Bounded, whatever the run's length.
 
 use super::book::Seen;
+use crate::advice;
 use crate::alerts::{self, Active};
 use crate::ledger::Ledger;
 use crate::page::Page;
@@ -31,6 +32,18 @@ pub const RATES: [&str; 8] = [
     "engine.journal_seq",
     "sender.writes",
 ];
+
+/// Counters that do not grow in a quiet run: each is told in red for a minute after it grew. Not among them: answers that refuse, for
+/// a cancel that comes after the fill is everyday.
+pub const TROUBLE: [&str; 6] = [
+    "engine.reconnects",
+    "engine.decode_errors",
+    "engine.protocol_errors",
+    "engine.refusals",
+    "sender.unknown_outcomes",
+    "sender.rate_limited",
+];
+const RED: Nanos = Nanos::from_secs(60);
 
 /// Latency of one stage.
 pub struct Stage {
@@ -64,6 +77,8 @@ pub struct Model {
     pub book: Seen,
     /// Alerts that hold, the worst first.
     pub alerts: Vec<Active>,
+    /// What to do about a run that does not quote.
+    pub advice: Vec<String>,
     /// Time of the last frame, 0 before the first.
     pub frame_time: Nanos,
     /// What cannot be read.
@@ -72,6 +87,8 @@ pub struct Model {
     reader: Option<Reader>,
     before: HashMap<&'static str, i64>,
     rates: HashMap<&'static str, i64>,
+    /// When each of [`TROUBLE`] last grew under these eyes.
+    grew: HashMap<&'static str, Nanos>,
     looked: Option<Nanos>,
 }
 
@@ -100,12 +117,14 @@ impl Model {
             funding: HashMap::new(),
             book: Seen::default(),
             alerts: Vec::new(),
+            advice: Vec::new(),
             frame_time: Nanos::ZERO,
             fault,
             histograms,
             reader,
             before: HashMap::new(),
             rates: HashMap::new(),
+            grew: HashMap::new(),
             looked: None,
         })
     }
@@ -123,6 +142,13 @@ impl Model {
         self.follow();
         self.book.settle(&self.run.meta);
         self.alerts = alerts::active(&self.run);
+        self.advice = advice::of(&self.run, &self.page, self.life);
+        for name in TROUBLE {
+            let value = self.page.count(name);
+            if self.before.insert(name, value).is_some_and(|before| value > before) {
+                self.grew.insert(name, self.now);
+            }
+        }
         let elapsed = self.looked.map_or(0, |looked| self.now.0 - looked.0);
         for name in RATES {
             let value = self.page.count(name);
@@ -151,6 +177,11 @@ impl Model {
     /// The change a second, once two looks were taken.
     pub fn rate(&self, name: &str) -> Option<i64> {
         self.rates.get(name).copied()
+    }
+
+    /// It grew within the last minute.
+    pub fn is_fresh(&self, name: &str) -> bool {
+        self.grew.get(name).is_some_and(|&grew| self.now - grew < RED)
     }
 
     fn follow(&mut self) {

@@ -119,10 +119,13 @@ pub fn of(model: &Model) -> Value {
             "new": count("sender.orders_new"), "amend": count("sender.orders_amend"), "cancel": count("sender.orders_cancel"),
             "accepted": count("sender.acks"), "rejected": count("sender.rejects"), "refused": count("engine.refusals"),
             "unknown": count("sender.unknown_outcomes"), "orders_10s": count("sender.orders_used"),
-            "weight_1m": count("sender.weight_used"), "per_s": model.rate("engine.commands"),
+            "orders_limit": count("sender.orders_limit"), "weight_1m": count("sender.weight_used"),
+            "weight_limit": count("sender.weight_limit"), "per_s": model.rate("engine.commands"),
+            "per_s_limit": run.meta.limits.get("messages_max"), "ring_free": count("engine.ring_free"),
         },
+        "turns_per_s": model.rate("engine.turns"), "turns_idle_per_s": model.rate("engine.turns_idle"),
         "wallet": money(count("engine.wallet")), "journal_lost": count("engine.journal_lost"),
-        "alerts": alerts, "events": events,
+        "advice": model.advice, "alerts": alerts, "events": events,
     })
 }
 
@@ -153,6 +156,7 @@ fn market(model: &Model, at: usize) -> Value {
         "bid": price("bid"), "ask": price("ask"), "mid": some("mid"), "mark": some("mark"), "in_sync": of("in_sync") == 1,
         "own_bid": price("own_bid"), "own_bid_qty": qty("own_bid_qty"), "own_ask": price("own_ask"), "own_ask_qty": qty("own_ask_qty"),
         "position": qty("position"), "position_worst": qty("position_worst"), "entry": some("entry"),
+        "liquidation": some("liquidation"),
         "orders_live": of("orders_live"), "orders_pending": of("orders_pending"),
         "fills_buy": of("fills.buy"), "fills_sell": of("fills.sell"), "volume_buy": qty("volume.buy"), "volume_sell": qty("volume.sell"),
         "pnl": {

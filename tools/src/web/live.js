@@ -88,7 +88,7 @@ const show = facts => {
   state.textContent = facts.state;
   state.className = "badge " + ({ quoting: "good", ended: "", paused: "warn", KILLED: "bad", silent: "bad" }[facts.state] ?? "warn");
   sub.textContent = `${facts.sentence} · ${clock(facts.now_ns / 1e9, 0)} UTC` + (facts.fault ? ` · ${facts.fault}` : "");
-  alerts.replaceChildren(...facts.alerts.map(alert => el("div", { class: "card", style: "margin-top:14px" },
+  alerts.replaceChildren(...facts.advice.map(line => el("div", { class: "card", style: "margin-top:14px" }, el("strong", { class: "warn" }, line))), ...facts.alerts.map(alert => el("div", { class: "card", style: "margin-top:14px" },
     el("strong", { class: alert.severity === "warning" ? "warn" : "bad" }, `${alert.severity}: ${alert.name}`), ` ${alert.text} `,
     el("span", { class: "soft" }, `for ${since(alert.since_ns)}${alert.acknowledged ? ", acknowledged" : ""}`))));
   tiles.replaceChildren(...facts.markets.flatMap((one, at) => {
@@ -101,7 +101,7 @@ const show = facts => {
       tile(key("mid"), "Mid", fixed(one.mid, one.price_places + 1), { raw: one.mid, more: one.in_sync ? `${price(one.bid)} / ${price(one.ask)}` : "book NOT in sync" }),
       tile(key("own_bid"), "Own bid", price(one.own_bid), { raw: one.own_bid, more: one.own_bid ? fixed(one.own_bid_qty, one.qty_places) : "none" }),
       tile(key("own_ask"), "Own ask", price(one.own_ask), { raw: one.own_ask, more: one.own_ask ? fixed(one.own_ask_qty, one.qty_places) : "none" }),
-      tile(key("position"), "Position", fixed(one.position, one.qty_places), { raw: one.position, more: one.entry ? `from ${price(one.entry)}` : "flat" }),
+      tile(key("position"), "Position", fixed(one.position, one.qty_places), { raw: one.position, more: one.entry ? `from ${price(one.entry)}` + (one.liquidation ? `, liquidation ${price(one.liquidation)}, ${fixed((one.liquidation / (one.mark ?? one.mid) - 1) * 100, 1)} % away` : "") : "flat" }),
       money("spread", "Spread"), money("inventory", "Inventory"), money("fees", "Fees"), money("funding", "Funding"),
       tile(key("funding/rate"), "Funding rate", one.funding ? fixed(Number(one.funding.rate) * 100, 4) + " %" : NONE, { raw: one.funding?.rate, more: one.funding ? `next in ${span(one.funding.next_ns - facts.now_ns)}` : "not heard yet" }),
       tile("latency", first?.stage === "frame" ? "Frame, p99" : "Tick to order, p99", span(first?.p99_ns), { raw: first?.p99_ns, more: first ? `median ${span(first.p50_ns)}, max ${span(first.max_ns)}` : "nothing timed yet" }),
@@ -115,9 +115,11 @@ const show = facts => {
   const f = facts.feed, m = facts.messages;
   feed([...Object.entries(f.links).map(([name, value]) => [name, el("span", { class: value === "up" ? "good" : "bad" }, value)]), ["connections up", f.links_up], ["frames", fixed(f.frames, 0)],
     ["last frame", f.frame_age_ms === null ? NONE : span(f.frame_age_ms * 1e6) + " ago"], ["reconnects", f.reconnects], ["decode errors", f.decode_errors], ["protocol errors", f.protocol_errors],
-    ["book gaps, resyncs", facts.markets.map(one => `${one.book_gaps}, ${one.book_resyncs}`).join("; ")], ["journal records lost", facts.journal_lost]], "");
+    ["book gaps, resyncs", facts.markets.map(one => `${one.book_gaps}, ${one.book_resyncs}`).join("; ")], ["journal records lost", facts.journal_lost],
+    ["engine loop busy", facts.turns_per_s + facts.turns_idle_per_s > 0 ? fixed(facts.turns_per_s / (facts.turns_per_s + facts.turns_idle_per_s) * 100, 0) + " %" : NONE], ["order ring, free places", m.ring_free]], "");
   messages([["new", m.new], ["amend", m.amend], ["cancel", m.cancel], ["accepted", m.accepted], ["rejected by the venue", m.rejected], ["refused by the gate", m.refused], ["unknown outcome", m.unknown],
-    ["orders in 10 s, as the venue counts", m.orders_10s], ["weight this minute", m.weight_1m]].map(([name, count]) => [name, fixed(count, 0)]), "");
+    ["messages a second", m.per_s, m.per_s_limit], ["orders in 10 s, as the venue counts", m.orders_10s, m.orders_limit], ["weight this minute", m.weight_1m, m.weight_limit]]
+    .map(([name, count, most]) => [name, fixed(count, 0) + (most ? ` of ${fixed(most, 0)}` : "")]), "");
   events(facts.events.map(one => [when(one.time_ns), one.kind, one.text]), `last ${facts.events.length}`);
 };
 

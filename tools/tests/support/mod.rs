@@ -105,6 +105,11 @@ impl Fixture {
         fs::read_dir(self.dir.path().join("runs")).unwrap().next().unwrap().unwrap().path()
     }
 
+    /// The directory of a run by its name.
+    pub fn run_dir_of(&self, name: &str) -> PathBuf {
+        self.dir.path().join("runs").join(name)
+    }
+
     pub fn sq(&self, line: &str) -> Said {
         sq(self.path(), line)
     }
