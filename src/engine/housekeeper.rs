@@ -149,6 +149,8 @@ struct Round {
     flush: Nanos,
     /// Mark price and funding are known from REST.
     marked: bool,
+    /// No segment could be made or filed away at the last try, and this was told.
+    journal_fails: bool,
     stop_told: bool,
 }
 
@@ -168,8 +170,10 @@ impl Housekeeper {
             time: now + TIME_EVERY,
             time_asked: now,
             dead_man: now,
-            flush: now,
+            // Not before the first quotes: it writes all that the segments were filled with.
+            flush: now + FLUSH_EVERY,
             marked: false,
+            journal_fails: false,
             stop_told: false,
         };
         // The difference that the start of the run has found.
@@ -470,6 +474,7 @@ impl Housekeeper {
         }
         match self.segments.housekeep(now) {
             Ok(done) => {
+                round.journal_fails = false;
                 let counts = [
                     (Slot::SegmentsMade, done.made),
                     (Slot::SegmentsSealed, done.sealed),
@@ -479,7 +484,12 @@ impl Housekeeper {
                     self.counters.add(slot, count as i64);
                 }
             }
-            Err(error) => tracing::error!("journal: {error}"),
+            // Tried again at every turn, told once.
+            Err(_) if round.journal_fails => {}
+            Err(error) => {
+                round.journal_fails = true;
+                tracing::error!("journal: {error}");
+            }
         }
         if now >= round.flush {
             round.flush = now + FLUSH_EVERY;
