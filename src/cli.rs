@@ -38,10 +38,22 @@ pub enum Command {
     Merge(MergeArgs),
 }
 
+/// What a fault script is: shared by the commands that play one.
+macro_rules! fault_help {
+    () => {
+        "A fault script has one fault a line, or several with `;` between them: [at=TIME] [for=TIME] [every=TIME] [count=N] KIND,\n\
+         with times such as 50ms or 5s from the start. Without `for` a fault strikes the next `count` (1) happenings from `at` on,\n\
+         with `for` each one in that window; `every` repeats it. Kinds: gap, silence (with for=), private-loss, disconnect,\n\
+         disconnect-pending, close, duplicate-fills, reorder, post-only-reject, reject, 429, 418, unknown, partial-fill,\n\
+         delay=TIME, clock-skew=TIME, spot-silence, spot-gap.\n\n"
+    };
+}
+
 /// Quote at the embedded exchange on this machine; needs no file, no key and no network.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  spinquote demo\n  spinquote demo --for 2m --seed 7 --json\n  \
-                        spinquote demo --strategy my.yml --capture ethusdt.gz --symbol ETHUSDT")]
+#[command(after_help = concat!(fault_help!(), "Examples:\n  spinquote demo\n  spinquote demo --for 2m --seed 7 --json\n  \
+                        spinquote demo --strategy my.yml --capture ethusdt.gz --symbol ETHUSDT\n  \
+                        spinquote demo --for 30s --fault \"at=5s gap; at=10s for=3s silence; at=15s count=3 post-only-reject; at=20s private-loss\""))]
 pub struct DemoArgs {
     /// How long to run, such as 30s, 2m or 1h.
     #[arg(long = "for", value_name = "DURATION", default_value = "60s", value_parser = duration)]
@@ -80,7 +92,7 @@ pub struct MarketArgs {
     /// The symbol to play, such as ETHUSDT; with --capture, the one that was recorded.
     #[arg(long, value_name = "SYMBOL")]
     pub symbol: Option<String>,
-    /// Faults to play, such as disconnects, gaps and rejects, as a script file.
+    /// Faults to play, such as disconnects, gaps and rejects: a script file, or the script itself (see below).
     #[arg(long, value_name = "SCRIPT")]
     pub fault: Option<PathBuf>,
     /// One seed, one market: the same seed plays the same session.
@@ -137,8 +149,10 @@ pub struct CancelAccountArgs {
 
 /// Check settings files and report every fault at once; starts nothing.
 #[derive(Debug, Args)]
-#[command(after_help = "A file that ends in .toml is an engine file, any other a strategy.\n\nExamples:\n  \
-                        spinquote check strategy.yml engine.toml")]
+#[command(
+    after_help = "A file that ends in .toml is an engine file (or, with nothing but `key` and `secret` in it, a credentials file);\n\
+                        any other is a strategy.\n\nExamples:\n  spinquote check strategy.yml engine.toml\n  spinquote check credentials.toml"
+)]
 pub struct CheckArgs {
     /// Strategy files and engine files.
     #[arg(value_name = "FILE", required = true)]
@@ -157,9 +171,11 @@ pub struct InitArgs {
 
 /// Run the exchange alone, for any client that speaks the venue's protocol.
 #[derive(Debug, Args)]
-#[command(after_help = "The first line on stdout is `listening https://ADDRESS` (port 0 picks one).\n\nExamples:\n  \
+#[command(after_help = concat!(fault_help!(), "The first line on stdout is `listening https://ADDRESS` (port 0 picks one). The next ones on stderr say\n\
+                        which paths there are and where the certificate lies that clients must trust.\n\nExamples:\n  \
                         spinquote sim --listen 127.0.0.1:8443 --symbol BTCUSDT\n  \
-                        spinquote sim --listen 127.0.0.1:0 --no-tls --for 60s --seed 7")]
+                        spinquote sim --listen 127.0.0.1:8443 --key mykey --secret mysecret --fault \"at=1m every=1m disconnect\"\n  \
+                        spinquote sim --listen 127.0.0.1:0 --no-tls --for 60s --seed 7"))]
 pub struct SimArgs {
     /// Address that serves REST and all WebSocket paths.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
@@ -169,10 +185,10 @@ pub struct SimArgs {
     /// Serve a spot market too, as a second price source: streams below /spot, requests below /api/v3.
     #[arg(long)]
     pub spot: bool,
-    /// API key that clients must use; otherwise any key is accepted.
+    /// API key that clients must use [default: testkey].
     #[arg(long, value_name = "KEY", requires = "secret")]
     pub key: Option<String>,
-    /// Secret that signatures are checked with.
+    /// Secret that signatures are checked with [default: testsecret].
     #[arg(long, value_name = "SECRET", requires = "key")]
     pub secret: Option<String>,
     /// Serve http:// and ws:// instead of TLS.
@@ -201,7 +217,7 @@ pub struct ReplayArgs {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  spinquote capture --engine engine.toml --symbol ETHUSDT --out ethusdt.gz --for 10m\n  \
-                        spinquote capture --url wss://127.0.0.1:8443 --ca sim.pem --symbol BTCUSDT --out btcusdt.gz --for 60s"
+                        spinquote capture --url wss://127.0.0.1:8443 --ca /tmp/spinquote-sim-8443.pem --symbol BTCUSDT --out btcusdt.gz --for 60s"
 )]
 pub struct CaptureArgs {
     /// The endpoint to record from.

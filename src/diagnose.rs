@@ -51,9 +51,23 @@ fn line_of(problem: &Problem) -> Option<(Line, std::ops::Range<usize>)> {
     let text = load::read_text(Path::new(&*problem.file)).ok()?;
     let start = text.get(..span.start)?.rfind('\n').map_or(0, |at| at + 1);
     let end = text[span.start..].find('\n').map_or(text.len(), |at| span.start + at);
+    if may_hold_a_secret(&text[start..end]) {
+        return None;
+    }
     let number = text[..start].matches('\n').count();
     let line = Line { file: problem.file.to_string(), text: text[start..end].to_owned(), start, number };
     Some((line, span.start..span.end.clamp(span.start, end)))
+}
+
+/// True for a line with a word that tells of a secret, and for one with a word as long as a secret's, as the lines of a PEM key are. People
+/// paste secrets into the wrong file, or without their quotation marks: such a line is told by its number only.
+fn may_hold_a_secret(line: &str) -> bool {
+    const WORDS: [&str; 6] = ["secret", "key", "passw", "token", "private", "-----"];
+    const LONG: usize = 32;
+    let lower = line.to_ascii_lowercase();
+    let long =
+        |word: &str| word.len() >= LONG && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=".contains(&b));
+    WORDS.iter().any(|word| lower.contains(word)) || line.split([' ', '\t', '"', '\'']).any(long)
 }
 
 /// One line of a file: the neighbours of a faulty line are never shown, for they may hold a secret.
@@ -76,5 +90,30 @@ impl SourceCode for Line {
         let whole = SourceSpan::from(self.start..self.start + self.text.len());
         let (file, bytes) = (self.file.clone(), self.text.as_bytes());
         Ok(Box::new(MietteSpanContents::new_named(file, bytes, whole, self.number, 0, 1)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_may_hold_a_secret_are_known() {
+        for line in [
+            "secret = hunter2",
+            "key=\"hunter2",
+            "  api_secret: hunter2",
+            "apiKey: 5",
+            "password = 'x'",
+            "{\"market\": \"BTC-USDT\", \"secret\": \"hunter2\"}",
+            "-----BEGIN PRIVATE KEY-----",
+            "MC4CAQAwBQYDK2VwBCIEIKGnwZsXyQ1dQ0Jm1u8mT3o9",
+            "rest_url = \"vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A\"",
+        ] {
+            assert!(may_hold_a_secret(line), "{line}");
+        }
+        for line in ["bid_spread: -1", "[risk", "price_band = 200", "custom_api: http://127.0.0.1:1/a", "- 1", ""] {
+            assert!(!may_hold_a_secret(line), "{line}");
+        }
     }
 }

@@ -17,10 +17,22 @@ fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("spinquote: {error:#}");
+            eprintln!("spinquote: {}", with_causes(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// The error and its causes, but for those that the text before them has told already.
+fn with_causes(error: &anyhow::Error) -> String {
+    error
+        .chain()
+        .map(ToString::to_string)
+        .reduce(|told, cause| match told.contains(&cause) {
+            true => told,
+            false => format!("{told}: {cause}"),
+        })
+        .unwrap_or_default()
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
@@ -38,5 +50,20 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Backtest(args) => commands::backtest::run(&args),
         Command::Sweep(args) => commands::sweep::run(&args),
         Command::Merge(args) => commands::merge::run(&args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let cause = || std::io::Error::from(std::io::ErrorKind::NotFound);
+        let told = anyhow::anyhow!(cause()).context(format!("f: cannot be opened: {}", cause()));
+        assert_eq!(with_causes(&told), format!("f: cannot be opened: {}", cause()));
+        let error = Err::<(), _>(cause()).context("reading f").context("the market").unwrap_err();
+        assert_eq!(with_causes(&error), format!("the market: reading f: {}", cause()));
     }
 }

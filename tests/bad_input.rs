@@ -177,6 +177,7 @@ fn a_disk_without_room_for_the_journal_is_said_at_the_start() {
     command.current_dir(bench.files.dir()).env("TEST_KEY", session::KEY).env("TEST_SECRET", session::SECRET);
     let output = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap();
     fails(&output, &["run/events-", "67108864"]);
+    assert!(!bench.files.dir().join("run").exists(), "a run directory is left half made");
     assert_eq!(bench.server.open_orders(ACCOUNT), []);
 }
 
@@ -258,6 +259,8 @@ fn a_recording_cut_in_the_middle_says_where() {
     );
     // Nothing is a recording that holds none.
     std::fs::write(dir.path().join("empty.gz"), b"").unwrap();
-    fails(&demo("empty.gz", "3s"), &["empty.gz"]);
-    fails(&demo("missing.gz", "3s"), &["missing.gz"]);
+    fails(&demo("empty.gz", "3s"), &["empty.gz: has no depth frame of any market"]);
+    let missing = demo("missing.gz", "3s");
+    fails(&missing, &["missing.gz"]);
+    assert_eq!(text(&missing.stderr).matches("os error 2").count(), 1, "{}", text(&missing.stderr));
 }

@@ -84,3 +84,15 @@ fn an_endpoint_that_is_not_there_leaves_no_file() {
     assert!(!output.status.success() && stderr(&output).contains("127.0.0.1:1"), "{}", stderr(&output));
     assert!(!dir.path().join("x.gz").exists());
 }
+
+#[test]
+fn a_symbol_that_the_venue_does_not_have_leaves_no_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let venue = start("", 7);
+    pem(dir.path(), &venue);
+    let url = venue.ws_url();
+    let args = ["capture", "--url", &url, "--ca", "venue.pem", "--symbol", "NOPE", "--out", "x.gz", "--for", "1s"];
+    let output = spinquote(dir.path(), &args);
+    assert!(!output.status.success() && stderr(&output).contains("is NOPE the venue's symbol?"), "{}", stderr(&output));
+    assert!(!dir.path().join("x.gz").exists());
+}

@@ -111,15 +111,52 @@ fn a_secret_in_the_wrong_file_is_not_shown() {
 }
 
 #[test]
+fn a_secret_is_shown_from_no_line_of_a_wrong_file() {
+    for (name, text) in [
+        ("engine.toml", "key = \"hunter1\"\nsecret = \"hunter2\"\nmore = 1\n"),
+        ("engine.toml", "[credentials]\nsecret = hunter2\n"),
+        ("engine.toml", "[credential]\nsecret = \"hunter2\"\n"),
+        ("engine.toml", "[venue]\napi_secret = \"hunter2\"\n"),
+        ("engine.toml", "secret = \"hunter2\n"),
+        ("s.yml", "strategy: perpetual_market_making\nsecret: hunter2\napi_key: hunter3\n"),
+        ("credentials.toml", "key = \"hunter1\"\nsecret = \"hunter2\"\n"),
+        ("credentials.toml", "key = \"hunter1\"\nsecret = hunter2\n"),
+    ] {
+        let (code, out, err) = check(name, text);
+        assert_eq!(code, Some(1), "{text}");
+        assert!(!(out + &err).contains("hunter"), "{text}\n{err}");
+    }
+}
+
+#[test]
 fn what_init_prints_can_be_checked() {
+    use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
-    for (name, file) in [("perpetual_market_making", "s.yml"), ("demo", "engine.toml")] {
+    for (name, file) in
+        [("perpetual_market_making", "s.yml"), ("funding_aware", "s.yml"), ("pmm", "s.yml"), ("demo", "engine.toml")]
+    {
         let printed = spinquote(dir.path(), &["init", name]);
         assert!(printed.status.success());
         std::fs::write(dir.path().join(file), &printed.stdout).unwrap();
         let checked = spinquote(dir.path(), &["check", file]);
         assert!(checked.status.success(), "{}", text_of(&checked.stderr));
     }
+    // These two ask for what only the user knows: limits, and a key.
+    let filled = |name: &str, file: &str, fill: &dyn Fn(String) -> String| {
+        let printed = text_of(&spinquote(dir.path(), &["init", name]).stdout);
+        let path = dir.path().join(file);
+        std::fs::write(&path, &printed).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(spinquote(dir.path(), &["check", file]).status.code(), Some(1), "{name}");
+        std::fs::write(&path, fill(printed)).unwrap();
+        let checked = spinquote(dir.path(), &["check", file]);
+        assert!(checked.status.success(), "{}", text_of(&checked.stderr));
+    };
+    let limits = ["position_max", "order_qty_max", "order_notional_max", "price_band", "loss_max"];
+    filled("engine", "engine.toml", &|text| {
+        limits.iter().fold(text, |text, key| text.replace(&format!("# {key} =\n"), &format!("{key} = 1\n")))
+    });
+    filled("credentials", "credentials.toml", &|text| text.replace("= \"\"", "= \"abc\""));
     let output = spinquote(dir.path(), &["init", "nonsense"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(text_of(&output.stderr).contains("perpetual_market_making"));
@@ -128,7 +165,20 @@ fn what_init_prints_can_be_checked() {
 #[test]
 fn every_command_explains_itself() {
     let dir = tempfile::tempdir().unwrap();
-    for command in ["demo", "run", "check", "init", "sim", "replay", "capture"] {
+    for command in [
+        "demo",
+        "run",
+        "check",
+        "init",
+        "sim",
+        "replay",
+        "capture",
+        "cancel-account",
+        "convert",
+        "backtest",
+        "sweep",
+        "merge",
+    ] {
         let output = spinquote(dir.path(), &[command, "--help"]);
         let text = text_of(&output.stdout);
         assert!(output.status.success() && text.contains("Example"), "{command}: {text}");

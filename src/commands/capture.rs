@@ -114,7 +114,11 @@ pub fn run(args: &CaptureArgs) -> Result<()> {
         return Err(error.into());
     }
     finished?;
-    ensure!(frames > 0, "no frame came; is {} the venue's symbol?", args.symbol);
+    if frames == 0 {
+        // Nothing is lost with it, and the same command can be given again.
+        let _ = std::fs::remove_file(&args.out);
+        bail!("no frame came; is {} the venue's symbol?", args.symbol);
+    }
     if snapshots == 0 {
         trade::say(
             "warning: there is no depth snapshot in it; the book at its start will be rebuilt from its frames alone",

@@ -22,6 +22,7 @@ pub fn run(args: &CheckArgs) -> Result<()> {
                     AnyFile::Strategy(Strategy::Pmm(settings)) => {
                         format!("pmm on {} at {}", settings.trading_pair, settings.connector_name)
                     }
+                    AnyFile::Credentials => "a key and a secret that only its owner can read".to_owned(),
                     AnyFile::Engine(settings) => format!("engine settings for {}", settings.venue.rest_url),
                 };
                 writeln!(std::io::stdout(), "{}: ok, {what}", path.display()).context("stdout")?;

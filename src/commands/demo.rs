@@ -50,8 +50,12 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode> {
     trade::say(&format!("embedded exchange at {} plays {}", exchange.rest_url(), terms.symbol));
 
     let mut settings = EngineSettings::demo();
-    if pin::cores_available() < CORES_TO_YIELD {
+    let cores = pin::cores_available();
+    if cores < CORES_TO_YIELD {
         settings.threads.wait = Wait::Park;
+    }
+    for lack in lacks(cores, !pin::isolated().is_empty()) {
+        trade::say(&format!("note: {lack}"));
     }
     embedded::point_at(&mut settings, &exchange);
     if let Some((connector, _)) = strategy.source_market() {
@@ -76,6 +80,22 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode> {
     let code = trade::run(launch, Some(args.run_for), args.json, &interrupted, || exchange.failed())?;
     embedded::end(&exchange)?;
     Ok(code)
+}
+
+/// What the demo goes without on this machine, a line each: latencies here are not those of a dedicated host.
+fn lacks(cores: usize, isolated: bool) -> Vec<String> {
+    let mut lacks = Vec::new();
+    if cores < CORES_TO_YIELD {
+        let of = if cores == 1 { "one core".to_owned() } else { format!("{cores} cores") };
+        lacks.push(format!(
+            "four busy threads share {of}: they wait asleep (threads.wait = park), which costs wake-up time"
+        ));
+    }
+    if !isolated {
+        lacks.push("no core is isolated from the scheduler: the engine thread is not pinned (T-ISOLCPUS)".to_owned());
+    }
+    lacks.push("memory is not locked: the demo asks for no memlock limit (threads.mlock, T-MLOCK)".to_owned());
+    lacks
 }
 
 /// Lets the exchange play the market that the strategy's reference price comes from.
@@ -144,4 +164,19 @@ fn built_in(terms: &Instrument, bid_ticks: i64) -> Result<(StrategyText, Strateg
         terms.lot.text(lots)
     );
     parse("built-in strategy", text, Target::Demo)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_small_machine_lacks_is_said_in_a_line_each() {
+        let said = lacks(1, false);
+        assert_eq!(said.len(), 3, "{said:?}");
+        for (line, part) in said.iter().zip(["one core", "T-ISOLCPUS", "T-MLOCK"]) {
+            assert!(line.contains(part) && !line.contains('\n'), "{line}");
+        }
+        assert_eq!(lacks(64, true).len(), 1);
+    }
 }

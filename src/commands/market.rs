@@ -65,9 +65,10 @@ pub fn spot(args: &MarketArgs, terms: &Instrument, symbol: Option<&str>) -> Resu
 }
 
 fn synthetic(args: &MarketArgs, terms: Instrument) -> Box<dyn MarketSource + Send> {
-    // One seed and one start are one market, however often it is made.
+    // One seed and one start are one market, however often it is made; and on whole seconds, at which marks are told, one seed is one
+    // session whenever it is played.
     static START: OnceLock<Nanos> = OnceLock::new();
-    let start = *START.get_or_init(wall);
+    let start = *START.get_or_init(|| Nanos::from_secs(wall().0 / 1_000_000_000));
     Box::new(SyntheticMarket::new(terms, args.seed.unwrap_or(SEED), start, Schedule::calm()))
 }
 
@@ -97,5 +98,8 @@ pub fn faults(args: &MarketArgs) -> Result<FaultScript> {
     } else {
         given.display().to_string()
     };
-    FaultScript::parse(&text).with_context(|| format!("--fault {}", given.display()))
+    FaultScript::parse(&text).with_context(|| match text == given.display().to_string() {
+        true => format!("--fault {} (no file of that name, so it is read as the script)", given.display()),
+        false => format!("--fault {}", given.display()),
+    })
 }

@@ -5,6 +5,7 @@ use crate::cli::SimArgs;
 use anyhow::{Context, Result};
 use spinquote::sim::server::{AccountConfig, Server, ServerConfig};
 use std::io::Write;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -35,21 +36,31 @@ pub fn run(args: &SimArgs) -> Result<()> {
         "{symbol}; key {key}; streams {ws}/public {ws}/market {ws}/private, orders {ws}/ws-fapi/v1, REST {}",
         server.rest_url()
     ));
-    if let Some(pem) = server.cert_pem() {
-        let path = std::env::temp_dir().join(format!("spinquote-sim-{}.pem", server.addr().port()));
-        std::fs::write(&path, pem).with_context(|| format!("writing the certificate to {}", path.display()))?;
-        trade::say(&format!("certificate to trust: {}", path.display()));
-    }
+    let certificate = server.cert_pem().map(|pem| publish(pem, server.addr().port())).transpose()?;
     let started = Instant::now();
     let until = args.run_for.map(|span| Duration::from_nanos(span.0.unsigned_abs()));
     while !interrupted.load(Ordering::Acquire) && until.is_none_or(|span| started.elapsed() < span) {
         std::thread::sleep(Duration::from_millis(50));
     }
     server.stop();
+    if let Some(path) = certificate {
+        let _ = std::fs::remove_file(path);
+    }
     let counts = server.counts();
     trade::say(&format!("ended: {counts:?}"));
     match server.error() {
         Some(error) => anyhow::bail!("{error}"),
         None => Ok(()),
     }
+}
+
+/// Puts the certificate where clients find it. One that an earlier run on this port left is replaced, never written through.
+fn publish(pem: &str, port: u16) -> Result<PathBuf> {
+    let path = std::env::temp_dir().join(format!("spinquote-sim-{port}.pem"));
+    let _ = std::fs::remove_file(&path);
+    let file = std::fs::File::create_new(&path);
+    file.and_then(|mut file| file.write_all(pem.as_bytes()))
+        .with_context(|| format!("writing the certificate to {}", path.display()))?;
+    trade::say(&format!("certificate to trust: {}", path.display()));
+    Ok(path)
 }

@@ -178,9 +178,9 @@ impl StatusLine {
             },
         );
         let line = format!(
-            "{} mid {:.2} | ours {} / {} | position {} | P&L {:+.2} | fills {}+{} | tick-to-order p50/p99/max {latency} | {rate:.0} msg/s{}",
+            "{} mid {} | ours {} / {} | position {} | P&L {:+.2} | fills {}+{} | tick-to-order p50/p99/max {latency} | {rate:.0} msg/s{}",
             self.terms.symbol,
-            money("mid"),
+            if self.of("mid") == 0 { "-".to_owned() } else { format!("{:.2}", money("mid")) },
             price("own_bid"),
             price("own_ask"),
             self.terms.lot.text(self.of("position")),

@@ -88,6 +88,16 @@ pub fn find(settings: &CredentialSettings) -> Result<Credentials, CredentialErro
     find_in(settings, |name| std::env::var(name).ok().map(Zeroizing::new))
 }
 
+/// Looks at a credentials file as a run would, and keeps nothing of it.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_file(path: &Path) -> Result<(), CredentialError> {
+    let settings =
+        CredentialSettings { source: CredentialSource::File, file: Some(path.into()), ..CredentialSettings::default() };
+    find(&settings).map(drop)
+}
+
 fn find_in(
     settings: &CredentialSettings,
     environment: impl Fn(&str) -> Option<Zeroizing<String>>,
@@ -124,7 +134,11 @@ fn read_file(path: &Path) -> Result<(Zeroizing<String>, Zeroizing<String>), Cred
     let unreadable =
         |error: std::io::Error| CredentialError::Unreadable { path: path.into(), reason: error.to_string() };
     let file = std::fs::File::open(path).map_err(unreadable)?;
-    let mode = file.metadata().map_err(unreadable)?.mode() & 0o777;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if metadata.is_dir() {
+        return Err(unreadable(std::io::ErrorKind::IsADirectory.into()));
+    }
+    let mode = metadata.mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(CredentialError::Open { path: path.into(), mode });
     }
@@ -212,6 +226,13 @@ mod tests {
         let (_dir, settings) = file_with(&format!("key = \"abc\"\nsecret = \"\"\"\n{PEM}\n\"\"\"\n"), 0o400);
         let settings = CredentialSettings { kind: CredentialKind::Ed25519, ..settings };
         assert_eq!(find(&settings).unwrap().secret.expose_secret(), PEM);
+    }
+
+    #[test]
+    fn a_folder_is_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = check_file(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("cannot be read") && error.contains("directory"), "{error}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! From a file to checked settings: every fault of the file at once, each with its line and what would be valid. Starts nothing.
 
+use crate::config::credentials;
 use crate::config::document::{self, Entry, Format, Value};
 use crate::config::engine::EngineSettings;
 use crate::config::funding_aware::{self, FundingAwareSettings};
@@ -107,6 +108,8 @@ pub enum AnyFile {
     Strategy(Strategy),
     /// `engine.toml`.
     Engine(EngineSettings),
+    /// The file that `credentials.file` names; what it holds is looked at and dropped.
+    Credentials,
 }
 
 impl Settings for PerpetualSettings {
@@ -164,16 +167,31 @@ pub fn engine(path: &Path) -> Result<Loaded<EngineSettings>, Vec<Problem>> {
     engine_text(&path.display().to_string(), &text)
 }
 
-/// Reads a file of any kind, told apart by its name: `.toml` is an engine file, anything else a strategy.
+/// Reads a file of any kind, told apart by its name: `.toml` is an engine file, or a credentials file if it holds nothing but their
+/// keys; anything else is a strategy.
 ///
 /// # Errors
 /// Every fault of the file.
 pub fn any(path: &Path) -> Result<Loaded<AnyFile>, Vec<Problem>> {
     if extension(&path.to_string_lossy()) == "toml" {
-        engine(path).map(|loaded| loaded.map(AnyFile::Engine))
+        let text = read_text(path).map_err(|problem| vec![problem])?;
+        let file = path.display().to_string();
+        if holds_credentials(&file, &text) {
+            return match credentials::check_file(path) {
+                Ok(()) => Ok(Loaded { settings: AnyFile::Credentials, warnings: Vec::new() }),
+                Err(error) => Err(vec![Problem::of_file(&file, error.to_string(), "")]),
+            };
+        }
+        engine_text(&file, &text).map(|loaded| loaded.map(AnyFile::Engine))
     } else {
         strategy(path, Target::Venue).map(|loaded| loaded.map(AnyFile::Strategy))
     }
+}
+
+/// True for a TOML file with no other keys than those of a credentials file.
+fn holds_credentials(file: &str, text: &str) -> bool {
+    let entries = document::parse(file, text, Format::Toml).map(document::flatten).unwrap_or_default();
+    !entries.is_empty() && entries.iter().all(|entry| matches!(entry.key.as_str(), "key" | "secret"))
 }
 
 fn extension(file: &str) -> String {
@@ -421,19 +439,21 @@ impl Source<'_> {
 
     fn unknown_key<T>(&self, entry: &Entry, keys: &[Key<T>]) -> Problem {
         let names = keys.iter().map(|key| key.name);
-        let (message, valid) = if matches!(entry.key.as_str(), "credentials.key" | "credentials.secret") {
-            let message = "a secret does not belong in this file; if the file was shared, change the secret".to_owned();
-            (message, "credentials.source = \"env\" or \"file\"".to_owned())
-        } else if let Some(guess) = nearest(&entry.key, names.clone()) {
-            let valid = keys.iter().find(|key| key.name == guess).map_or("", |key| key.valid);
-            (format!("unknown key; did you mean {guess}?"), valid.to_owned())
-        } else {
-            let section = entry.key.split_once('.').map(|(section, _)| format!("{section}."));
-            let near: Vec<_> =
-                names.clone().filter(|name| section.as_ref().is_none_or(|begin| name.starts_with(begin))).collect();
-            let known = if near.is_empty() { names.collect() } else { near };
-            ("unknown key".to_owned(), known.join(", "))
-        };
+        let (message, valid) =
+            if matches!(entry.key.as_str(), "credentials.key" | "credentials.secret" | "key" | "secret") {
+                let message =
+                    "a secret does not belong in this file; if the file was shared, change the secret".to_owned();
+                (message, "credentials.source = \"env\" or \"file\"".to_owned())
+            } else if let Some(guess) = nearest(&entry.key, names.clone()) {
+                let valid = keys.iter().find(|key| key.name == guess).map_or("", |key| key.valid);
+                (format!("unknown key; did you mean {guess}?"), valid.to_owned())
+            } else {
+                let section = entry.key.split_once('.').map(|(section, _)| format!("{section}."));
+                let near: Vec<_> =
+                    names.clone().filter(|name| section.as_ref().is_none_or(|begin| name.starts_with(begin))).collect();
+                let known = if near.is_empty() { names.collect() } else { near };
+                ("unknown key".to_owned(), known.join(", "))
+            };
         let span = (!confidential(&entry.key)).then(|| entry.key_span.clone());
         Problem { span, ..self.at(entry, message, valid) }
     }
@@ -467,7 +487,7 @@ fn unsupported(name: &str) -> String {
 
 /// A value under these keys might be a secret that was put in the wrong place: it is not repeated in messages.
 fn confidential(key: &str) -> bool {
-    key.starts_with("credentials.")
+    key.starts_with("credentials.") || matches!(key, "key" | "secret")
 }
 
 fn found(key: &str, text: &str, error: &str) -> String {

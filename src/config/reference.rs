@@ -13,7 +13,7 @@ pub const TEMPLATES: &[(&str, &str)] = &[
     (funding_aware::NAME, "a strategy file in YAML; its users' JSON is read as well"),
     (pmm::NAME, "a controller file in YAML"),
     ("engine", "engine.toml: venue, credentials, threads, risk limits, journal"),
-    ("demo", "engine.toml as the demo has it, with small limits to start from"),
+    ("demo", "engine.toml as the demo has it: limits so wide that any market can be played, not for a venue"),
     ("credentials", "the file that credentials.file names"),
     ("reference", "every key of every file, as the Markdown tables of README.md"),
 ];
@@ -41,6 +41,8 @@ const EXAMPLE_FUNDING_AWARE: &[(&str, &str)] = &[
 const EXAMPLE_PMM: &[(&str, &str)] = &[
     ("connector_name", "binance_perpetual"),
     ("trading_pair", "BTC-USDT"),
+    // A level of the default capital is below the smallest order of this market.
+    ("total_amount_quote", "20000"),
     ("buy_spreads", "[0.001, 0.002]"),
     ("sell_spreads", "[0.001, 0.002]"),
     ("leverage", "3"),

@@ -157,6 +157,8 @@ struct Round {
     marked: bool,
     /// When this thread cancels next in the place of a silent I/O thread.
     stand_in: Nanos,
+    /// No segment could be made or filed away at the last try, and this was told.
+    journal_fails: bool,
 }
 
 impl Housekeeper {
@@ -175,9 +177,11 @@ impl Housekeeper {
             time: now + TIME_EVERY,
             time_asked: now,
             dead_man: now,
-            flush: now,
+            // Not before the first quotes: it writes all that the segments were filled with.
+            flush: now + FLUSH_EVERY,
             marked: false,
             stand_in: now,
+            journal_fails: false,
         };
         // The difference that the start of the run has found.
         self.tell(Control::Account(AccountEvent::VenueClock { offset: self.caller.offset() }));
@@ -499,6 +503,7 @@ impl Housekeeper {
         self.engine_faults.look();
         match self.segments.housekeep(now) {
             Ok(done) => {
+                round.journal_fails = false;
                 let counts = [
                     (Slot::SegmentsMade, done.made),
                     (Slot::SegmentsSealed, done.sealed),
@@ -508,7 +513,12 @@ impl Housekeeper {
                     self.counters.add(slot, count as i64);
                 }
             }
-            Err(error) => tracing::error!("journal: {error}"),
+            // Tried again at every turn, told once.
+            Err(_) if round.journal_fails => {}
+            Err(error) => {
+                round.journal_fails = true;
+                tracing::error!("journal: {error}");
+            }
         }
         if now >= round.flush {
             round.flush = now + FLUSH_EVERY;

@@ -169,7 +169,8 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
         .chain(recipe.watched.iter().map(|part| format!("{}@{}", part.instrument.symbol, part.product)))
         .collect();
     let symbols: Vec<&str> = symbols.iter().map(String::as_str).collect();
-    let run_dir = make_run_dir(&launch, &recipe)?;
+    let mut half_made = HalfMade(None);
+    let run_dir = make_run_dir(&launch, &recipe, &mut half_made)?;
     let (writer, segments) = journal::start(journal_settings(settings, &run_dir, run), clock.now())?;
     let [engine_counters, sender_counters, housekeeper_counters] = counters::create(&run_dir.counters(), &symbols)?;
     sender_counters.set(counters::Slot::OrdersLimit, i64::from(quotas.orders_10s.min(settings.risk.orders_per_10s)));
@@ -336,6 +337,7 @@ pub fn start(launch: Launch, mut progress: impl FnMut(&str)) -> Result<Running> 
     let (engine_core, io_core) = (settings.threads.engine_core, settings.threads.io_core);
     let (pinned_in, pinned_out) = bounded(2);
     let engine_pinned = pinned_in.clone();
+    half_made.0 = None;
     let housekeeper = spawn("housekeeper", move || housekeeper.run())?;
     // Nobody waits for these at the end: they may hang in a call, and hold nothing that must be finished.
     drop(spawn("rest-orders", move || rest_desk.run())?);
@@ -521,6 +523,18 @@ fn end_of<T>(name: &str, thread: JoinHandle<T>, most: Duration, broken: &mut Vec
     thread.join().map_err(|_| broken.push(format!("the {name} thread panicked"))).ok()
 }
 
+/// A run directory of ours whose run has not begun. A start that fails, as for want of room, takes it away again, so that nobody takes
+/// it for a run and the same command can be given once more.
+struct HalfMade(Option<PathBuf>);
+
+impl Drop for HalfMade {
+    fn drop(&mut self) {
+        if let Some(path) = self.0.take() {
+            let _ = std::fs::remove_dir_all(path);
+        }
+    }
+}
+
 /// Sets its flag when it goes, after a panic too.
 struct RaiseAtEnd(Arc<AtomicBool>);
 
@@ -671,12 +685,13 @@ pub fn recipe(
     Ok(Recipe { config, instruments: vec![strategy], watched: Vec::new() })
 }
 
-fn make_run_dir(launch: &Launch, recipe: &Recipe) -> Result<RunDir> {
+fn make_run_dir(launch: &Launch, recipe: &Recipe, half_made: &mut HalfMade) -> Result<RunDir> {
     let path = &launch.run_dir;
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))?;
     }
     std::fs::create_dir(path).with_context(|| format!("making the run directory {}", path.display()))?;
+    half_made.0 = Some(path.clone());
     let run_dir = RunDir::new(path);
     let meta = serde_json::json!({
         "spinquote": env!("CARGO_PKG_VERSION"),

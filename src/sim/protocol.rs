@@ -383,6 +383,8 @@ impl Protocol {
             Op::LeverageBracket => return account::leverage_bracket(params, exchange, out),
             Op::CommissionRate => return account::commission_rate(params, exchange, out),
             Op::Account { v3 } => account::account(now, who, exchange, v3, out),
+            Op::AccountConfig => account::account_config(who, exchange, out),
+            Op::SymbolConfig => return account::symbol_config(who, params, exchange, out),
             Op::Balance => account::balance(now, who, exchange, out),
             Op::PositionRisk { v3 } => return account::position_risk(who, params, exchange, v3, out),
             Op::UserTrades => return account::user_trades(who, params, exchange, out),

@@ -3,7 +3,7 @@
 use crate::event::DepthSnapshot;
 use crate::instrument::{Instrument, InstrumentId, Symbol};
 use crate::sim::frames::spot as frames;
-use crate::sim::market::{MarketError, MarketKind, MarketSource};
+use crate::sim::market::{MarketError, MarketKind, MarketSource, begins};
 use crate::sim::protocol::{Object, Reply, array};
 use crate::sim::tape::Gathered;
 use crate::unit::{Lots, Nanos, Ticks};
@@ -59,7 +59,15 @@ impl SpotMarket {
             Instrument { symbol: symbol.unwrap_or(own.symbol), price_places: PLACES, qty_places: PLACES, ..own };
         let first = source.due()?.unwrap_or(now);
         let (speed, gathered) = (i64::from(speed.max(1)), Gathered::new(DEPTH_EVERY));
-        Ok(Self { source, contract, first, started: now, speed, gathered, scratch: Vec::with_capacity(64 * 1024) })
+        Ok(Self {
+            source,
+            contract,
+            first,
+            started: begins(first, now),
+            speed,
+            gathered,
+            scratch: Vec::with_capacity(64 * 1024),
+        })
     }
 
     /// What is played.

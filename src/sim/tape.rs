@@ -14,6 +14,23 @@ pub const CANDLES_MAX: usize = 1500;
 /// An aggregate print gathers for this long at most.
 const AGGREGATE: Nanos = Nanos::from_millis(100);
 const MINUTE: i64 = 60_000_000_000;
+/// Names and minutes of the candle intervals that have a stream.
+pub const INTERVALS: [(&str, i64); 14] = [
+    ("1m", 1),
+    ("3m", 3),
+    ("5m", 5),
+    ("15m", 15),
+    ("30m", 30),
+    ("1h", 60),
+    ("2h", 120),
+    ("4h", 240),
+    ("6h", 360),
+    ("8h", 480),
+    ("12h", 720),
+    ("1d", 1_440),
+    ("3d", 4_320),
+    ("1w", 10_080),
+];
 
 /// One candle.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -132,6 +149,25 @@ impl Tape {
         ended.map(|(a, _)| self.aggregated(a))
     }
 
+    /// The candle of `minutes` that holds `at`, from the minutes that are remembered; `None` if nothing was printed in it.
+    #[must_use]
+    pub fn candle(&self, minutes: i64, at: Nanos) -> Option<Candle> {
+        let span = minutes * MINUTE;
+        let open_time = Nanos(at.0 / span * span);
+        let within = |candle: &&Candle| candle.open_time >= open_time && candle.open_time.0 < open_time.0 + span;
+        let from = self.candles.partition_point(|candle| candle.open_time < open_time);
+        self.candles
+            .iter()
+            .skip(from)
+            .take_while(within)
+            .copied()
+            .reduce(|mut whole, later| {
+                whole.join(&later);
+                whole
+            })
+            .map(|candle| Candle { open_time, ..candle })
+    }
+
     /// The aggregate that time has ended, if there is one.
     pub fn flush(&mut self, now: Nanos) -> Option<AggTrade> {
         let (aggregate, _) = self.gathering.take_if(|(_, since)| now - *since >= AGGREGATE)?;
@@ -238,6 +274,21 @@ mod tests {
         assert_eq!(tape.flush(Nanos::from_millis(210)).unwrap().first, 4);
         let day = tape.day.unwrap();
         assert_eq!((day.open, day.high, day.volume, day.trades), (Ticks(100), Ticks(101), Lots(15), 4));
+    }
+
+    #[test]
+    fn a_longer_candle_is_joined_from_its_minutes() {
+        let btc = Instrument::synthetic("BTCUSDT", "0.10", "0.001");
+        let mut tape = Tape::default();
+        for (id, minute, price) in [(1, 0, 100), (2, 1, 104), (3, 2, 97), (4, 3, 101)] {
+            let t = trade(id, price, 1, Side::Buy, minute * 60_000 + 5);
+            tape.print(&btc, &t, t.venue_time);
+        }
+        let shape = |c: Candle| (c.open_time.as_millis(), c.open.0, c.high.0, c.low.0, c.close.0, c.trades);
+        assert_eq!(tape.candle(1, Nanos::from_millis(61_000)).map(shape), Some((60_000, 104, 104, 104, 104, 1)));
+        assert_eq!(tape.candle(3, Nanos::from_millis(100_000)).map(shape), Some((0, 100, 104, 97, 97, 3)));
+        assert_eq!(tape.candle(3, Nanos::from_millis(200_000)).map(shape), Some((180_000, 101, 101, 101, 101, 1)));
+        assert_eq!(tape.candle(1, Nanos::from_millis(300_000)), None);
     }
 
     #[test]

@@ -56,7 +56,13 @@ def rest(base, key, secret, ca):
     check(amended["amount"] == 0.02, "amended")
     check(any(o["id"] == order["id"] for o in exchange.fetch_open_orders(SYMBOL)), "open orders")
     check(exchange.cancel_order(order["id"], SYMBOL)["status"] == "canceled", "cancelled")
+    two = exchange.create_orders(
+        [{"symbol": SYMBOL, "type": "limit", "side": "buy", "amount": 0.01, "price": price} for _ in range(2)]
+    )
+    exchange.cancel_orders([o["id"] for o in two], SYMBOL)
+    check(not exchange.fetch_open_orders(SYMBOL), "cancelled in a batch")
     exchange.set_leverage(10, SYMBOL)
+    check(exchange.fetch_leverage(SYMBOL)["longLeverage"] == 10, "leverage")
     bought = exchange.create_order(SYMBOL, "market", "buy", 0.01, None, {"newOrderRespType": "RESULT"})
     check(bought["filled"] == 0.01, f"bought at {bought['average']}")
     positions = [p for p in exchange.fetch_positions([SYMBOL]) if p["contracts"]]
@@ -82,6 +88,10 @@ async def streams(base, key, secret, ca):
         check(book["bids"][0][0] < book["asks"][0][0], "watched book")
         trades = await asyncio.wait_for(exchange.watch_trades(SYMBOL), 30)
         check(len(trades) > 0, "watched trades")
+        candles = await asyncio.wait_for(exchange.watch_ohlcv(SYMBOL, "1m"), 30)
+        check(candles[-1][3] <= candles[-1][4] <= candles[-1][2], f"watched candle {candles[-1]}")
+        tickers = await asyncio.wait_for(exchange.watch_tickers(), 30)
+        check(SYMBOL in tickers, "watched every ticker")
         watch = asyncio.ensure_future(exchange.watch_orders(SYMBOL))
         await asyncio.sleep(2)
         price = exchange.price_to_precision(SYMBOL, book["bids"][0][0] * 0.99)

@@ -196,7 +196,10 @@ pub(super) fn survey(path: &Path, symbol: Option<&str>) -> Result<Survey, Captur
                 let found = if found.is_empty() { "no market frames".to_owned() } else { found };
                 CaptureError::OtherSymbol { path: path.to_owned(), wanted: symbol.to_owned(), found }
             }
-            _ => CaptureError::Incomplete { path: path.to_owned(), symbol: found, missing },
+            _ => {
+                let symbol = if found.is_empty() { "any market".to_owned() } else { found };
+                CaptureError::Incomplete { path: path.to_owned(), symbol, missing }
+            }
         });
     };
     if wanted.len() > 24 {

@@ -57,6 +57,15 @@ impl<'a> MarketKind<'a> {
     }
 }
 
+/// A source whose first event is this near to the present was made for it.
+const PRESENT: Nanos = Nanos::from_secs(2);
+
+/// When a source with its `first` event is begun to be played: `now`. A market that was made for the present keeps its own times, so
+/// that its marks stand on whole seconds and its funding on whole hours; what is due already is told at once.
+pub(in crate::sim) fn begins(first: Nanos, now: Nanos) -> Nanos {
+    if (now - first).0.abs() < PRESENT.0 { first } else { now }
+}
+
 /// One fact of the market at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MarketEvent<'a> {

@@ -312,6 +312,45 @@ pub fn income(account: AccountId, params: &Params, exchange: &Exchange, out: &mu
     Ok(())
 }
 
+/// `GET /fapi/v1/accountConfig`.
+pub fn account_config(account: AccountId, exchange: &Exchange, out: &mut Vec<u8>) {
+    let state = exchange.account(account);
+    Object::new(out)
+        .int("feeTier", 0)
+        .bool("canTrade", true)
+        .bool("canDeposit", true)
+        .bool("canWithdraw", true)
+        .bool("dualSidePosition", state.hedge())
+        .int("updateTime", 0)
+        .bool("multiAssetsMargin", state.multi_assets())
+        .int("tradeGroupId", -1)
+        .end();
+}
+
+/// `GET /fapi/v1/symbolConfig`: of one symbol or of all.
+///
+/// # Errors
+/// A bad symbol.
+pub fn symbol_config(
+    account: AccountId,
+    params: &Params,
+    exchange: &Exchange,
+    out: &mut Vec<u8>,
+) -> Result<(), ApiError> {
+    let wanted = params.symbol_if(exchange)?;
+    array(out, ids(exchange).filter(|&id| wanted.is_none_or(|one| one == id)), |out, id| {
+        let holding = exchange.account(account).holding(id);
+        Object::new(out)
+            .str("symbol", &exchange.instrument(id).symbol)
+            .str("marginType", if holding.isolated { "ISOLATED" } else { "CROSSED" })
+            .bool("isAutoAddMargin", false)
+            .int("leverage", i64::from(holding.leverage))
+            .str("maxNotionalValue", "100000000")
+            .end();
+    });
+    Ok(())
+}
+
 /// `GET /fapi/v1/leverageBracket`: one bracket, as the exchange reckons with.
 ///
 /// # Errors

@@ -179,6 +179,12 @@ fn batches_keep_their_order_and_have_an_outcome_each() {
     let id = answer[0]["orderId"].as_u64().unwrap();
     let answer = c.call("DELETE", "/fapi/v1/batchOrders", &format!("symbol=BTCUSDT&orderIdList=%5B{id}%2C5%5D"));
     assert_eq!((&answer[0]["status"], &answer[1]["code"]), (&"CANCELED".into(), &(-2011).into()));
+    // The spelling of ccxt and python-binance.
+    for lists in [format!("orderidlist=%5B{id}%5D"), "origclientorderidlist=%5B%22gone%22%5D".to_owned()] {
+        let answer = c.call("DELETE", "/fapi/v1/batchOrders", &format!("symbol=BTCUSDT&{lists}"));
+        assert_eq!(answer[0]["code"], -2011, "{lists}: {answer}");
+    }
+    assert_eq!(c.call("DELETE", "/fapi/v1/batchOrders", "symbol=BTCUSDT")["code"], -1102);
 }
 
 #[test]
@@ -295,9 +301,15 @@ fn account_pages_and_settings_answer() {
     ] {
         assert_eq!(c.send("GET", &format!("/fapi/v1/{path}"), query, "").0, 200, "{path}");
     }
-    for path in
-        ["leverageBracket", "income", "commissionRate?symbol=BTCUSDT", "multiAssetsMargin", "allOrders?symbol=BTCUSDT"]
-    {
+    for path in [
+        "accountConfig",
+        "symbolConfig",
+        "leverageBracket",
+        "income",
+        "commissionRate?symbol=BTCUSDT",
+        "multiAssetsMargin",
+        "allOrders?symbol=BTCUSDT",
+    ] {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         assert!(c.call("GET", &format!("/fapi/v1/{path}"), query).get("code").is_none(), "{path}");
     }

@@ -368,16 +368,19 @@ pub fn batch(params: &Params) -> Result<Vec<Params>, ApiError> {
     Ok(list.iter().map(Params::from_json).collect())
 }
 
-/// The cancels of a batch: `orderIdList` or `origClientOrderIdList`.
+/// The cancels of a batch: `orderIdList` or `origClientOrderIdList`; ccxt and python-binance write them in lower case.
 ///
 /// # Errors
 /// Neither, or not a JSON array of 1 to 10.
 pub fn batch_cancels(params: &Params) -> Result<Vec<OrderRef>, ApiError> {
-    let ids = if let Some(list) = params.find("orderIdList") {
+    let ids = if let Some(list) = params.find("orderIdList").or_else(|| params.find("orderidlist")) {
         let ids: Vec<u64> = serde_json::from_str(list).map_err(|_| ApiError::missing("orderIdList"))?;
         ids.into_iter().map(OrderRef::Id).collect::<Vec<_>>()
     } else {
-        let list = params.need("origClientOrderIdList")?;
+        let list = match params.find("origclientorderidlist") {
+            Some(list) => list,
+            None => params.need("origClientOrderIdList")?,
+        };
         let ids: Vec<String> = serde_json::from_str(list).map_err(|_| ApiError::missing("origClientOrderIdList"))?;
         ids.iter().map(|id| client_id(id).map(OrderRef::Client)).collect::<Result<_, _>>()?
     };

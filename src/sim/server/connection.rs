@@ -112,7 +112,8 @@ impl Connection {
     /// True for a stream connection with a market stream of this instrument.
     pub fn hears(&self, instrument: InstrumentId) -> bool {
         let Talk::Ws(ws) = &self.talk else { return false };
-        let market = |s: &Subscription| s.instrument == instrument && !matches!(s.channel, Channel::Private(_));
+        let market =
+            |s: &Subscription| (s.every || s.instrument == instrument) && !matches!(s.channel, Channel::Private(_));
         ws.subscriptions.iter().any(market)
     }
 

@@ -2,16 +2,18 @@
 
 use super::stream::Channel;
 use crate::event::{Event, Level};
-use crate::instrument::InstrumentId;
+use crate::instrument::{Instrument, InstrumentId};
 use crate::sim::exchange::Exchange;
 use crate::sim::frames;
-use crate::sim::market::{MarketError, MarketKind, MarketSource};
+use crate::sim::market::{MarketError, MarketKind, MarketSource, begins};
 use crate::sim::protocol::Object;
-use crate::sim::tape::{Gathered, Tape};
+use crate::sim::tape::{Candle, Gathered, INTERVALS, Tape};
 use crate::unit::{Nanos, Seq};
 
 /// Intervals for which depth is gathered, in milliseconds.
-const INTERVALS: [u16; 3] = [100, 250, 500];
+const GATHERED: [u16; 3] = [100, 250, 500];
+/// How often candles are told, if something was printed.
+const KLINE_EVERY: Nanos = Nanos::from_millis(250);
 
 /// A frame without its envelope, and the channel that it belongs to.
 pub type Emit<'a> = &'a mut dyn FnMut(Channel, &[u8]);
@@ -32,8 +34,11 @@ pub struct Feed {
     shift: Nanos,
     gathered: Vec<(u16, Gathered)>,
     /// A gap struck: the gathered frame of each interval that has not been left out yet.
-    gaps: [bool; INTERVALS.len()],
+    gaps: [bool; GATHERED.len()],
     next_ticker: Nanos,
+    next_kline: Nanos,
+    /// What each candle stream told last: the candle's beginning, and the print it ends with.
+    klines: [(Nanos, u64); INTERVALS.len()],
     seconds: i64,
     scratch: Vec<u8>,
     ended: bool,
@@ -55,18 +60,20 @@ impl Feed {
         speed: u32,
     ) -> Result<Self, MarketError> {
         let first = if source.is_live() { now } else { source.due()?.unwrap_or(now) };
-        let gathered = INTERVALS.map(|ms| (ms, Gathered::new(Nanos::from_millis(i64::from(ms)))));
+        let gathered = GATHERED.map(|ms| (ms, Gathered::new(Nanos::from_millis(i64::from(ms)))));
         Ok(Self {
             source,
             id,
             first,
-            started: now,
+            started: begins(first, now),
             speed: i64::from(speed.max(1)),
             shifts,
             shift: Nanos::ZERO,
             gathered: gathered.into(),
-            gaps: [false; INTERVALS.len()],
+            gaps: [false; GATHERED.len()],
             next_ticker: now,
+            next_kline: now,
+            klines: [(Nanos::ZERO, 0); INTERVALS.len()],
             seconds: 0,
             scratch: Vec::with_capacity(64 * 1024),
             ended: false,
@@ -121,7 +128,7 @@ impl Feed {
             }
         };
         let gathered = self.gathered.iter().map(|(_, g)| g.due()).min().unwrap_or(Nanos::MAX);
-        Ok(event.min(gathered).min(tape.flush_due()).min(self.next_ticker))
+        Ok(event.min(gathered).min(tape.flush_due()).min(self.next_ticker).min(self.next_kline))
     }
 
     /// Plays the next event if it is due; false if none is. `skew` is what the venue's clock is off by; `gap` is asked at each depth frame.
@@ -193,7 +200,7 @@ impl Feed {
                     gathered.add(&update, now);
                 }
                 if gap() {
-                    self.gaps = [true; INTERVALS.len()];
+                    self.gaps = [true; GATHERED.len()];
                 } else {
                     if !had {
                         frames::depth_update(out, None, &contract, &update, sent);
@@ -263,6 +270,33 @@ impl Feed {
                 }
             }
         }
+        if now >= self.next_kline {
+            self.next_kline = Nanos((now.0 / KLINE_EVERY.0 + 1) * KLINE_EVERY.0);
+            self.tell_klines(exchange, tape, sent, emit);
+        }
+    }
+
+    /// The candle of each interval, if it has a new print; before the first one of a new candle the end of the old one.
+    fn tell_klines(&mut self, exchange: &Exchange, tape: &Tape, sent: Nanos, emit: Emit<'_>) {
+        let Some(last) = tape.prints.back() else { return };
+        let contract = exchange.instrument(self.id);
+        for (at, (told, (name, minutes))) in self.klines.iter_mut().zip(INTERVALS).enumerate() {
+            if told.1 == last.id {
+                continue;
+            }
+            let Some(candle) = tape.candle(minutes, last.venue_time) else { continue };
+            let channel = Channel::Kline(u8::try_from(at).expect("a handful"));
+            if told.0 != candle.open_time
+                && told.0 != Nanos::ZERO
+                && let Some(ended) = tape.candle(minutes, told.0)
+            {
+                kline(&mut self.scratch, contract, (name, minutes), &ended, true, sent);
+                emit(channel, &self.scratch);
+            }
+            *told = (candle.open_time, last.id);
+            kline(&mut self.scratch, contract, (name, minutes), &candle, false, sent);
+            emit(channel, &self.scratch);
+        }
     }
 }
 
@@ -319,6 +353,40 @@ fn partial(
     out.clear();
     let update = crate::event::DepthUpdate { bids: &bids, asks: &asks, ..*update };
     frames::depth_update(out, None, exchange.instrument(id), &update, sent);
+}
+
+/// A `kline` frame; `ended` says that nothing more comes to the candle.
+fn kline(
+    out: &mut Vec<u8>,
+    contract: &Instrument,
+    (name, minutes): (&str, i64),
+    candle: &Candle,
+    ended: bool,
+    sent: Nanos,
+) {
+    out.clear();
+    let mut object = Object::new(out);
+    object.str("e", "kline").int("E", sent.as_millis()).str("s", &contract.symbol);
+    Object::new(object.key("k"))
+        .int("t", candle.open_time.as_millis())
+        .int("T", candle.open_time.as_millis() + minutes * 60_000 - 1)
+        .str("s", &contract.symbol)
+        .str("i", name)
+        .id("f", candle.first_id)
+        .id("L", candle.last_id)
+        .price("o", contract, candle.open)
+        .price("c", contract, candle.close)
+        .price("h", contract, candle.high)
+        .price("l", contract, candle.low)
+        .qty("v", contract, candle.volume)
+        .id("n", candle.trades)
+        .bool("x", ended)
+        .money("q", candle.quote)
+        .qty("V", contract, candle.taker_buy)
+        .money("Q", candle.taker_quote)
+        .str("B", "0")
+        .end();
+    object.end();
 }
 
 /// `24hrMiniTicker` or `24hrTicker` since the start; false before the first print.

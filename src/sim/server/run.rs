@@ -496,9 +496,11 @@ fn broadcast(
     let mut sent = 0;
     for connection in connections.iter_mut().flatten() {
         let Talk::Ws(ws) = &connection.talk else { continue };
-        let Some(wanted) = ws.subscriptions.iter().find(|s| s.channel == channel && s.instrument == id) else {
-            continue;
-        };
+        let here = |s: &&stream::Subscription| s.channel == channel && (s.every || s.instrument == id);
+        let Some(wanted) = ws.subscriptions.iter().find(here) else { continue };
+        // Of every market the venue tells a list, but for the touch.
+        let list = (wanted.every && channel != Channel::BookTicker).then(|| [b"[", data, b"]"].concat());
+        let data = list.as_deref().unwrap_or(data);
         if ws.combined {
             wrap(envelope, &wanted.name, data);
             connection.text(now, release, staging, envelope);

@@ -4,6 +4,7 @@ use crate::instrument::InstrumentId;
 use crate::sim::exchange::Exchange;
 use crate::sim::protocol::{Credentials, KeyId};
 use crate::sim::spot::{SpotChannel, SpotMarket};
+use crate::sim::tape::INTERVALS;
 use crate::unit::Nanos;
 use crate::wire::http;
 
@@ -26,6 +27,8 @@ pub enum Channel {
     MiniTicker,
     /// The day's figures.
     Ticker,
+    /// Candles, by their place in [`INTERVALS`].
+    Kline(u8),
     /// The private stream of a key.
     Private(KeyId),
     /// Of the spot market.
@@ -41,6 +44,8 @@ pub struct Subscription {
     pub name: String,
     /// Which market; meaningless for private streams.
     pub instrument: InstrumentId,
+    /// Every market, not only that one.
+    pub every: bool,
     /// What.
     pub channel: Channel,
 }
@@ -48,9 +53,21 @@ pub struct Subscription {
 /// Understands a stream name.
 #[must_use]
 pub fn parse(name: &str, now: Nanos, exchange: &Exchange, credentials: &Credentials) -> Subscription {
-    let nothing = Subscription { name: name.to_owned(), instrument: InstrumentId(0), channel: Channel::Nothing };
+    let (text, instrument) = (name.to_owned(), InstrumentId(0));
+    let nothing = Subscription { name: text, instrument, every: false, channel: Channel::Nothing };
     if let Some(key) = credentials.listener(now, name) {
         return Subscription { channel: Channel::Private(key), ..nothing };
+    }
+    let every = match name {
+        "!bookTicker" => Some(Channel::BookTicker),
+        "!ticker@arr" => Some(Channel::Ticker),
+        "!miniTicker@arr" => Some(Channel::MiniTicker),
+        "!markPrice@arr" => Some(Channel::Mark(3)),
+        "!markPrice@arr@1s" => Some(Channel::Mark(1)),
+        _ => None,
+    };
+    if let Some(channel) = every {
+        return Subscription { channel, every: true, ..nothing };
     }
     let mut parts = name.split('@');
     let symbol = parts.next().unwrap_or_default().to_ascii_uppercase();
@@ -76,6 +93,10 @@ pub fn parse(name: &str, now: Nanos, exchange: &Exchange, credentials: &Credenti
         ("markPrice", Some("1s")) => Some(Channel::Mark(1)),
         ("miniTicker", None) => Some(Channel::MiniTicker),
         ("ticker", None) => Some(Channel::Ticker),
+        (kind, None) => kind.strip_prefix("kline_").and_then(|name| {
+            let at = INTERVALS.iter().position(|(known, _)| *known == name)?;
+            Some(Channel::Kline(u8::try_from(at).expect("a handful")))
+        }),
         _ => None,
     };
     match channel {
@@ -89,7 +110,7 @@ pub fn parse(name: &str, now: Nanos, exchange: &Exchange, credentials: &Credenti
 pub fn parse_spot(name: &str, market: Option<&SpotMarket>) -> Subscription {
     let channel = market.and_then(|market| market.channel(name)).map_or(Channel::Nothing, Channel::Spot);
     // No market of the exchange has this number.
-    Subscription { name: name.to_owned(), instrument: InstrumentId(u16::MAX), channel }
+    Subscription { name: name.to_owned(), instrument: InstrumentId(u16::MAX), every: false, channel }
 }
 
 /// What a WebSocket address means.
@@ -160,6 +181,11 @@ mod tests {
             ("BTCUSDT@trade", Channel::Trade),
             ("btcusdt@markPrice", Channel::Mark(3)),
             ("btcusdt@markPrice@1s", Channel::Mark(1)),
+            ("btcusdt@kline_1m", Channel::Kline(0)),
+            ("btcusdt@kline_1h", Channel::Kline(5)),
+            ("btcusdt@kline_7m", Channel::Nothing),
+            ("!bookTicker", Channel::BookTicker),
+            ("!markPrice@arr@1s", Channel::Mark(1)),
             ("xyz@trade", Channel::Nothing),
             ("0", Channel::Nothing),
             (listen.as_str(), Channel::Private(id)),

@@ -153,6 +153,7 @@ fn streams_are_subscribed_listed_and_left() {
     assert_eq!(socket.until(|v| v["id"] == "a")["result"], Value::Null);
     socket.until(|v| v["e"] == "bookTicker");
     let mark = socket.until(|v| v["e"] == "markPriceUpdate");
+    assert_eq!(mark["T"].as_i64().unwrap() % 28_800_000, 0, "funding is due at its hour: {mark}");
     let age = run::clock().as_millis() - mark["E"].as_i64().unwrap();
     assert!((-1500..1500).contains(&age), "times are those of now: {age} ms");
     socket.send(r#"{"method":"UNSUBSCRIBE","params":["btcusdt@bookTicker"],"id":2}"#);
@@ -165,6 +166,21 @@ fn streams_are_subscribed_listed_and_left() {
         socket.send(r#"{"method":"LIST_SUBSCRIPTIONS","id":4}"#);
     }
     while socket.next().is_some() {}
+}
+
+#[test]
+fn candles_and_the_streams_of_every_market_are_told() {
+    let server = Server::start(config("")).unwrap();
+    let mut socket = Socket::open(&server, "/market/stream?streams=btcusdt@kline_1m/!ticker@arr/!bookTicker");
+    let candle = socket.until(|v| v["stream"] == "btcusdt@kline_1m")["data"]["k"].clone();
+    assert_eq!((&candle["i"], &candle["x"], &candle["s"]), (&"1m".into(), &false.into(), &"BTCUSDT".into()));
+    assert_eq!(id(&candle, "T") - id(&candle, "t"), 59_999);
+    let price = |key: &str| candle[key].as_str().unwrap().parse::<f64>().unwrap();
+    assert!(price("l") <= price("c") && price("c") <= price("h") && price("v") > 0.0, "{candle}");
+    assert!(id(&candle, "f") <= id(&candle, "L") && id(&candle, "n") > 0, "{candle}");
+    let tickers = socket.until(|v| v["stream"] == "!ticker@arr")["data"].clone();
+    assert_eq!((&tickers[0]["e"], &tickers[0]["s"]), (&"24hrTicker".into(), &"BTCUSDT".into()));
+    assert_eq!(socket.until(|v| v["stream"] == "!bookTicker")["data"]["s"], "BTCUSDT");
 }
 
 #[test]

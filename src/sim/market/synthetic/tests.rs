@@ -37,6 +37,24 @@ fn a_seed_is_one_market() {
 }
 
 #[test]
+fn a_seed_is_one_market_whatever_the_day() {
+    let told = |start: Nanos| {
+        let instrument = Instrument::synthetic("BTCUSDT", "0.10", "0.001");
+        let mut market = SyntheticMarket::new(instrument, 3, start, Schedule::calm());
+        let mut told = Vec::new();
+        while told.len() < 3_000 {
+            let event = market.next_event();
+            if let MarketKind::Trade(trade) = event.kind {
+                told.push((event.at - start, trade.price, trade.qty, trade.taker));
+            }
+        }
+        told
+    };
+    // Whole seconds, as the programs choose them: marks are told at the clock's.
+    assert_eq!(told(START), told(START + secs(86_400 * 7 + 13)));
+}
+
+#[test]
 fn everything_told_is_consistent() {
     for (symbol, tick) in [("BTCUSDT", "0.10"), ("ETHUSDT", "0.01"), ("DOGEUSDT", "0.00001"), ("XUSDT", "1")] {
         let mut market = market(symbol, tick, 11, vec![]);
