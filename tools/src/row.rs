@@ -320,8 +320,8 @@ impl Fields<'_> {
             "amount",
             "leverage",
             "hedge",
-            "offset_ns",
             "venue_time_ns",
+            "offset_ns",
         ];
         for column in COLUMNS {
             self.put(column, Value::Null);

@@ -163,7 +163,8 @@ fn market(model: &Model, at: usize) -> Value {
             "total": pnl("total"), "spread": pnl("spread"), "inventory": pnl("inventory"), "fees": pnl("fees"), "funding": pnl("funding"),
         },
         "funding": funding.map(|funding| json!({"rate": funding.rate, "next_ns": funding.next.0})),
-        "market_age_ms": (of("market_time") != 0).then(|| (model.now.0 - of("market_time")) / 1_000_000),
+        // The page may be newer than the look's clock.
+        "market_age_ms": (of("market_time") != 0).then(|| (model.now.0 - of("market_time")).max(0) / 1_000_000),
         "book_gaps": of("book.gaps"), "book_resyncs": of("book.resyncs"),
     })
 }
