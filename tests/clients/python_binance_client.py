@@ -45,7 +45,7 @@ def rest(base, key, secret, ca):
     ]
     placed = client.futures_place_batch_order(batchOrders=two)
     check([o.get("status") for o in placed] == ["NEW", "NEW"], "batch")
-    client.futures_cancel_orders(symbol=SYMBOL, orderidlist=f"[{placed[0]['orderId']}]")
+    client.futures_cancel_orders(symbol=SYMBOL, orderidlist=[placed[0]["orderId"]])
     check(len(client.futures_get_open_orders(symbol=SYMBOL)) == 1, "one cancelled in a batch")
     client.futures_cancel_all_open_orders(symbol=SYMBOL)
     check(not client.futures_get_open_orders(symbol=SYMBOL), "all cancelled")
