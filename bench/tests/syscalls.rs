@@ -17,6 +17,10 @@ const ALLOWED: [libc::c_long; 5] =
 const RECEIVE: libc::c_ulong = 0xc050_2100;
 const SEND: libc::c_ulong = 0xc018_2101;
 
+/// Frames played: in the first half the engine warms up, the second one is looked at.
+const STEPS: usize = 4_400;
+const _: () = assert!(STEPS / 2 > spinquote::engine::turn::WARM_UP_FRAMES as usize);
+
 static LISTENER: AtomicI32 = AtomicI32::new(-1);
 
 /// Puts the filter on the calling thread and its listener into [`LISTENER`].
@@ -72,7 +76,7 @@ fn watch(over: &AtomicBool) -> Vec<(Instant, i32)> {
 
 #[test]
 fn a_warm_engine_thread_reads_sockets_and_calls_nothing_else() {
-    let plan = Plan { levels: 5, rate: 2_000, steps: 2 * (spinquote::engine::turn::WARM_UP_FRAMES as usize + 200) };
+    let plan = Plan { levels: 5, rate: 2_000, steps: STEPS };
     let session = Session::load(100_000);
     let mut options =
         Options::parse(&["--wait".to_owned(), "yield".to_owned(), "--cores".to_owned(), "-,-,-".to_owned()]).unwrap();
