@@ -183,10 +183,7 @@ impl Options {
     /// # Errors
     /// A value that is none.
     pub fn parse(arguments: &[String]) -> anyhow::Result<Self> {
-        fn list<T: FromStr>(arguments: &[String], name: &str, default: &[T]) -> anyhow::Result<Vec<T>>
-        where
-            T: Copy,
-        {
+        fn list<T: FromStr + Copy>(arguments: &[String], name: &str, default: &[T]) -> anyhow::Result<Vec<T>> {
             let parse = |text: &str| text.parse().map_err(|_| anyhow::anyhow!("{name} {text}: not a number in range"));
             let given: Vec<T> = values(arguments, name).map(parse).collect::<anyhow::Result<_>>()?;
             Ok(if given.is_empty() { default.to_vec() } else { given })
