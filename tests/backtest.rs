@@ -203,8 +203,8 @@ fn shards_make_the_whole_and_a_sweep_goes_on_where_it_stopped() {
     assert!(!unknown.status.success() && said(&unknown).contains("no_such_key"), "{}", said(&unknown));
 }
 
-/// Of the fills of a run at the simulator, its backtest tells at least this share, and it makes up at most as many.
-const TOLERANCE: f64 = 0.5;
+/// Of the fills of a run at the simulator, its backtest tells at least this share (README states it), and it makes up at most as many.
+const TOLERANCE: f64 = 0.8;
 
 #[test]
 fn a_run_at_the_simulator_and_its_backtest_agree_within_the_tolerance() {
@@ -226,6 +226,9 @@ fn a_run_at_the_simulator_and_its_backtest_agree_within_the_tolerance() {
         assert_eq!(fills["run"].as_u64(), Some(there), "{}", value["agreement"]);
         assert!(count("matched") >= TOLERANCE * there as f64, "{}", value["agreement"]);
         assert!(count("backtest") <= (2.0 - TOLERANCE) * there as f64 + 1.0, "{}", value["agreement"]);
+        // Both are ready at one time with one book, so the first quotes at least are the same.
+        let parted = value["agreement"]["first_divergence"]["after_commands"].as_u64();
+        assert!(parted.is_none_or(|after| after >= 6), "{}", value["agreement"]);
         let commands = &value["agreement"]["commands"];
         if commands["run"] != commands["backtest"] {
             assert!(value["agreement"]["first_divergence"]["run"].is_string(), "{}", value["agreement"]);
