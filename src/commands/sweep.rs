@@ -34,7 +34,8 @@ pub fn run(args: &SweepArgs) -> Result<ExitCode> {
             .try_fold(text.clone(), |text, (key, value)| Ok(with_setting(&file, &text, key, value)?))
     };
     let first = all.first().context("no points")?;
-    let (_, strategy, warnings) = backtest::parsed(&file, texts(first)?)?;
+    let (_, strategy, warnings) =
+        backtest::parsed(&file, texts(first)?).with_context(|| wrong_point(&keys, &axes, first))?;
     diagnose::warnings(&warnings);
     // A key or value that the strategy does not take is found now, not after hours.
     for point in all.iter().take(CHECKED_MAX) {
