@@ -18,13 +18,21 @@ const CANCEL_AGAIN: Nanos = Nanos::from_secs(1);
 /// Orders that are remembered; the venue's own limit is 200 a symbol. An order beyond is found by REST.
 const ROSTER_MAX: usize = 1024;
 
+/// Ends that are remembered: two sockets bring answers and events, so the acceptance may be read after the end.
+const ENDED: usize = 256;
+
 /// Orders of ours that may rest at the venue, as far as this thread sent them or heard of them.
 #[derive(Debug)]
-pub struct Roster(Vec<(ClientId, InstrumentId)>);
+pub struct Roster {
+    orders: Vec<(ClientId, InstrumentId)>,
+    /// The last that ended by the venue's word for good, and where the next one goes.
+    ended: [ClientId; ENDED],
+    next: usize,
+}
 
 impl Default for Roster {
     fn default() -> Self {
-        Self(Vec::with_capacity(ROSTER_MAX))
+        Self { orders: Vec::with_capacity(ROSTER_MAX), ended: [ClientId::default(); ENDED], next: 0 }
     }
 }
 
@@ -41,11 +49,11 @@ impl Roster {
         use OrderEventKind as Kind;
         let whole = event.kind == Kind::Fill && !event.qty.is_zero() && event.filled >= event.qty;
         match event.kind {
+            Kind::Accepted | Kind::Amended if self.ended.contains(&event.client_id) => {}
             Kind::Accepted | Kind::Amended | Kind::Open => self.add(event.client_id, event.instrument),
-            Kind::Canceled | Kind::Expired | Kind::Rejected | Kind::NotFound | Kind::Closed => {
-                self.drop(event.client_id)
-            }
-            Kind::Fill if whole => self.drop(event.client_id),
+            Kind::Canceled | Kind::Expired => self.end(event.client_id),
+            Kind::Rejected | Kind::NotFound | Kind::Closed => self.drop(event.client_id),
+            Kind::Fill if whole => self.end(event.client_id),
             _ => {}
         }
     }
@@ -59,24 +67,33 @@ impl Roster {
 
     fn add(&mut self, id: ClientId, instrument: InstrumentId) {
         // Ours only: an order of others has no id here.
-        if id != ClientId::default() && self.0.len() < ROSTER_MAX && !self.0.iter().any(|&(known, _)| known == id) {
-            self.0.push((id, instrument));
+        if id != ClientId::default()
+            && self.orders.len() < ROSTER_MAX
+            && !self.orders.iter().any(|&(known, _)| known == id)
+        {
+            self.orders.push((id, instrument));
         }
     }
 
     fn drop(&mut self, id: ClientId) {
-        self.0.retain(|&(known, _)| known != id);
+        self.orders.retain(|&(known, _)| known != id);
+    }
+
+    fn end(&mut self, id: ClientId) {
+        self.drop(id);
+        self.ended[self.next] = id;
+        self.next = (self.next + 1) % ENDED;
     }
 
     /// None of ours may rest.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.orders.is_empty()
     }
 
     /// All of them.
     pub fn orders(&self) -> impl Iterator<Item = (ClientId, InstrumentId)> + '_ {
-        self.0.iter().copied()
+        self.orders.iter().copied()
     }
 }
 
@@ -228,6 +245,9 @@ mod tests {
             roster.heard(&said(kind, 3));
         }
         roster.heard(&said(OrderEventKind::Canceled, 1));
+        assert_eq!(ids(&roster), [3, 4, 9]);
+        // Its acceptance came by the other socket, after its end.
+        roster.heard(&said(OrderEventKind::Accepted, 1));
         assert_eq!(ids(&roster), [3, 4, 9]);
         // A cancel that was not sent leaves its order; a new order that was not sent is none.
         roster.answered(CommandKind::Cancel, &said(OrderEventKind::NotSent, 3));
