@@ -21,6 +21,8 @@ pub struct Reconciliation {
     pub last_asked: Option<Nanos>,
     /// Its answer has begun.
     pub begun: bool,
+    /// Of one of its positions it cannot be told which executions it has.
+    pub doubtful: bool,
     /// The next one is not asked for before this.
     pub not_before: Nanos,
     /// Our figures differ from the venue's: quotes go until the answer is in.
@@ -76,6 +78,7 @@ impl Account {
                 asked: None,
                 last_asked: None,
                 begun: false,
+                doubtful: false,
                 not_before: Nanos(i64::MIN),
                 mismatch: false,
             },

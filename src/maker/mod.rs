@@ -235,7 +235,10 @@ impl Maker {
                 let asked = reconciliation.asked.filter(|_| reconciliation.begun);
                 let desk = self.desk(instrument);
                 match asked {
-                    Some(asked) if snapshot => desk.reconcile_position(side, qty, entry, venue_time, asked, out),
+                    Some(asked) if snapshot => {
+                        let settled = desk.reconcile_position(side, qty, entry, venue_time, asked, out);
+                        self.account.reconciliation.doubtful |= !settled;
+                    }
                     // An answer that nobody waits for any more says no more than the stream does.
                     _ => desk.holdings.report(side, qty, now),
                 }
@@ -253,7 +256,7 @@ impl Maker {
                 // The answer before may have been that to an earlier question, and this one the last word.
                 reconciliation.asked = reconciliation.asked.or(reconciliation.last_asked);
                 if reconciliation.asked.is_some() {
-                    reconciliation.begun = true;
+                    (reconciliation.begun, reconciliation.doubtful) = (true, false);
                     self.desks.iter_mut().for_each(Desk::reconcile_begin);
                 }
             }
@@ -262,8 +265,12 @@ impl Maker {
                     reconciliation.asked = None;
                     reconciliation.begun = false;
                     reconciliation.mismatch = false;
+                    let mut doubtful = reconciliation.doubtful;
                     for desk in &mut self.desks {
-                        desk.reconcile_end(now, asked, out);
+                        doubtful |= !desk.reconcile_end(now, asked, out);
+                    }
+                    if doubtful {
+                        self.account.mismatch();
                     }
                 }
             }

@@ -92,6 +92,17 @@ struct Recent {
 
 const RECENT_MAX: usize = 64;
 
+/// What came of comparing our position with the venue's snapshot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reconciled {
+    /// It is ours.
+    Agrees,
+    /// Ours was changed by this.
+    Corrected(Lots),
+    /// Executions came while it was asked for and fit neither way: it must be asked for again.
+    Doubtful,
+}
+
 /// Positions and P&L of one instrument.
 #[derive(Debug)]
 pub struct Holdings {
@@ -113,8 +124,10 @@ pub struct Holdings {
     recent: ArrayVec<Recent, RECENT_MAX>,
     /// The time of the snapshot that last corrected a side: executions up to it are in the corrected figure.
     included: [Nanos; 3],
-    /// What the stream last said, where it differs from ours, and since when.
-    differs: [Option<(Lots, Nanos)>; 3],
+    /// What the stream last said since the last reconciliation.
+    told: [Option<Lots>; 3],
+    /// Since when that differs from ours.
+    differs: [Option<Nanos>; 3],
     /// Counts up with everything that may have changed a position or the P&L.
     revision: u64,
 }
@@ -147,6 +160,7 @@ impl Holdings {
             funding: Money::ZERO,
             recent: ArrayVec::new(),
             included: [Nanos::ZERO; 3],
+            told: [None; 3],
             differs: [None; 3],
             revision: 1,
         }
@@ -190,7 +204,7 @@ impl Holdings {
             self.recent.remove(0);
         }
         self.recent.push(Recent { side: position_side, signed, venue_time, heard: now });
-        self.compare(position_side);
+        self.compare(position_side, now);
         true
     }
 
@@ -208,22 +222,23 @@ impl Holdings {
 
     /// The private stream's position. It may lag our executions or run ahead of them, so it only starts a clock.
     pub fn report(&mut self, side: PositionSide, qty: Lots, now: Nanos) {
-        let since = self.differs[side as usize].map_or(now, |(_, since)| since);
-        self.differs[side as usize] = Some((qty, since));
-        self.compare(side);
+        self.told[side as usize] = Some(qty);
+        self.compare(side, now);
     }
 
-    fn compare(&mut self, side: PositionSide) {
-        let differs = &mut self.differs[side as usize];
-        if differs.is_some_and(|(qty, _)| qty == self.holdings[side as usize].qty) {
-            *differs = None;
+    fn compare(&mut self, side: PositionSide, now: Nanos) {
+        let at = side as usize;
+        if self.told[at].is_none_or(|qty| qty == self.holdings[at].qty) {
+            self.differs[at] = None;
+        } else {
+            self.differs[at].get_or_insert(now);
         }
     }
 
     /// The stream's position has differed from ours for at least `span`.
     #[must_use]
     pub fn differs_for(&self, span: Nanos, now: Nanos) -> bool {
-        self.differs.iter().flatten().any(|&(_, since)| now - since >= span)
+        self.differs.iter().flatten().any(|&since| now - since >= span)
     }
 
     /// The stream said something else than our figures.
@@ -232,8 +247,8 @@ impl Holdings {
         self.differs.iter().any(Option::is_some)
     }
 
-    /// A reconciliation's position, true at `venue_time` (0: not known; then executions heard since `asked` are taken as
-    /// not in it). Where ours differs the venue wins: returns the correction.
+    /// A reconciliation's position, true at `venue_time` (0: not known, as of a position that the venue does not name). Where ours
+    /// differs the venue wins, unless it cannot be told which executions its figure has.
     pub fn reconcile(
         &mut self,
         side: PositionSide,
@@ -241,25 +256,36 @@ impl Holdings {
         entry: Price,
         venue_time: Nanos,
         asked: Nanos,
-    ) -> Option<Lots> {
+    ) -> Reconciled {
         let at = side as usize;
-        let later = self.recent.iter().filter(|fill| {
-            let dated = !venue_time.is_zero() && !fill.venue_time.is_zero();
-            fill.side == side && if dated { fill.venue_time > venue_time } else { fill.heard > asked }
-        });
+        let dated = |fill: &&Recent| !venue_time.is_zero() && !fill.venue_time.is_zero();
+        let of_side = || self.recent.iter().filter(|fill| fill.side == side);
+        let later = of_side().filter(dated).filter(|fill| fill.venue_time > venue_time);
         let expected = later.fold(qty, |sum, fill| sum + fill.signed);
-        self.differs[at] = None;
-        let correction = expected - self.holdings[at].qty;
-        if correction.is_zero() {
-            return None;
+        // Executions without a time to compare, heard since the question, may be in the figure or not: of those that were heard one
+        // after the other it has the first ones.
+        let open = || of_side().filter(|fill| !dated(fill) && fill.heard > asked);
+        let mut held = open().fold(expected, |sum, fill| sum + fill.signed);
+        let mut agrees = held == self.holdings[at].qty;
+        for fill in open() {
+            held = held - fill.signed;
+            agrees |= held == self.holdings[at].qty;
         }
+        if !agrees && open().next().is_some() {
+            return Reconciled::Doubtful;
+        }
+        (self.told[at], self.differs[at]) = (None, None);
+        if agrees {
+            return Reconciled::Agrees;
+        }
+        let correction = expected - self.holdings[at].qty;
         self.revision += 1;
         let entry = if entry.0 > 0 { entry } else { Price(i128::from(self.mid2.unwrap_or(0)) * self.tick / 2) };
         self.holdings[at] = Holding::new(expected, entry.0 * i128::from(expected.0.abs()));
         self.included[at] = self.included[at].max(venue_time);
         self.keep_reducible(at);
         self.note_side(side);
-        Some(correction)
+        Reconciled::Corrected(correction)
     }
 
     fn keep_reducible(&mut self, at: usize) {
@@ -445,12 +471,44 @@ mod tests {
         let (net, t) = (PositionSide::Net, Nanos::from_millis);
         book.fill(Side::Buy, net, Ticks(1000), Lots(5), t(10), t(11));
         // The snapshot is older than an execution that we have: no contradiction.
-        assert_eq!(book.reconcile(net, Lots(0), Price(0), t(9), t(5)), None);
+        assert_eq!(book.reconcile(net, Lots(0), Price(0), t(9), t(5)), Reconciled::Agrees);
         // An execution of 3 at t = 12 has not reached us.
-        assert_eq!(book.reconcile(net, Lots(8), Price(0), t(12), t(5)), Some(Lots(3)));
+        assert_eq!(book.reconcile(net, Lots(8), Price(0), t(12), t(5)), Reconciled::Corrected(Lots(3)));
         assert!(!book.fill(Side::Buy, net, Ticks(1000), Lots(3), t(12), t(20)));
         assert!(book.fill(Side::Buy, net, Ticks(1000), Lots(1), t(13), t(20)));
         assert_eq!(book.net(), Lots(9));
+    }
+
+    #[test]
+    fn what_was_heard_late_may_be_in_a_snapshot_without_a_time() {
+        let (_, mut book) = book();
+        let (net, t) = (PositionSide::Net, Nanos::from_millis);
+        let heard = |book: &mut Holdings, side, qty, at| book.fill(side, net, Ticks(1000), Lots(qty), t(3), t(at));
+        heard(&mut book, Side::Buy, 5, 4);
+        // Asked at 10. The sale that made it flat happened before and is heard after.
+        heard(&mut book, Side::Sell, 5, 11);
+        assert_eq!(book.reconcile(net, Lots(0), Price(0), t(0), t(10)), Reconciled::Agrees);
+        // The first of two later ones is in it.
+        heard(&mut book, Side::Buy, 2, 21);
+        heard(&mut book, Side::Buy, 3, 22);
+        assert_eq!(book.reconcile(net, Lots(2), Price(0), t(0), t(20)), Reconciled::Agrees);
+        assert_eq!(book.net(), Lots(5));
+        // Neither 1 nor 1 and the 4 after the question are what we hold: nothing is guessed, the next question has no such doubt.
+        heard(&mut book, Side::Buy, 4, 31);
+        assert_eq!(book.reconcile(net, Lots(1), Price(0), t(0), t(30)), Reconciled::Doubtful);
+        assert_eq!(book.net(), Lots(9));
+        assert_eq!(book.reconcile(net, Lots(1), Price(0), t(0), t(40)), Reconciled::Corrected(Lots(-8)));
+    }
+
+    #[test]
+    fn an_execution_told_after_the_snapshot_that_has_it_differs_from_the_streams_last_word() {
+        let (_, mut book) = book();
+        let (net, t) = (PositionSide::Net, Nanos::from_millis);
+        buy(&mut book, 1000, 5);
+        assert_eq!(book.reconcile(net, Lots(0), Price(0), t(0), t(10)), Reconciled::Corrected(Lots(-5)));
+        book.report(net, Lots(0), t(20));
+        book.fill(Side::Sell, net, Ticks(1000), Lots(5), t(5), t(21));
+        assert!(book.differs() && book.differs_for(t(2), t(23)));
     }
 
     #[test]

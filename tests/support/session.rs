@@ -393,14 +393,12 @@ impl Session {
 
     /// The state in one line, for a failure's message.
     pub fn describe(&self) -> String {
-        let words = self.page.words().iter().map(|word| (word, self.page.value(word))).filter(|(_, value)| *value != 0);
-        let words: Vec<String> = words.map(|(word, value)| format!("{}={value}", word.name)).collect();
         format!(
             "at {:?}, venue {:?}, {} open there: {}",
             self.started.elapsed(),
             self.server.counts(),
             self.venue_orders().len(),
-            words.join(" ")
+            counted(&self.page)
         )
     }
 
@@ -446,6 +444,12 @@ impl Session {
             dir,
         }
     }
+}
+
+/// All counters that are not zero.
+pub fn counted(page: &CounterReader) -> String {
+    let words = page.words().iter().map(|word| (word, page.value(word))).filter(|(_, value)| *value != 0);
+    words.map(|(word, value)| format!("{}={value}", word.name)).collect::<Vec<_>>().join(" ")
 }
 
 /// Refusals in the journal by purpose and reason (their numbers), for a failure's message. Repetitions within a second are not there.

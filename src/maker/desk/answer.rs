@@ -10,6 +10,7 @@ use crate::maker::config::Leftovers;
 use crate::maker::order::table::SLOTS;
 use crate::maker::order::{Input, Novelty, State};
 use crate::maker::output::{Decision, DecisionKind, Output};
+use crate::maker::position::Reconciled;
 use crate::maker::strategy::{Cause, OwnEvent, Purpose, Quote};
 use crate::unit::{Lots, Nanos, Price};
 
@@ -207,10 +208,17 @@ impl Desk {
     }
 
     fn on_rejected(&mut self, account: &mut Account, place: usize, now: Nanos, event: &OrderEvent, out: &mut Output) {
-        let was_live = self.table.at(place).state.is_live();
+        let slot = self.table.at(place);
+        let was_live = slot.state.is_live();
+        // The venue takes what closes a position, unless it would have to rest and cannot, or there is no such position.
+        let has_nothing_to_close = slot.reduce_only && slot.tif != TimeInForce::PostOnly;
         self.move_to(place, Input::Refused, now);
         if was_live {
             self.note_refusal(account, place, now, event, out);
+            let patience = account.config.mismatch_after;
+            if has_nothing_to_close && account.reconciliation.last_asked.is_none_or(|asked| now - asked >= patience) {
+                account.mismatch();
+            }
         }
         self.finish(place, now, true);
     }
@@ -379,8 +387,9 @@ impl Desk {
         self.table.all_mut().for_each(|slot| slot.seen = false);
     }
 
-    /// The list of open orders was whole as of a moment after `asked`: what we hold and it did not name is in doubt.
-    pub(in crate::maker) fn reconcile_end(&mut self, now: Nanos, asked: Nanos, out: &mut Output) {
+    /// The list of open orders was whole as of a moment after `asked`: what we hold and it did not name is in doubt. False when a
+    /// position's figure must be asked for again.
+    pub(in crate::maker) fn reconcile_end(&mut self, now: Nanos, asked: Nanos, out: &mut Output) -> bool {
         for at in 0..self.table.live_count() {
             let place = self.table.live_place(at);
             let slot = self.table.at_mut(place);
@@ -391,13 +400,14 @@ impl Desk {
                 out.note(decision);
             }
         }
+        let mut settled = true;
         for side in [PositionSide::Net, PositionSide::Long, PositionSide::Short] {
             if !self.named[side as usize] {
-                self.reconcile_position(side, Lots::ZERO, Price::ZERO, Nanos::ZERO, asked, out);
+                settled &= self.reconcile_position(side, Lots::ZERO, Price::ZERO, Nanos::ZERO, asked, out);
             }
         }
         if !self.behind {
-            return;
+            return settled;
         }
         // The position now includes what we were not told of.
         for place in 0..SLOTS {
@@ -409,9 +419,10 @@ impl Desk {
             }
         }
         self.behind = self.table.all().any(|slot| slot.behind_since.is_some());
+        settled
     }
 
-    /// The venue's position as a reconciliation names it; where ours differs the venue wins.
+    /// The venue's position as a reconciliation names it; where ours differs the venue wins. False when it must be asked for again.
     pub(in crate::maker) fn reconcile_position(
         &mut self,
         side: PositionSide,
@@ -420,9 +431,10 @@ impl Desk {
         venue_time: Nanos,
         asked: Nanos,
         out: &mut Output,
-    ) {
+    ) -> bool {
         self.named[side as usize] = true;
-        if let Some(correction) = self.holdings.reconcile(side, qty, entry, venue_time, asked) {
+        let outcome = self.holdings.reconcile(side, qty, entry, venue_time, asked);
+        if let Reconciled::Corrected(correction) = outcome {
             self.counters.corrections += 1;
             out.note(Decision {
                 qty: correction,
@@ -431,6 +443,7 @@ impl Desk {
                 ..Decision::of(DecisionKind::Corrected, self.id, Cause::Reconcile)
             });
         }
+        outcome != Reconciled::Doubtful
     }
 }
 

@@ -269,6 +269,48 @@ fn a_position_that_keeps_differing_is_reconciled_and_the_venue_wins() {
 }
 
 #[test]
+fn a_snapshot_that_may_or_may_not_have_an_execution_is_asked_for_again() {
+    let mut rig = Rig::quoting(Rig::config());
+    rig.position(4, false);
+    assert_eq!(rig.pass_ms(2_000), ["cancel 1", "cancel 2", "reconcile"]);
+    rig.say(Canceled, 2);
+    // Bought 2 while it is asked: neither 7 nor 7 + 2 is what we hold.
+    rig.now += Nanos::from_millis(1);
+    rig.full_fill(1, 1, 1000, 2, 2, 5);
+    rig.say(Canceled, 1);
+    assert_eq!(rig.reconciled(7, &[]), ["reconcile"]);
+    assert_eq!((rig.status().position, rig.status().counters.corrections), (Lots(2), 0));
+    assert!(rig.depth(&[], &[]).is_empty(), "nothing is quoted meanwhile");
+    rig.now += Nanos::from_millis(1);
+    rig.reconciled(7, &[]);
+    assert_eq!((rig.status().position, rig.status().counters.corrections), (Lots(7), 1));
+    assert!(rig.status().blocks.is_empty());
+}
+
+#[test]
+fn a_refused_close_asks_whether_there_is_anything_to_close_and_does_so_in_moderation() {
+    for (tif, asks) in [(TimeInForce::Gtc, true), (TimeInForce::PostOnly, false)] {
+        let mut rig = Rig::ready(Rig::config());
+        rig.now += Nanos::from_secs(2);
+        rig.desire.lock().unwrap().quotes = vec![Quote { tif, reduce_only: true, ..quote(Buy, 1000, 5) }];
+        rig.maker.desks[0].holdings.fill(Sell, PositionSide::Net, Ticks(1000), Lots(5), Nanos(0), rig.now);
+        assert_eq!(rig.depth(&[], &[]), ["new 1 buy 1000x5"]);
+        assert_eq!(
+            rig.say(Rejected, 1).contains(&"reconcile".to_owned()),
+            asks,
+            "a post-only order may not have found room to rest"
+        );
+        if asks {
+            rig.now += Nanos::from_millis(100);
+            rig.reconciled(-5, &[]);
+            assert_eq!(rig.depth(&[], &[]), ["new 2 buy 1000x5"]);
+            assert!(rig.say(Rejected, 2).is_empty(), "the answer was that there is");
+            rig.desire.lock().unwrap().quotes.clear();
+        }
+    }
+}
+
+#[test]
 fn a_failed_or_silent_reconciliation_is_asked_for_again() {
     let mut rig = Rig::new(Rig::config());
     rig.link(Link::Private, LinkState::Up);
