@@ -30,6 +30,9 @@ use std::str::FromStr;
 pub enum Lane {
     /// An echo of the same bytes.
     PingPong,
+    /// The same echo with the threads of an engine: one reads, a ring hands over, the other writes. No TLS, no WebSocket, no work: what
+    /// the split into two threads costs on these cores before anything is done.
+    Relay,
     /// The engine as it runs: journal, histograms, stamps, full risk.
     Full,
     /// The same without the engine thread's stamps per stage.
@@ -40,13 +43,14 @@ pub enum Lane {
 
 impl Lane {
     /// In the order in which a round runs them.
-    pub const ALL: [Self; 4] = [Self::PingPong, Self::Full, Self::Unstamped, Self::Bare];
+    pub const ALL: [Self; 5] = [Self::PingPong, Self::Relay, Self::Full, Self::Unstamped, Self::Bare];
 
     /// Its name on the wire.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::PingPong => "pingpong",
+            Self::Relay => "relay",
             Self::Full => "full",
             Self::Unstamped => "unstamped",
             Self::Bare => "bare",
@@ -56,6 +60,7 @@ impl Lane {
     const fn title(self) -> &'static str {
         match self {
             Self::PingPong => "raw TCP ping-pong",
+            Self::Relay => "raw TCP relay: reader, ring, writer",
             Self::Full => "engine, journal and histograms on",
             Self::Unstamped => "engine, journal on, no stamps per stage",
             Self::Bare => "engine thread remembers nothing",
@@ -304,19 +309,25 @@ pub fn rows(windows: &[Window], report: &mut Report) {
                 .filter(|window| window.plan == plan && window.lane == lane && !window.intended.is_empty())
                 .collect()
         };
-        let pingpong = of(Lane::PingPong.name());
         let title = format!("wire to wire, {} orders a frame, {} frames/s", 2 * plan.levels, plan.rate);
-        for lane in [Lane::Full, Lane::Unstamped, Lane::Bare] {
-            let ours = of(lane.name());
+        let pairs = [
+            (Lane::Full, Lane::PingPong),
+            (Lane::Full, Lane::Relay),
+            (Lane::Relay, Lane::PingPong),
+            (Lane::Unstamped, Lane::PingPong),
+            (Lane::Bare, Lane::PingPong),
+        ];
+        for (at, (lane, beside)) in pairs.into_iter().enumerate() {
+            let (ours, theirs) = (of(lane.name()), of(beside.name()));
             let checksum = ours.first().map_or(0, |window| window.checksum);
             for (percent, name) in PERCENTILES {
-                if lane != Lane::Full && percent > 50.0 {
+                if at > 0 && percent > 50.0 {
                     continue;
                 }
                 let of_each = |windows: &[&Window]| -> Vec<f64> {
                     windows.iter().map(|window| percentile(window.intended.clone(), percent)).collect()
                 };
-                let (value, peer_value) = (of_each(&ours), of_each(&pingpong));
+                let (value, peer_value) = (of_each(&ours), of_each(&theirs));
                 if value.is_empty() || peer_value.is_empty() {
                     continue;
                 }
@@ -325,10 +336,10 @@ pub fn rows(windows: &[Window], report: &mut Report) {
                     name: format!("{title}, {name}: {}", lane.title()),
                     unit: "ns",
                     value: median(value),
-                    peer: Lane::PingPong.title().into(),
+                    peer: beside.title().into(),
                     peer_value: median(peer_value),
                     ratio: median(ratios),
-                    bar: (lane == Lane::Full && percent <= 50.0).then_some(BAR),
+                    bar: (at == 0 && percent <= 50.0).then_some(BAR),
                     checksum,
                 });
             }

@@ -4,8 +4,8 @@
 //! One thread, two non-blocking sockets. A connection that begins with a TLS record is the market stream of a window; the next
 //! one is its order entry. One that begins with `P` is a ping-pong of the same bytes, one that begins with `E` ends the session.
 
+use super::Plan;
 use super::script::{Script, Step};
-use super::{Lane, Plan};
 use crate::frames::Session;
 use serde::Deserialize;
 use spinquote::config::engine::Wait;
@@ -225,8 +225,9 @@ impl Peer<'_> {
             match first {
                 b'E' => return Ok(windows),
                 b'P' => {
-                    let plan: Plan = line(&mut stream)?.split_once('?').ok_or(ErrorKind::InvalidData)?.1.parse()?;
-                    windows.push(self.ping_pong(stream, plan)?);
+                    let asked = line(&mut stream)?;
+                    let (lane, plan) = asked[1..].split_once('?').ok_or(ErrorKind::InvalidData)?;
+                    windows.push(self.ping_pong(stream, lane, plan.parse()?)?);
                 }
                 _ => {
                     let (market, path) = Line::accept(stream, config)?;
@@ -350,11 +351,11 @@ impl Peer<'_> {
     }
 
     /// One window with an echo at the other end: the same bytes there and back, without TLS, WebSocket or any work.
-    fn ping_pong(&self, mut stream: TcpStream, plan: Plan) -> io::Result<Window> {
+    fn ping_pong(&self, mut stream: TcpStream, lane: &str, plan: Plan) -> io::Result<Window> {
         let script = Script::new(self.session, plan);
         stream.set_nonblocking(true)?;
         let clock = Clock::new();
-        let mut window = Window { lane: Lane::PingPong.name().into(), plan, ..Window::default() };
+        let mut window = Window { lane: lane.to_owned(), plan, ..Window::default() };
         let (mut buf, mut frame) = (vec![0_u8; 1 << 17], Vec::new());
         let mut awaited: VecDeque<Awaited<'_>> = VecDeque::new();
         let (mut next, mut got, mut prepared) = (0, 0, false);

@@ -104,7 +104,7 @@ impl Reactor {
     /// The peer cannot be reached or goes away before the end.
     pub fn window(&self, lane: Lane, plan: Plan) -> anyhow::Result<Option<Inside>> {
         match lane {
-            Lane::PingPong => self.echo(plan).map(|()| None).map_err(Into::into),
+            Lane::PingPong | Lane::Relay => self.echo(lane, plan).map(|()| None).map_err(Into::into),
             Lane::Full => self.engine(lane, plan, true).map(Some),
             Lane::Unstamped => self.engine(lane, plan, false).map(Some),
             Lane::Bare => self.bare(plan).map(|()| None),
@@ -321,16 +321,41 @@ impl Reactor {
         })
     }
 
-    /// Sends back as many bytes as each frame asks for, waiting as the engine thread does.
-    fn echo(&self, plan: Plan) -> io::Result<()> {
+    /// Sends back as many bytes as each frame asks for, waiting as the engine thread does: itself, or by a thread where the I/O thread
+    /// would be.
+    fn echo(&self, lane: Lane, plan: Plan) -> io::Result<()> {
         let mut stream = TcpStream::connect(&self.peer)?;
         stream.set_nodelay(true)?;
-        stream.write_all(format!("P?{plan}\n").as_bytes())?;
-        let wait = self.layout.wait;
+        stream.write_all(format!("P{}?{plan}\n", lane.name()).as_bytes())?;
+        let Layout { wait, engine_core, io_core, .. } = self.layout;
         stream.set_nonblocking(wait != Wait::Park)?;
-        let core = self.layout.engine_core;
-        let echo = std::thread::spawn(move || on_core(core, || echo(stream, wait)));
-        echo.join().map_err(|_| io::Error::other("the echo panicked"))?
+        let mut out = stream.try_clone()?;
+        let reply = vec![b'y'; 1 << 17];
+        std::thread::scope(|scope| {
+            let echo = if lane == Lane::Relay {
+                let (mut wants_in, mut wants) = rtrb::RingBuffer::<usize>::new(ORDERS_CAPACITY);
+                scope.spawn(move || {
+                    on_core(io_core, || {
+                        while !wants.is_abandoned() {
+                            match wants.pop() {
+                                // A peer that is gone shows at the echo's next read.
+                                Ok(want) => drop(write_all(&mut out, &reply[..want])),
+                                Err(_) if wait == Wait::Spin => std::hint::spin_loop(),
+                                Err(_) => std::thread::yield_now(),
+                            }
+                        }
+                    });
+                });
+                let full = |_| io::Error::other("the relay's ring is full");
+                scope.spawn(move || {
+                    on_core(engine_core, || echo(stream, wait, |want| wants_in.push(want).map_err(full)))
+                })
+            } else {
+                let answer = move |want: usize| write_all(&mut out, &reply[..want]);
+                scope.spawn(move || on_core(engine_core, || echo(stream, wait, answer)))
+            };
+            echo.join().map_err(|_| io::Error::other("the echo panicked"))?
+        })
     }
 }
 
@@ -361,9 +386,9 @@ fn on_core<T>(core: Option<usize>, work: impl FnOnce() -> T) -> T {
     work()
 }
 
-fn echo(mut stream: TcpStream, wait: Wait) -> io::Result<()> {
+/// Reads frames; `answer` gets how many bytes each wants back.
+fn echo(mut stream: TcpStream, wait: Wait, mut answer: impl FnMut(usize) -> io::Result<()>) -> io::Result<()> {
     let (mut buf, mut held, mut idle) = (vec![0_u8; 1 << 18], 0, 0);
-    let reply = vec![b'y'; 1 << 17];
     loop {
         match stream.read(&mut buf[held..]) {
             Ok(0) => return Ok(()),
@@ -387,7 +412,7 @@ fn echo(mut stream: TcpStream, wait: Wait) -> io::Result<()> {
                 break;
             }
             at += len;
-            write_all(&mut stream, &reply[..want])?;
+            answer(want)?;
         }
         buf.copy_within(at..held, 0);
         held -= at;

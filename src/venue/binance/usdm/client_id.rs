@@ -26,19 +26,12 @@ impl Prefix {
     /// The venue's text of an id.
     #[must_use]
     pub fn text(&self, id: ClientId) -> ArrayString<36> {
-        const HEX: &[u8; 16] = b"0123456789abcdef";
-        let mut text = ArrayString::from(&self.0).expect("a prefix is shorter than an id");
-        let mut word = |value: u32| {
-            for shift in (0..8).rev() {
-                text.push(char::from(HEX[(value >> (shift * 4) & 15) as usize]));
-            }
-        };
-        word(id.run);
+        let mut digits = [b'-'; 17];
+        digits[..8].copy_from_slice(&hex(id.run));
         // The dash only helps people to read it.
-        text.push('-');
-        for shift in (0..8).rev() {
-            text.push(char::from(HEX[(id.seq >> (shift * 4) & 15) as usize]));
-        }
+        digits[9..].copy_from_slice(&hex(id.seq));
+        let mut text = ArrayString::from(&self.0).expect("a prefix is shorter than an id");
+        text.push_str(std::str::from_utf8(&digits).expect("ASCII"));
         text
     }
 
@@ -55,9 +48,27 @@ impl Prefix {
     }
 }
 
+/// Eight lower-case hex digits, all at once: a digit to a byte, and the letters moved behind the nine.
+pub(super) fn hex(value: u32) -> [u8; 8] {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    let wide = u64::from(value);
+    let wide = (wide | wide << 16) & 0x0000_ffff_0000_ffff;
+    let wide = (wide | wide << 8) & 0x00ff_00ff_00ff_00ff;
+    let wide = (wide | wide << 4) & (LOW * 0x0f);
+    let letters = (wide + LOW * 6) >> 4 & LOW;
+    (wide + LOW * u64::from(b'0') + letters * u64::from(b'a' - b'9' - 1)).to_be_bytes()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hex_digits_are_those_of_formatting() {
+        for value in (0..32).flat_map(|bit| [1 << bit, (1 << bit) - 1, 0xa9_f0_39_9a_u32.rotate_left(bit)]) {
+            assert_eq!(std::str::from_utf8(&hex(value)).unwrap(), format!("{value:08x}"));
+        }
+    }
 
     #[test]
     fn ours_round_trip_and_others_are_not_ours() {

@@ -55,19 +55,20 @@ pub enum Priority {
 #[derive(Clone, Copy, Debug)]
 struct Window {
     length: Nanos,
-    number: i64,
+    /// When the interval of the count began.
+    start: Nanos,
     count: u32,
 }
 
 impl Window {
     const fn new(length: Nanos) -> Self {
-        Self { length, number: 0, count: 0 }
+        Self { length, start: Nanos::ZERO, count: 0 }
     }
 
     fn at(&mut self, now: Nanos) -> &mut u32 {
-        let number = now.0 / self.length.0;
-        if number != self.number {
-            (self.number, self.count) = (number, 0);
+        let elapsed = now - self.start;
+        if elapsed < Nanos::ZERO || elapsed >= self.length {
+            (self.start, self.count) = (Nanos(now.0 - now.0 % self.length.0), 0);
         }
         &mut self.count
     }

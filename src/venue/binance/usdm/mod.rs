@@ -12,6 +12,7 @@ pub mod order;
 pub mod rest;
 pub mod sign;
 mod symbols;
+mod template;
 
 pub use symbols::Symbols;
 

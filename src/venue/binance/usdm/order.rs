@@ -2,8 +2,10 @@
 //! order, intent and instrument it is about, and the answer brings it back. Pure; time stamps come in.
 
 use super::answer::{Hint, OrderObject, bare, refusal};
-use super::client_id::Prefix;
-use super::sign::{KeyKind, SIGNATURE_MAX, Signer};
+use super::client_id::{Prefix, hex};
+use super::sign::{KeyKind, Signer};
+pub use super::template::REQUEST_MAX;
+use super::template::{Template, Values};
 use crate::event::{
     ClientId, Command, CommandKind, OrderEvent, OrderEventKind, OrderSource, PositionSide, Side, TimeInForce,
 };
@@ -13,11 +15,19 @@ use arrayvec::{ArrayString, ArrayVec};
 use serde::Deserialize;
 use std::borrow::Cow;
 
-/// Room for one request.
-pub const REQUEST_MAX: usize = 1024;
+/// Parameters: name and text.
+pub type Params = ArrayVec<(&'static str, ArrayString<64>), 16>;
 
-/// A parameter: its name, its text, and whether JSON writes it without quotes.
-type Param = (&'static str, ArrayString<64>, bool);
+/// What makes requests differ in more than ids, numbers and the time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Shape {
+    kind: CommandKind,
+    side: Side,
+    tif: TimeInForce,
+    position_side: PositionSide,
+    reduce_only: bool,
+    signed: bool,
+}
 
 /// Builds requests into fixed memory.
 pub struct OrderEncoder {
@@ -28,16 +38,18 @@ pub struct OrderEncoder {
     signer: Signer,
     /// The connection has logged on: requests need neither key nor signature.
     pub logged_on: bool,
-    params: ArrayVec<Param, 20>,
-    payload: ArrayString<REQUEST_MAX>,
+    /// The kinds of requests made so far, by instrument: a few dozen, each kept as its text.
+    templates: Vec<Vec<(Shape, Template)>>,
+    /// The last time stamp and its text: many orders leave in one millisecond.
+    timestamp: (i64, ArrayString<64>),
 }
 
 impl OrderEncoder {
     /// For one account.
     #[must_use]
     pub fn new(prefix: Prefix, hedge: bool, recv_window: Nanos, signer: Signer) -> Self {
-        let (params, payload) = (ArrayVec::new(), ArrayString::new());
-        Self { prefix, hedge, recv_window, signer, logged_on: false, params, payload }
+        let timestamp = (0, decimal(Step::ONE, 0));
+        Self { prefix, hedge, recv_window, signer, logged_on: false, templates: Vec::new(), timestamp }
     }
 
     /// True when the connection should log on first (Ed25519 keys only).
@@ -48,9 +60,11 @@ impl OrderEncoder {
 
     /// `session.logon`.
     pub fn log_on<'a>(&mut self, timestamp_ms: i64, out: &'a mut ArrayString<REQUEST_MAX>) -> &'a str {
-        self.params.clear();
         self.logged_on = false;
-        self.finish("logon", "session.logon", timestamp_ms, out)
+        let template = self.template("session.logon", Params::new());
+        let timestamp = decimal(Step::ONE, timestamp_ms);
+        template.fill(&Values { request_id: "logon", timestamp: &timestamp, ..Values::default() }, &self.signer, out);
+        out.as_str()
     }
 
     /// One command.
@@ -65,61 +79,53 @@ impl OrderEncoder {
         out: &'a mut ArrayString<REQUEST_MAX>,
     ) -> Result<&'a str, EncodeError> {
         let (letter, method) = match command.kind {
-            CommandKind::New => ('n', "order.place"),
-            CommandKind::Market => ('m', "order.place"),
-            CommandKind::Amend => ('a', "order.modify"),
-            CommandKind::Cancel => ('c', "order.cancel"),
-            CommandKind::Query => ('q', "order.status"),
+            CommandKind::New => (b'n', "order.place"),
+            CommandKind::Market => (b'm', "order.place"),
+            CommandKind::Amend => (b'a', "order.modify"),
+            CommandKind::Cancel => (b'c', "order.cancel"),
+            CommandKind::Query => (b'q', "order.status"),
             CommandKind::CancelAll | CommandKind::Reconcile | CommandKind::Snapshot | CommandKind::SyncTime => {
                 return Err(EncodeError::NotAnOrder(command.kind));
             }
         };
-        self.params.clear();
-        for (name, value) in order_params(command, terms, &self.prefix, self.hedge)? {
-            self.params.push((name, value, false));
+        let Command { kind, side, tif, position_side, reduce_only, .. } = *command;
+        let shape = Shape { kind, side, tif, position_side, reduce_only, signed: !self.logged_on };
+        let number = usize::from(command.instrument.0);
+        let known = self.templates.get(number).and_then(|known| known.iter().position(|(of, _)| *of == shape));
+        let at = match known {
+            Some(at) => at,
+            None => {
+                let template = self.template(method, order_params(command, terms, &self.prefix, self.hedge)?);
+                if self.templates.len() <= number {
+                    self.templates.resize_with(number + 1, Vec::new);
+                }
+                self.templates[number].push((shape, template));
+                self.templates[number].len() - 1
+            }
+        };
+        if self.timestamp.0 != timestamp_ms {
+            self.timestamp = (timestamp_ms, decimal(Step::ONE, timestamp_ms));
         }
-        let id = request_id(letter, command);
-        Ok(self.finish(&id, method, timestamp_ms, out))
+        let values = Values {
+            request_id: &request_id(letter, command),
+            client_id: &self.prefix.text(command.client_id),
+            quantity: &decimal(terms.lot, command.qty.0),
+            price: &decimal(terms.tick, command.price.0),
+            timestamp: &self.timestamp.1,
+        };
+        self.templates[number][at].1.fill(&values, &self.signer, out);
+        Ok(out.as_str())
     }
 
-    /// Sorts, signs and writes. Parameters must be in alphabetical order for the signature.
-    fn finish<'a>(
-        &mut self,
-        id: &str,
-        method: &str,
-        timestamp_ms: i64,
-        out: &'a mut ArrayString<REQUEST_MAX>,
-    ) -> &'a str {
-        let recv_window = self.recv_window.as_millis();
-        let mut number = |name, value: i64| self.params.push((name, decimal(Step::ONE, value), true));
-        number("timestamp", timestamp_ms);
-        number("recvWindow", recv_window);
-        let sign = !self.logged_on;
-        if sign {
-            let key = ArrayString::from(self.signer.api_key()).unwrap_or_default();
-            self.params.push(("apiKey", key, false));
+    /// A kind of request, of what one such request says of its order.
+    fn template(&self, method: &str, mut params: Params) -> Template {
+        params.push(("timestamp", ArrayString::new()));
+        params.push(("recvWindow", decimal(Step::ONE, self.recv_window.as_millis())));
+        let signed = !self.logged_on;
+        if signed {
+            params.push(("apiKey", ArrayString::from(self.signer.api_key()).unwrap_or_default()));
         }
-        self.params.sort_unstable_by_key(|(name, ..)| *name);
-        if sign {
-            self.payload.clear();
-            for (at, (name, value, _)) in self.params.iter().enumerate() {
-                put(&mut self.payload, [if at == 0 { "" } else { "&" }, name, "=", value]);
-            }
-        }
-        out.clear();
-        put(out, [r#"{"id":""#, id, r#"","method":""#, method, r#"","params":{"#]);
-        for (at, (name, value, bare)) in self.params.iter().enumerate() {
-            let (joint, quote) = (if at == 0 { "\"" } else { ",\"" }, if *bare { "" } else { "\"" });
-            put(out, [joint, name, "\":", quote, value, quote]);
-        }
-        if sign {
-            let mut signature = [0_u8; SIGNATURE_MAX];
-            let len = self.signer.sign(self.payload.as_bytes(), &mut signature);
-            let text = std::str::from_utf8(&signature[..len]).expect("hex or base64");
-            put(out, [r#","signature":""#, text, "\""]);
-        }
-        out.push_str("}}");
-        out.as_str()
+        Template::new(method, params, signed)
     }
 }
 
@@ -143,8 +149,8 @@ pub fn order_params(
     terms: &Instrument,
     prefix: &Prefix,
     hedge: bool,
-) -> Result<ArrayVec<(&'static str, ArrayString<64>), 12>, EncodeError> {
-    let mut params = ArrayVec::new();
+) -> Result<Params, EncodeError> {
+    let mut params = Params::new();
     let mut add = |name: &'static str, value: &str| {
         params.push((name, ArrayString::from(value).expect("values are shorter than 64 bytes")));
     };
@@ -200,11 +206,6 @@ pub fn order_params(
     Ok(params)
 }
 
-/// Pieces one after the other; several times as fast as formatting them. Requests are far below the limit.
-fn put<const N: usize>(out: &mut ArrayString<REQUEST_MAX>, pieces: [&str; N]) {
-    pieces.into_iter().for_each(|piece| out.push_str(piece));
-}
-
 /// As [`Step::format`], whose division by ten is of 128 bits: numbers that fit 64 bits, as all real ones do, are written with less.
 fn decimal(step: Step, count: i64) -> ArrayString<64> {
     let mut bytes = [0_u8; 64];
@@ -228,18 +229,16 @@ fn decimal(step: Step, count: i64) -> ArrayString<64> {
     ArrayString::from(std::str::from_utf8(&bytes[at..]).expect("digits")).expect("at most 64 bytes")
 }
 
-fn request_id(letter: char, command: &Command) -> ArrayString<40> {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    let mut id = ArrayString::new();
+/// `<letter><instrument>-<run>-<seq>-<generation>` in hex digits of fixed width.
+fn request_id(letter: u8, command: &Command) -> ArrayString<40> {
     let ClientId { run, seq } = command.client_id;
-    id.push(letter);
-    for (value, digits, end) in
-        [(u32::from(command.instrument.0), 4, "-"), (run, 8, "-"), (seq, 8, "-"), (command.generation, 8, "")]
-    {
-        (0..digits).rev().for_each(|digit| id.push(char::from(HEX[(value >> (4 * digit) & 15) as usize])));
-        id.push_str(end);
-    }
-    id
+    let mut id = [b'-'; 32];
+    id[0] = letter;
+    id[1..5].copy_from_slice(&hex(u32::from(command.instrument.0))[4..]);
+    id[6..14].copy_from_slice(&hex(run));
+    id[15..23].copy_from_slice(&hex(seq));
+    id[24..].copy_from_slice(&hex(command.generation));
+    ArrayString::from(std::str::from_utf8(&id).expect("ASCII")).expect("32 characters")
 }
 
 /// What a request id says.
@@ -412,9 +411,12 @@ mod tests {
 
     const NOW: Nanos = Nanos(1_700_000_000_000_000_000);
 
+    fn signer() -> Signer {
+        Signer::new(&Credentials { api_key: "K".into(), secret: "S".into(), kind: KeyKind::Hmac }).unwrap()
+    }
+
     fn encoder() -> OrderEncoder {
-        let credentials = Credentials { api_key: "K".into(), secret: "S".into(), kind: KeyKind::Hmac };
-        OrderEncoder::new(Prefix::new("sq").unwrap(), false, Nanos::from_secs(5), Signer::new(&credentials).unwrap())
+        OrderEncoder::new(Prefix::new("sq").unwrap(), false, Nanos::from_secs(5), signer())
     }
 
     fn command(kind: CommandKind) -> Command {
@@ -457,6 +459,80 @@ mod tests {
         assert_eq!(params["signature"].as_str(), Some(hex.as_str()));
     }
 
+    /// The request as its parameters say, put together anew.
+    fn plain(order: &Command, terms: &Instrument, time: i64, hedge: bool, signer: Option<&Signer>) -> String {
+        let (letter, method) = match order.kind {
+            CommandKind::New => ('n', "order.place"),
+            CommandKind::Market => ('m', "order.place"),
+            CommandKind::Amend => ('a', "order.modify"),
+            CommandKind::Cancel => ('c', "order.cancel"),
+            _ => ('q', "order.status"),
+        };
+        let mut params: Vec<(&str, String)> = order_params(order, terms, &Prefix::new("sq").unwrap(), hedge)
+            .unwrap()
+            .iter()
+            .map(|(name, value)| (*name, format!("{:?}", value.as_str())))
+            .collect();
+        params.extend([("timestamp", time.to_string()), ("recvWindow", "5000".to_owned())]);
+        params.extend(signer.map(|signer| ("apiKey", format!("{:?}", signer.api_key()))));
+        params.sort();
+        if let Some(signer) = signer {
+            let payload: Vec<_> =
+                params.iter().map(|(name, value)| format!("{name}={}", value.trim_matches('"'))).collect();
+            let mut signature = [0; 88];
+            let len = signer.sign(payload.join("&").as_bytes(), &mut signature);
+            params.push(("signature", format!("{:?}", std::str::from_utf8(&signature[..len]).unwrap())));
+        }
+        let params: Vec<_> = params.iter().map(|(name, value)| format!("{name:?}:{value}")).collect();
+        let ClientId { run, seq } = order.client_id;
+        let id = format!("{letter}{:04x}-{run:08x}-{seq:08x}-{:08x}", order.instrument.0, order.generation);
+        format!(r#"{{"id":"{id}","method":"{method}","params":{{{}}}}}"#, params.join(","))
+    }
+
+    #[test]
+    fn a_filled_template_reads_as_its_parameters_put_together_anew() {
+        let terms = [("BTCUSDT", "0.1", "0.001"), ("ETHUSDT", "0.01", "1")]
+            .map(|(symbol, tick, lot)| Instrument::synthetic(symbol, tick, lot));
+        let mut said = 0_u32;
+        for (hedge, logged_on) in [(false, false), (false, true), (true, false), (true, true)] {
+            let mut encoder = OrderEncoder { hedge, ..encoder() };
+            encoder.logged_on = logged_on;
+            let signer = signer();
+            let kinds =
+                [CommandKind::New, CommandKind::Market, CommandKind::Amend, CommandKind::Cancel, CommandKind::Query];
+            for round in 0..2 {
+                for kind in kinds {
+                    for number in 0..36_u16 {
+                        said += 1;
+                        let order = Command {
+                            side: [Side::Buy, Side::Sell][usize::from(number % 2)],
+                            tif: [TimeInForce::PostOnly, TimeInForce::Gtc, TimeInForce::Ioc]
+                                [usize::from(number / 2 % 3)],
+                            position_side: [PositionSide::Long, PositionSide::Short, PositionSide::Net]
+                                [usize::from(number / 6 % 3)],
+                            reduce_only: number / 18 == 1,
+                            instrument: InstrumentId(number % 2),
+                            generation: said,
+                            client_id: ClientId { run: 0xfedc_ba98, seq: said.wrapping_mul(0x9e37_79b9) },
+                            price: Ticks(i64::from(said) * 977),
+                            qty: Lots(1 << (said % 40)),
+                            ..command(kind)
+                        };
+                        let terms = &terms[usize::from(number % 2)];
+                        let time = 1_700_000_000_000 + i64::from(said / 7) + round;
+                        let mut out = ArrayString::new();
+                        let Ok(text) = encoder.encode(&order, terms, time, &mut out) else {
+                            assert!(hedge && order.position_side == PositionSide::Net);
+                            continue;
+                        };
+                        assert_eq!(text, plain(&order, terms, time, hedge, (!logged_on).then_some(&signer)));
+                    }
+                }
+            }
+        }
+        assert_eq!(said, 4 * 2 * 5 * 36);
+    }
+
     #[test]
     fn numbers_and_ids_read_as_the_plain_way_writes_them() {
         for step in ["1", "0.1", "0.25", "0.001", "5", "0.000000000000000001"] {
@@ -466,7 +542,7 @@ mod tests {
             }
         }
         let order = Command { instrument: InstrumentId(0xab), generation: u32::MAX, ..command(CommandKind::Amend) };
-        assert_eq!(request_id('a', &order).as_str(), "a00ab-00000010-00000002-ffffffff");
+        assert_eq!(request_id(b'a', &order).as_str(), "a00ab-00000010-00000002-ffffffff");
     }
 
     #[test]
