@@ -81,8 +81,8 @@ const REFUSAL_REPEAT: Nanos = Nanos::from_secs(1);
 /// Every level that an order can have: strategies use them as places too, and what waits on one must not hold another.
 const LEVELS: usize = u8::MAX as usize + 1;
 
-/// Price, leverage, and quantity and entry of each position.
-pub(super) type Valued = (Option<Price>, u32, [(Lots, Price); 3]);
+/// Price, leverage, and the holdings' revision, which counts every change of a position.
+pub(super) type Valued = (Option<Price>, u32, u64);
 
 pub(super) struct Desk {
     pub(super) id: InstrumentId,
@@ -109,6 +109,8 @@ pub(super) struct Desk {
     last_tick: Nanos,
     /// Something came since the last decision.
     pub(super) unseen: bool,
+    /// Unrealised profit as last reckoned: at which price, at which revision of the holdings.
+    unrealized: (Price, u64, Money),
     market: LinkState,
     last_market: Nanos,
     data_time: Nanos,
@@ -182,6 +184,7 @@ impl Desk {
             started: false,
             last_tick: Nanos(i64::MIN),
             unseen: true,
+            unrealized: (Price::ZERO, 0, Money::ZERO),
             market: LinkState::Down,
             last_market: Nanos::ZERO,
             data_time: Nanos::ZERO,
@@ -494,6 +497,7 @@ impl Desk {
             self.holdings.view(&mut self.positions);
             self.shown = current;
         }
+        let unrealized = if self.positions.is_empty() { Money::ZERO } else { self.unrealized() };
         let view = View {
             now: clock,
             instrument: &self.instrument,
@@ -507,7 +511,7 @@ impl Desk {
             available: account.available,
             available_base: crate::unit::Amount::ZERO,
             wallet: account.wallet,
-            unrealized: if self.positions.is_empty() { Money::ZERO } else { self.unrealized() },
+            unrealized,
             widen: account.widen(),
         };
         if again {
@@ -529,8 +533,15 @@ impl Desk {
     }
 
     /// Of all positions, at the mark price or else the mid.
-    fn unrealized(&self) -> Money {
-        self.valuation().map_or(Money::ZERO, |price| self.holdings.unrealized(&self.instrument, price))
+    fn unrealized(&mut self) -> Money {
+        let Some(price) = self.valuation() else { return Money::ZERO };
+        let (at, revision, sum) = self.unrealized;
+        if (at, revision) == (price, self.holdings.revision()) {
+            return sum;
+        }
+        let sum = self.holdings.unrealized(&self.instrument, price);
+        self.unrealized = (price, self.holdings.revision(), sum);
+        sum
     }
 
     fn execute(&mut self, account: &mut Account, now: Nanos, clock: Nanos, out: &mut Output) {
@@ -643,6 +654,11 @@ impl Desk {
         until
     }
 
+    /// A timer that changes nothing but the time.
+    pub(super) fn pass(&mut self, now: Nanos) {
+        self.tick(now, Wake::Timer);
+    }
+
     /// Where our orders stand in their levels.
     fn see_queues(&mut self) {
         if !self.book.in_sync() {
@@ -697,8 +713,7 @@ impl Desk {
 
     /// Everything that [`Desk::margin`] is made of.
     pub(super) fn valued(&self) -> Valued {
-        let sides = [PositionSide::Net, PositionSide::Long, PositionSide::Short];
-        (self.valuation(), self.leverage, sides.map(|side| (self.holdings.qty(side), self.holdings.entry(side))))
+        (self.valuation(), self.leverage, self.holdings.revision())
     }
 
     /// Unrealised profit, and the margin that the positions use; nothing before there is a price.

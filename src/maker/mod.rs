@@ -128,7 +128,8 @@ impl Maker {
     }
 
     /// Until when a timer would change nothing but the time, if no event comes before it: who plays the past need not step such timers,
-    /// but for the last one before an event. Rather too early than too late; the beginning of time where nothing is known.
+    /// but for the last one before an event, with [`Maker::pass`]. Rather too early than too late; the beginning of time where nothing is
+    /// known.
     #[must_use]
     pub fn idle_until(&self) -> Nanos {
         let reconciliation = &self.account.reconciliation;
@@ -136,6 +137,13 @@ impl Maker {
             return Nanos(i64::MIN);
         }
         self.desks.iter().map(|desk| desk.idle_until(&self.account)).min().unwrap_or(Nanos(i64::MIN))
+    }
+
+    /// A timer before [`Maker::idle_until`].
+    pub fn pass(&mut self, now: Nanos) {
+        self.now = self.now.max(now);
+        let now = self.now;
+        self.desks.iter_mut().for_each(|desk| desk.pass(now));
     }
 
     /// New settings of an instrument's strategy, at one time. Those that cannot change at run time stay; what is replaced goes into

@@ -161,13 +161,16 @@ impl Tape for SyntheticTape {
 pub struct FeedTape<'f> {
     cursor: Cursor<'f>,
     only: InstrumentId,
+    /// There is no other instrument, so its number is zero already.
+    alone: bool,
 }
 
 impl<'f> FeedTape<'f> {
     /// One instrument of a feed, which becomes number zero.
     #[must_use]
-    pub const fn new(cursor: Cursor<'f>, only: InstrumentId) -> Self {
-        Self { cursor, only }
+    pub fn new(cursor: Cursor<'f>, only: InstrumentId) -> Self {
+        let alone = cursor.instruments() == 1;
+        Self { cursor, only, alone }
     }
 }
 
@@ -177,6 +180,9 @@ impl<'f> Tape for FeedTape<'f> {
     #[inline]
     fn next(&mut self) -> Result<Option<Timed<'f>>, TapeError> {
         while let Some(timed) = self.cursor.next() {
+            if self.alone {
+                return Ok(Some(timed));
+            }
             if let Some(event) = numbered(timed.event, self.only) {
                 return Ok(Some(Timed { event, ..timed }));
             }

@@ -97,8 +97,11 @@ pub struct World<T: Tape, W: Watch> {
     venue_now: Nanos,
     now: Nanos,
     timer_due: Nanos,
-    /// Until when timers change nothing, by the maker and who looks on, if nothing else comes.
+    /// Until when timers change nothing, by the maker, if nothing else comes.
     idle_until: Nanos,
+    /// To compare with: every timer is stepped.
+    #[cfg(test)]
+    pub(super) every_timer: bool,
     /// Something came since the last timer step.
     fresh: bool,
     /// The last timer that was left out: taken before anything else comes, for the time that it tells.
@@ -170,6 +173,8 @@ impl<T: Tape, W: Watch> World<T, W> {
             now: Nanos::ZERO,
             timer_due: Nanos::MAX,
             idle_until: Nanos(i64::MIN),
+            #[cfg(test)]
+            every_timer: false,
             fresh: true,
             left_out: None,
             word_due: Nanos::MAX,
@@ -244,15 +249,26 @@ impl<T: Tape, W: Watch> World<T, W> {
     #[inline]
     fn timer(&mut self, now: Nanos, next: Nanos) {
         let timer = self.settings.timer;
-        if self.fresh || now >= self.idle_until {
+        self.timer_due = now + timer;
+        #[cfg(test)]
+        let idle_until = if self.every_timer { Nanos(i64::MIN) } else { self.idle_until };
+        #[cfg(not(test))]
+        let idle_until = self.idle_until;
+        if self.fresh || now >= idle_until {
             self.left_out = None;
             self.step(now, &Event::Timer);
             self.fresh = false;
-            self.idle_until = self.maker.idle_until().min(self.watch.due());
-            self.timer_due = now + timer;
+            self.idle_until = self.maker.idle_until();
             return;
         }
-        let more = (self.idle_until.min(next).0 - 1 - now.0) / timer.0;
+        let wanted = self.watch.due();
+        if now >= wanted {
+            self.left_out = None;
+            self.maker.pass(now);
+            self.out.clear();
+            return self.watch.stepped(now, &Event::Timer, &self.out, &self.maker);
+        }
+        let more = (idle_until.min(wanted).min(next).0 - 1 - now.0) / timer.0;
         let last = Nanos(now.0 + more * timer.0);
         self.left_out = Some(last);
         self.timer_due = last + timer;
@@ -300,8 +316,10 @@ impl<T: Tape, W: Watch> World<T, W> {
             }
             self.read_to = local;
             let number = self.base + self.window.len() as u64;
-            let behind = self.to_venue.iter().rev().take_while(|(at, _)| *at > venue).count();
-            self.to_venue.insert(self.to_venue.len() - behind, (venue, number));
+            match self.to_venue.iter().rev().take_while(|(at, _)| *at > venue).count() {
+                0 => self.to_venue.push_back((venue, number)),
+                behind => self.to_venue.insert(self.to_venue.len() - behind, (venue, number)),
+            }
             self.window.push_back(Waiting { item, local });
         }
         Ok(())
@@ -347,14 +365,9 @@ impl<T: Tape, W: Watch> World<T, W> {
     #[inline]
     fn step(&mut self, now: Nanos, event: &Event<'_>) {
         if let Some(at) = self.left_out.take() {
-            self.take_step(at, &Event::Timer);
-            assert!(self.out.commands.is_empty(), "a timer that was left out asked for something");
+            self.maker.pass(at);
         }
         self.fresh = true;
-        self.take_step(now, event);
-    }
-
-    fn take_step(&mut self, now: Nanos, event: &Event<'_>) {
         self.now = now;
         self.steps += 1;
         self.maker.step(now, event, &mut self.out);

@@ -331,6 +331,12 @@ impl<'f> Cursor<'f> {
         Some(timed)
     }
 
+    /// How many instruments its feed has.
+    #[must_use]
+    pub fn instruments(&self) -> usize {
+        self.feed.instruments.len()
+    }
+
     /// Bytes behind it.
     #[inline]
     #[must_use]
