@@ -85,6 +85,11 @@ impl Bitmap {
         Some((word << 6) | self.slots[word].trailing_zeros() as usize)
     }
 
+    /// How many are occupied.
+    pub(super) fn count(&self) -> usize {
+        self.slots.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
     pub(super) fn clear(&mut self) {
         self.slots.fill(0);
         self.words.fill(0);
@@ -115,6 +120,7 @@ mod tests {
                     fast.remove(slot);
                 }
                 if insert { naive.insert(slot); } else { naive.remove(&slot); }
+                prop_assert_eq!(fast.count(), naive.len());
                 for probe in [0, slot, slot + 1, size - 1] {
                     prop_assert_eq!(fast.at_or_after(probe), naive.range(probe..).next().copied());
                 }

@@ -282,11 +282,11 @@ impl Desk {
     }
 
     /// The reference price cannot be had from where it should come.
-    fn source_fails(&self, source: &External) -> bool {
+    fn source_fails(&self, now: Nanos, source: Option<&External>) -> bool {
         match self.source {
             None => false,
-            Some(Source::Market { .. }) => source.bid.is_none(),
-            Some(Source::Polled { .. }) => source.custom.is_none_or(|price| price <= Price::ZERO),
+            Some(Source::Market { .. }) => source.is_none_or(|source| source.bid.is_none()),
+            Some(Source::Polled { .. }) => self.polled(now).is_none_or(|price| price <= Price::ZERO),
         }
     }
 
@@ -357,21 +357,21 @@ impl Desk {
 
     // ---- the turn ----
 
-    /// Everything that follows from an event: withdraw or decide, then send what can be sent.
+    /// Everything that follows from an event: withdraw or decide, then send what can be sent. `source` is the market that it reads.
     pub(super) fn advance(
         &mut self,
         account: &mut Account,
         now: Nanos,
         wake: Wake,
-        source: External,
+        source: Option<External>,
         out: &mut Output,
     ) {
-        let source = External { custom: self.polled(now), ..source };
         let due = self.tick(now, wake) && !self.watched;
-        self.review_blocks(account, now, &source, out);
+        self.review_blocks(account, now, source.as_ref(), out);
         // A strategy's requests of one decision must find room.
         if !self.blocks.any(!Blocks::SOURCE) && due && out.account.remaining_capacity() >= self.plan.account.capacity()
         {
+            let source = External { custom: self.polled(now), ..source.unwrap_or_default() };
             self.decide(account, now, source, out);
         }
         if self.work {
@@ -388,10 +388,12 @@ impl Desk {
         match self.cadence {
             Cadence::EveryEvent => wake == Wake::Event || now >= self.strategy.next_timer(),
             Cadence::Interval(span) => {
-                let tick = Nanos(now.0.div_euclid(span.0) * span.0);
-                let due = tick > self.last_tick;
-                self.last_tick = self.last_tick.max(tick);
-                due
+                // The last tick is a whole number of spans, so before the next one nothing need be divided.
+                if now.0 < self.last_tick.0.saturating_add(span.0) {
+                    return false;
+                }
+                self.last_tick = Nanos(now.0.div_euclid(span.0) * span.0);
+                true
             }
         }
     }
@@ -416,7 +418,7 @@ impl Desk {
         }
     }
 
-    fn review_blocks(&mut self, account: &Account, now: Nanos, source: &External, out: &mut Output) {
+    fn review_blocks(&mut self, account: &Account, now: Nanos, source: Option<&External>, out: &mut Output) {
         let market_up = self.market == LinkState::Up;
         let shared = if self.watched { Blocks::default() } else { account.blocks() };
         let blocks = shared
@@ -425,7 +427,7 @@ impl Desk {
             .with(Blocks::STALE, market_up && now - self.last_market > account.config.market_stale)
             .with(Blocks::FLATTEN, self.flatten.is_some())
             .with(Blocks::CLOCK, self.is_off_clock(account))
-            .with(Blocks::SOURCE, self.source_fails(source));
+            .with(Blocks::SOURCE, self.source_fails(now, source));
         let before = std::mem::replace(&mut self.blocks, blocks);
         // Until the first readiness only what concerns the account or a human takes adopted orders away.
         let mut withdrawing = !(Blocks::RECONCILE | Blocks::SOURCE);

@@ -31,7 +31,7 @@ use crate::instrument::{Instrument, InstrumentId};
 use crate::unit::{Lots, Money, Nanos, Rate, Ticks};
 use account::Account;
 use desk::{Desk, Flatten, Valued, Wake};
-use strategy::{Cause, External, OwnEvent};
+use strategy::{Cause, OwnEvent};
 
 /// Which desks an event wakes.
 enum Touched {
@@ -160,9 +160,9 @@ impl Maker {
     fn advance(&mut self, at: usize, now: Nanos, wake: Wake, out: &mut Output) {
         let source = match self.desks[at].source {
             Some(Source::Market { instrument, stale_after }) => {
-                self.desks[usize::from(instrument.0)].as_source(now, stale_after)
+                Some(self.desks[usize::from(instrument.0)].as_source(now, stale_after))
             }
-            _ => External::default(),
+            _ => None,
         };
         self.desks[at].advance(&mut self.account, now, wake, source, out);
     }

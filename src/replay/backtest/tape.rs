@@ -2,7 +2,7 @@
 
 use crate::event::{BestQuote, DepthSnapshot, DepthUpdate, Event, Level, Link, LinkState, MarkPrice, Trade};
 use crate::instrument::{Instrument, InstrumentId};
-use crate::replay::feed::{Cursor, DataReport, Source, Timed};
+use crate::replay::feed::{Cursor, DataReport, Record, Source, Timed};
 use crate::sim::latency::{Dice, Latency};
 use crate::sim::market::{MarketSource, SyntheticMarket};
 use crate::unit::Nanos;
@@ -16,13 +16,12 @@ pub struct TapeError(pub Box<dyn std::error::Error + Send + Sync>);
 pub trait Held {
     /// The event and its times.
     fn timed(&self) -> Timed<'_>;
-}
 
-impl Held for Timed<'_> {
-    #[inline]
-    fn timed(&self) -> Timed<'_> {
-        *self
-    }
+    /// When our host received it, and when the venue made it.
+    fn times(&self) -> (Nanos, Nanos);
+
+    /// Whose book it changes, tells, loses or finds again.
+    fn book(&self) -> Option<InstrumentId>;
 }
 
 /// Events in the order of their local times.
@@ -55,40 +54,40 @@ pub struct Owned {
 impl Owned {
     /// Copies an event, into the memory of `old` where there is one.
     #[must_use]
-    pub fn copy(timed: &Timed<'_>, old: Option<Self>) -> Self {
-        let mut levels = old.map_or_else(Vec::new, |old| old.levels);
-        levels.clear();
-        let mut keep = |bids: &[Level], asks: &[Level]| {
-            levels.extend_from_slice(bids);
-            levels.extend_from_slice(asks);
-            bids.len()
-        };
-        let (event, bids) = match timed.event {
-            Event::Depth(update) => {
-                let bids = keep(update.bids, update.asks);
-                (Event::Depth(DepthUpdate { bids: &[], asks: &[], ..update }), bids)
+    pub fn copy(timed: &Timed<'_>, old: Option<Box<Self>>) -> Box<Self> {
+        let Timed { local, venue, event } = *timed;
+        let (event, [bids, asks]): (Event<'static>, [&[Level]; 2]) = match event {
+            Event::Depth(DepthUpdate { bids, asks, instrument, first, last, prev, venue_time }) => {
+                let update = DepthUpdate { instrument, first, last, prev, venue_time, bids: &[], asks: &[] };
+                (Event::Depth(update), [bids, asks])
             }
-            Event::Snapshot(snapshot) => {
-                let bids = keep(snapshot.bids, snapshot.asks);
-                (Event::Snapshot(DepthSnapshot { bids: &[], asks: &[], ..snapshot }), bids)
+            Event::Snapshot(DepthSnapshot { bids, asks, instrument, last, venue_time }) => {
+                let snapshot = DepthSnapshot { instrument, last, venue_time, bids: &[], asks: &[] };
+                (Event::Snapshot(snapshot), [bids, asks])
             }
-            Event::Quote(quote) => (Event::Quote(quote), 0),
-            Event::Trade(trade) => (Event::Trade(trade), 0),
-            Event::Mark(mark) => (Event::Mark(mark), 0),
-            Event::External { instrument, price } => (Event::External { instrument, price }, 0),
-            Event::Link { instrument, link, state } => (Event::Link { instrument, link, state }, 0),
-            Event::Order(order) => (Event::Order(order), 0),
-            Event::Account(account) => (Event::Account(account), 0),
-            Event::Operator(word) => (Event::Operator(word), 0),
-            Event::Kill => (Event::Kill, 0),
-            Event::Lapse { lost } => (Event::Lapse { lost }, 0),
-            Event::Timer => (Event::Timer, 0),
+            Event::Quote(quote) => (Event::Quote(quote), [&[]; 2]),
+            Event::Trade(trade) => (Event::Trade(trade), [&[]; 2]),
+            Event::Mark(mark) => (Event::Mark(mark), [&[]; 2]),
+            Event::External { instrument, price } => (Event::External { instrument, price }, [&[]; 2]),
+            Event::Link { instrument, link, state } => (Event::Link { instrument, link, state }, [&[]; 2]),
+            Event::Order(order) => (Event::Order(order), [&[]; 2]),
+            Event::Account(account) => (Event::Account(account), [&[]; 2]),
+            Event::Operator(word) => (Event::Operator(word), [&[]; 2]),
+            Event::Kill => (Event::Kill, [&[]; 2]),
+            Event::Lapse { lost } => (Event::Lapse { lost }, [&[]; 2]),
+            Event::Timer => (Event::Timer, [&[]; 2]),
         };
-        Self { local: timed.local, venue: timed.venue, event, levels, bids }
+        let mut own =
+            old.unwrap_or_else(|| Box::new(Self { local, venue, event, levels: Vec::new(), bids: bids.len() }));
+        (own.local, own.venue, own.event, own.bids) = (local, venue, event, bids.len());
+        own.levels.clear();
+        own.levels.extend_from_slice(bids);
+        own.levels.extend_from_slice(asks);
+        own
     }
 }
 
-impl Held for Owned {
+impl Held for Box<Owned> {
     fn timed(&self) -> Timed<'_> {
         let (bids, asks) = self.levels.split_at(self.bids);
         let event = match self.event {
@@ -97,6 +96,21 @@ impl Held for Owned {
             other => other,
         };
         Timed { local: self.local, venue: self.venue, event }
+    }
+
+    #[inline]
+    fn times(&self) -> (Nanos, Nanos) {
+        (self.local, self.venue)
+    }
+
+    #[inline]
+    fn book(&self) -> Option<InstrumentId> {
+        match self.event {
+            Event::Depth(DepthUpdate { instrument, .. })
+            | Event::Snapshot(DepthSnapshot { instrument, .. })
+            | Event::Link { instrument, .. } => Some(instrument),
+            _ => None,
+        }
     }
 }
 
@@ -109,7 +123,8 @@ pub struct SyntheticTape {
     local: Nanos,
     /// Of the beginning, what was told: the link, then the book.
     told: u8,
-    spare: Vec<Owned>,
+    #[allow(clippy::vec_box, reason = "what is handed back stays in its box for the next event")]
+    spare: Vec<Box<Owned>>,
 }
 
 impl SyntheticTape {
@@ -127,9 +142,9 @@ impl SyntheticTape {
 }
 
 impl Tape for SyntheticTape {
-    type Item = Owned;
+    type Item = Box<Owned>;
 
-    fn next(&mut self) -> Result<Option<Owned>, TapeError> {
+    fn next(&mut self) -> Result<Option<Box<Owned>>, TapeError> {
         let failed = |error| TapeError(Box::new(error));
         let Some(due) = self.market.due().map_err(failed)?.filter(|due| *due <= self.until) else { return Ok(None) };
         self.local = self.local.max(due + self.feed.draw(&mut self.dice));
@@ -152,7 +167,7 @@ impl Tape for SyntheticTape {
         Ok(Some(Owned::copy(&timed, old)))
     }
 
-    fn reuse(&mut self, item: Owned) {
+    fn reuse(&mut self, item: Box<Owned>) {
         self.spare.push(item);
     }
 }
@@ -161,33 +176,48 @@ impl Tape for SyntheticTape {
 pub struct FeedTape<'f> {
     cursor: Cursor<'f>,
     only: InstrumentId,
-    /// There is no other instrument, so its number is zero already.
-    alone: bool,
 }
 
 impl<'f> FeedTape<'f> {
     /// One instrument of a feed, which becomes number zero.
     #[must_use]
-    pub fn new(cursor: Cursor<'f>, only: InstrumentId) -> Self {
-        let alone = cursor.instruments() == 1;
-        Self { cursor, only, alone }
+    pub const fn new(cursor: Cursor<'f>, only: InstrumentId) -> Self {
+        Self { cursor, only }
     }
 }
 
 impl<'f> Tape for FeedTape<'f> {
-    type Item = Timed<'f>;
+    type Item = Record<'f>;
 
     #[inline]
-    fn next(&mut self) -> Result<Option<Timed<'f>>, TapeError> {
-        while let Some(timed) = self.cursor.next() {
-            if self.alone {
-                return Ok(Some(timed));
-            }
-            if let Some(event) = numbered(timed.event, self.only) {
-                return Ok(Some(Timed { event, ..timed }));
+    fn next(&mut self) -> Result<Option<Record<'f>>, TapeError> {
+        while let Some(record) = self.cursor.record() {
+            if record.instrument() == self.only {
+                return Ok(Some(record));
             }
         }
         Ok(None)
+    }
+}
+
+impl Held for Record<'_> {
+    #[inline]
+    fn timed(&self) -> Timed<'_> {
+        let timed = Record::timed(self);
+        match self.instrument() {
+            InstrumentId(0) => timed,
+            other => Timed { event: numbered(timed.event, other).unwrap_or(timed.event), ..timed },
+        }
+    }
+
+    #[inline]
+    fn times(&self) -> (Nanos, Nanos) {
+        Record::times(self)
+    }
+
+    #[inline]
+    fn book(&self) -> Option<InstrumentId> {
+        self.is_of_book().then_some(InstrumentId(0))
     }
 }
 
@@ -195,14 +225,17 @@ impl<'f> Tape for FeedTape<'f> {
 pub struct SourceTape {
     source: Source,
     only: InstrumentId,
-    spare: Vec<Owned>,
+    alone: bool,
+    #[allow(clippy::vec_box, reason = "what is handed back stays in its box for the next event")]
+    spare: Vec<Box<Owned>>,
 }
 
 impl SourceTape {
     /// One instrument of the files, which becomes number zero.
     #[must_use]
-    pub const fn new(source: Source, only: InstrumentId) -> Self {
-        Self { source, only, spare: Vec::new() }
+    pub fn new(source: Source, only: InstrumentId) -> Self {
+        let alone = source.instruments().len() == 1;
+        Self { source, only, alone, spare: Vec::new() }
     }
 
     /// What was found in the files.
@@ -213,10 +246,13 @@ impl SourceTape {
 }
 
 impl Tape for SourceTape {
-    type Item = Owned;
+    type Item = Box<Owned>;
 
-    fn next(&mut self) -> Result<Option<Owned>, TapeError> {
+    fn next(&mut self) -> Result<Option<Box<Owned>>, TapeError> {
         while let Some(timed) = self.source.next().map_err(|fault| TapeError(Box::new(fault)))? {
+            if self.alone {
+                return Ok(Some(Owned::copy(&timed, self.spare.pop())));
+            }
             if let Some(event) = numbered(timed.event, self.only) {
                 return Ok(Some(Owned::copy(&Timed { event, ..timed }, self.spare.pop())));
             }
@@ -224,7 +260,7 @@ impl Tape for SourceTape {
         Ok(None)
     }
 
-    fn reuse(&mut self, item: Owned) {
+    fn reuse(&mut self, item: Box<Owned>) {
         self.spare.push(item);
     }
 }

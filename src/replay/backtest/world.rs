@@ -7,7 +7,7 @@ use super::settings::{FeedLatency, Settings};
 use super::tape::{Held, Tape, TapeError};
 use super::watch::Watch;
 use crate::event::{
-    Command, CommandKind, DepthSnapshot, DepthUpdate, Event, Level, Link, LinkState, Operator, OrderEventKind, Side,
+    Command, CommandKind, DepthSnapshot, Event, Level, Link, LinkState, Operator, OrderEventKind, Side,
 };
 use crate::instrument::{Instrument, InstrumentId};
 use crate::maker::{Maker, Output, Status};
@@ -296,20 +296,17 @@ impl<T: Tape, W: Watch> World<T, W> {
                 self.ended = true;
                 break;
             };
-            let timed = item.timed();
+            let (received, told) = item.times();
             let local = match self.feed {
-                FeedLatency::Recorded => timed.local,
-                FeedLatency::Drawn(latency) => timed.venue + latency.draw(&mut self.feed_dice),
+                FeedLatency::Recorded => received,
+                FeedLatency::Drawn(latency) => told + latency.draw(&mut self.feed_dice),
             };
             let local = local.max(self.read_to);
             // Nothing is heard before it happened, and the exchange's clock does not run backwards either.
             // What has no time of the venue is our own observation, such as a loss.
-            let told = if timed.venue.is_zero() { local } else { timed.venue };
+            let told = if told.is_zero() { local } else { told };
             let mut venue = told.min(local).max(self.venue_now);
-            if let Event::Depth(DepthUpdate { instrument, .. })
-            | Event::Snapshot(DepthSnapshot { instrument, .. })
-            | Event::Link { instrument, .. } = timed.event
-            {
+            if let Some(instrument) = item.book() {
                 let last = &mut self.book_at[usize::from(instrument.0)];
                 venue = venue.max(*last);
                 *last = venue;

@@ -4,7 +4,7 @@
 use super::DataFault;
 use super::frame::{Body, Frame, FrameReader};
 use super::report::{FaultKind, FileReport};
-use super::survey::{FINE_PLACES, Grids, Survey};
+use super::survey::{Divisor, FINE_PLACES, Grids, Survey};
 use crate::event::Level;
 use crate::instrument::{Instrument, InstrumentId};
 use crate::unit::{Lots, MONEY_PLACES, Nanos, Step, Ticks, pow10};
@@ -72,14 +72,14 @@ pub(super) fn survey(
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scaled {
     id: InstrumentId,
-    tick: i64,
-    lot: i64,
+    tick: Divisor,
+    lot: Divisor,
 }
 
 impl Scaled {
     /// Numbers as they are.
-    pub(super) const fn plain(id: InstrumentId) -> Self {
-        Self { id, tick: 1, lot: 1 }
+    pub(super) fn plain(id: InstrumentId) -> Self {
+        Self { id, tick: Divisor::new(1), lot: Divisor::new(1) }
     }
 
     /// From the fine grid to that of the terms; `None` where not all numbers seen are on both, so that the file is read again to name the
@@ -88,12 +88,13 @@ impl Scaled {
         let fine = pow10(MONEY_PLACES - FINE_PLACES);
         let steps = |step: Step| (step.atto() % fine == 0).then(|| i64::try_from(step.atto() / fine).ok())?;
         let (tick, lot) = (steps(terms.tick)?, steps(terms.lot)?);
-        (seen.prices.is_on(tick) && seen.quantities.is_on(lot)).then_some(Self { id, tick, lot })
+        let on = seen.prices.is_on(tick) && seen.quantities.is_on(lot);
+        on.then(|| Self { id, tick: Divisor::new(tick), lot: Divisor::new(lot) })
     }
 
     #[inline]
     fn level(&self, level: Level) -> Level {
-        Level { price: Ticks(level.price.0 / self.tick), qty: Lots(level.qty.0 / self.lot) }
+        Level { price: Ticks(self.tick.exact(level.price.0)), qty: Lots(self.lot.exact(level.qty.0)) }
     }
 }
 
