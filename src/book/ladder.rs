@@ -238,17 +238,14 @@ impl Half {
     /// a level comes, goes or changes is as good as random, so nothing branches on it; where it stands is as good as random too, so
     /// nothing waits for what was there.
     #[inline(always)]
-    fn set_while_plain<'a>(
-        &mut self,
-        levels: &'a [Level],
-        key: impl Fn(i64) -> i64,
-        possible_end: i64,
-    ) -> &'a [Level] {
+    fn set_while_plain<'a>(&mut self, levels: &'a [Level], key: impl Fn(i64) -> i64, possible_end: i64) -> &'a [Level] {
         let Self { lo, best, window, bitmap, .. } = self;
         // Keys behind the best one that are in the window and possible: one comparison. The best one is possible itself.
         let first = best.wrapping_add(1);
         let end = possible_end.min(*lo + window.len() as i64);
         let width = if *best < end { (end - first).cast_unsigned() } else { 0 };
+        // Once for all: a store into the window might, for all the compiler knows, move it.
+        let (window, mut bitmap): (&mut [i64], _) = (window, bitmap.assigning());
         let mask = window.len() - 1;
         let mut rest = levels;
         while let Some((&Level { price, qty }, behind)) = rest.split_first() {

@@ -85,7 +85,8 @@ fn reaches(side: Side, price: Ticks, limit: Ticks) -> bool {
 
 /// The least of some prices, and how far above it the largest is; a price that no level has, where there are none.
 fn span(prices: impl Iterator<Item = Ticks>) -> (Ticks, u64) {
-    let (low, high) = prices.fold((Ticks(i64::MAX), Ticks::ZERO), |(low, high), price| (low.min(price), high.max(price)));
+    let (low, high) =
+        prices.fold((Ticks(i64::MAX), Ticks::ZERO), |(low, high), price| (low.min(price), high.max(price)));
     (low, (high.0 - low.0).max(0).cast_unsigned())
 }
 

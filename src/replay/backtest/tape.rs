@@ -14,8 +14,8 @@ pub struct TapeError(pub Box<dyn std::error::Error + Send + Sync>);
 
 /// An event that can wait for its times to come.
 pub trait Held {
-    /// The event and its times.
-    fn timed(&self) -> Timed<'_>;
+    /// Shows the event to `look`. It is not given back, for it is large and mostly lies somewhere already.
+    fn with<R>(&self, look: impl FnOnce(&Event<'_>) -> R) -> R;
 
     /// When our host received it, and when the venue made it.
     fn times(&self) -> (Nanos, Nanos);
@@ -53,49 +53,61 @@ pub struct Owned {
 
 impl Owned {
     /// Copies an event, into the memory of `old` where there is one.
+    #[inline]
     #[must_use]
     pub fn copy(timed: &Timed<'_>, old: Option<Box<Self>>) -> Box<Self> {
-        let Timed { local, venue, event } = *timed;
-        let (event, [bids, asks]): (Event<'static>, [&[Level]; 2]) = match event {
+        let mut own = old.unwrap_or_default();
+        (own.local, own.venue, own.bids) = (timed.local, timed.venue, 0);
+        own.levels.clear();
+        // Each into its place: an event is as large as its largest kind, and most are of smaller ones.
+        match timed.event {
             Event::Depth(DepthUpdate { bids, asks, instrument, first, last, prev, venue_time }) => {
-                let update = DepthUpdate { instrument, first, last, prev, venue_time, bids: &[], asks: &[] };
-                (Event::Depth(update), [bids, asks])
+                own.take(bids, asks);
+                own.event =
+                    Event::Depth(DepthUpdate { instrument, first, last, prev, venue_time, bids: &[], asks: &[] });
             }
             Event::Snapshot(DepthSnapshot { bids, asks, instrument, last, venue_time }) => {
-                let snapshot = DepthSnapshot { instrument, last, venue_time, bids: &[], asks: &[] };
-                (Event::Snapshot(snapshot), [bids, asks])
+                own.take(bids, asks);
+                own.event = Event::Snapshot(DepthSnapshot { instrument, last, venue_time, bids: &[], asks: &[] });
             }
-            Event::Quote(quote) => (Event::Quote(quote), [&[]; 2]),
-            Event::Trade(trade) => (Event::Trade(trade), [&[]; 2]),
-            Event::Mark(mark) => (Event::Mark(mark), [&[]; 2]),
-            Event::External { instrument, price } => (Event::External { instrument, price }, [&[]; 2]),
-            Event::Link { instrument, link, state } => (Event::Link { instrument, link, state }, [&[]; 2]),
-            Event::Order(order) => (Event::Order(order), [&[]; 2]),
-            Event::Account(account) => (Event::Account(account), [&[]; 2]),
-            Event::Operator(word) => (Event::Operator(word), [&[]; 2]),
-            Event::Kill => (Event::Kill, [&[]; 2]),
-            Event::Lapse { lost } => (Event::Lapse { lost }, [&[]; 2]),
-            Event::Timer => (Event::Timer, [&[]; 2]),
-        };
-        let mut own =
-            old.unwrap_or_else(|| Box::new(Self { local, venue, event, levels: Vec::new(), bids: bids.len() }));
-        (own.local, own.venue, own.event, own.bids) = (local, venue, event, bids.len());
-        own.levels.clear();
-        own.levels.extend_from_slice(bids);
-        own.levels.extend_from_slice(asks);
+            Event::Quote(quote) => own.event = Event::Quote(quote),
+            Event::Trade(trade) => own.event = Event::Trade(trade),
+            Event::Mark(mark) => own.event = Event::Mark(mark),
+            Event::External { instrument, price } => own.event = Event::External { instrument, price },
+            Event::Link { instrument, link, state } => own.event = Event::Link { instrument, link, state },
+            Event::Order(order) => own.event = Event::Order(order),
+            Event::Account(account) => own.event = Event::Account(account),
+            Event::Operator(word) => own.event = Event::Operator(word),
+            Event::Kill => own.event = Event::Kill,
+            Event::Lapse { lost } => own.event = Event::Lapse { lost },
+            Event::Timer => own.event = Event::Timer,
+        }
         own
+    }
+
+    fn take(&mut self, bids: &[Level], asks: &[Level]) {
+        self.levels.extend_from_slice(bids);
+        self.levels.extend_from_slice(asks);
+        self.bids = bids.len();
+    }
+}
+
+impl Default for Owned {
+    fn default() -> Self {
+        Self { local: Nanos::ZERO, venue: Nanos::ZERO, event: Event::Timer, levels: Vec::new(), bids: 0 }
     }
 }
 
 impl Held for Box<Owned> {
-    fn timed(&self) -> Timed<'_> {
+    #[inline]
+    fn with<R>(&self, look: impl FnOnce(&Event<'_>) -> R) -> R {
         let (bids, asks) = self.levels.split_at(self.bids);
-        let event = match self.event {
-            Event::Depth(update) => Event::Depth(DepthUpdate { bids, asks, ..update }),
-            Event::Snapshot(snapshot) => Event::Snapshot(DepthSnapshot { bids, asks, ..snapshot }),
-            other => other,
+        let patched = match &self.event {
+            Event::Depth(update) => Event::Depth(DepthUpdate { bids, asks, ..*update }),
+            Event::Snapshot(snapshot) => Event::Snapshot(DepthSnapshot { bids, asks, ..*snapshot }),
+            whole => return look(whole),
         };
-        Timed { local: self.local, venue: self.venue, event }
+        look(&patched)
     }
 
     #[inline]
@@ -202,11 +214,11 @@ impl<'f> Tape for FeedTape<'f> {
 
 impl Held for Record<'_> {
     #[inline]
-    fn timed(&self) -> Timed<'_> {
-        let timed = Record::timed(self);
+    fn with<R>(&self, look: impl FnOnce(&Event<'_>) -> R) -> R {
+        let event = self.timed().event;
         match self.instrument() {
-            InstrumentId(0) => timed,
-            other => Timed { event: numbered(timed.event, other).unwrap_or(timed.event), ..timed },
+            InstrumentId(0) => look(&event),
+            other => look(&numbered(event, other).unwrap_or(event)),
         }
     }
 

@@ -92,6 +92,8 @@ pub struct World<T: Tape, W: Watch> {
     base: u64,
     /// Venue time and number, in the order of venue times.
     to_venue: VecDeque<(Nanos, u64)>,
+    /// Venue time of its first, as of the last [`World::fill`], which follows whatever changes it.
+    venue_next: Nanos,
     ended: bool,
     read_to: Nanos,
     venue_now: Nanos,
@@ -167,6 +169,7 @@ impl<T: Tape, W: Watch> World<T, W> {
             window: VecDeque::with_capacity(1024),
             base: 0,
             to_venue: VecDeque::with_capacity(1024),
+            venue_next: Nanos::MAX,
             ended: false,
             read_to: Nanos(i64::MIN),
             venue_now: Nanos::ZERO,
@@ -204,8 +207,8 @@ impl<T: Tape, W: Watch> World<T, W> {
         self.begin(front.local);
         let mut report_at = PROGRESS_EVERY;
         loop {
-            let exchange = self.to_venue.front().map_or(Nanos::MAX, |(at, _)| *at).min(self.embedded.next_arrival());
-            let Some(market) = self.window.front().map(|waiting| waiting.local) else { break };
+            let exchange = self.venue_next.min(self.embedded.next_arrival());
+            let Some(&Waiting { local: market, .. }) = self.window.front() else { break };
             let answer = self.embedded.next_answer();
             let asked = self.asked.iter().map(|asked| asked.due).min().unwrap_or(Nanos::MAX);
             let local = market.min(answer).min(self.timer_due).min(asked).min(self.word_due);
@@ -319,6 +322,7 @@ impl<T: Tape, W: Watch> World<T, W> {
             }
             self.window.push_back(Waiting { item, local });
         }
+        self.venue_next = self.to_venue.front().map_or(Nanos::MAX, |(next, _)| *next);
         Ok(())
     }
 
@@ -331,18 +335,20 @@ impl<T: Tape, W: Watch> World<T, W> {
             return;
         }
         let Some((_, number)) = self.to_venue.pop_front() else { return };
-        let timed = self.window[(number - self.base) as usize].item.timed();
-        match &timed.event {
-            Event::Snapshot(book) => self.known[usize::from(book.instrument.0)] = true,
-            Event::Mark(_) => self.marks = true,
-            Event::Link { instrument, link: Link::Market, state } => {
-                self.known[usize::from(instrument.0)] = false;
-                self.lost += u64::from(*state == LinkState::Down);
+        let Self { window, known, lost, marks, events, embedded, .. } = self;
+        window[(number - self.base) as usize].item.with(|event| {
+            match event {
+                Event::Snapshot(book) => known[usize::from(book.instrument.0)] = true,
+                Event::Mark(_) => *marks = true,
+                Event::Link { instrument, link: Link::Market, state } => {
+                    known[usize::from(instrument.0)] = false;
+                    *lost += u64::from(*state == LinkState::Down);
+                }
+                _ => {}
             }
-            _ => {}
-        }
-        self.events += weight(&timed.event);
-        self.embedded.market(now, &timed.event);
+            *events += weight(event);
+            embedded.market(now, event);
+        });
         if !self.marks && now >= self.margins_due {
             self.margins_due = now + Nanos::from_secs(1);
             self.embedded.watch_margins(now);
@@ -355,7 +361,7 @@ impl<T: Tape, W: Watch> World<T, W> {
         let Some(waiting) = self.window.pop_front() else { return };
         self.base += 1;
         self.records += 1;
-        self.step(now, &waiting.item.timed().event);
+        waiting.item.with(|event| self.step(now, event));
         self.tape.reuse(waiting.item);
     }
 

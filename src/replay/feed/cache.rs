@@ -118,11 +118,12 @@ impl CachedReader {
 
 impl FrameReader for CachedReader {
     fn next(&mut self, frame: &mut Frame, report: &mut FileReport) -> Result<bool, DataFault> {
-        while let Some(&Kept { at, venue, line, body, bids, asks }) = self.cache.frames.get(self.next) {
+        while let Some(kept) = self.cache.frames.get(self.next) {
+            let &Kept { at, venue, line, ref body, bids, asks } = kept;
             self.next += 1;
             let levels = &self.cache.levels[self.level..self.level + bids + asks];
             self.level += bids + asks;
-            (frame.at, frame.venue, frame.line, frame.body) = (at, venue, line, body);
+            (frame.at, frame.venue, frame.line, frame.body) = (at, venue, line, *body);
             frame.clear();
             let Some(old) = body.instrument() else { return Ok(true) };
             let Some(scaled) = self.scaled[usize::from(old.0)] else {
@@ -131,9 +132,12 @@ impl FrameReader for CachedReader {
                 continue;
             };
             frame.body.rename(scaled.id);
-            let (own_bids, own_asks) = levels.split_at(bids);
-            frame.bids.extend(own_bids.iter().map(|level| scaled.level(*level)));
-            frame.asks.extend(own_asks.iter().map(|level| scaled.level(*level)));
+            if !levels.is_empty() {
+                let (own_bids, own_asks) = levels.split_at(bids);
+                frame.bids.extend(own_bids.iter().map(|level| scaled.level(*level)));
+                frame.asks.extend(own_asks.iter().map(|level| scaled.level(*level)));
+                return Ok(true);
+            }
             match &mut frame.body {
                 Body::Quote { quote, .. } => {
                     (quote.bid, quote.ask) = (scaled.level(quote.bid), scaled.level(quote.ask))

@@ -229,7 +229,7 @@ mod tests {
         for number in [1, 2, 3, 10, 12, 1_000_000, 10_000_000, 50_000_000, i64::MAX, 1 << 62] {
             let divisor = Divisor::new(number);
             for quotient in [0, 1, -1, 2, 7, 607_003, -607_003, i64::MAX / number, i64::MIN / number] {
-                let multiple = quotient * number;
+                let Some(multiple) = i64::checked_mul(quotient, number) else { continue };
                 assert!(divisor.divides(multiple), "{quotient} * {number}");
                 assert_eq!(divisor.exact(multiple), quotient, "{multiple} / {number}");
                 if number > 1 {
