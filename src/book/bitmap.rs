@@ -10,6 +10,33 @@ pub(super) struct Bitmap {
     blocks: u64,
 }
 
+/// A [`Bitmap`] being changed.
+pub(super) struct Assigning<'b> {
+    slots: &'b mut [u64],
+    words: &'b mut [u64],
+    blocks: &'b mut u64,
+}
+
+impl Assigning<'_> {
+    #[inline(always)]
+    pub(super) fn assign(&mut self, slot: usize, occupied: bool) {
+        let word = &mut self.slots[slot >> 6];
+        let before = *word;
+        *word = (before & !(1 << (slot & 63))) | u64::from(occupied) << (slot & 63);
+        if (before == 0) != (*word == 0) {
+            turn(self.words, self.blocks, slot, occupied);
+        }
+    }
+}
+
+/// The word of a slot has become empty, or has ceased to be.
+#[inline(never)]
+fn turn(words: &mut [u64], blocks: &mut u64, slot: usize, occupied: bool) {
+    let block = &mut words[slot >> 12];
+    *block = (*block & !(1 << ((slot >> 6) & 63))) | u64::from(occupied) << ((slot >> 6) & 63);
+    *blocks = (*blocks & !(1 << (slot >> 12))) | u64::from(*block != 0) << (slot >> 12);
+}
+
 /// Most slots that three levels cover.
 pub(super) const SLOTS_MAX: usize = 64 * 64 * 64;
 
@@ -30,21 +57,13 @@ impl Bitmap {
     /// [`Bitmap::insert`] or [`Bitmap::remove`], without a branch on which.
     #[inline(always)]
     pub(super) fn assign(&mut self, slot: usize, occupied: bool) {
-        let word = &mut self.slots[slot >> 6];
-        let before = *word;
-        *word = (before & !(1 << (slot & 63))) | u64::from(occupied) << (slot & 63);
-        if (before == 0) != (*word == 0) {
-            self.turn(slot, occupied);
-        }
+        self.assigning().assign(slot, occupied);
     }
 
-    #[inline(never)]
-    fn turn(&mut self, slot: usize, occupied: bool) {
-        if occupied {
-            self.insert(slot);
-        } else {
-            self.remove(slot);
-        }
+    /// To [`Bitmap::assign`] many, with the place of its words read once.
+    #[inline(always)]
+    pub(super) fn assigning(&mut self) -> Assigning<'_> {
+        Assigning { slots: &mut self.slots, words: &mut self.words, blocks: &mut self.blocks }
     }
 
     #[inline]
@@ -85,6 +104,11 @@ impl Bitmap {
         Some((word << 6) | self.slots[word].trailing_zeros() as usize)
     }
 
+    /// How many are occupied.
+    pub(super) fn count(&self) -> usize {
+        self.slots.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
     pub(super) fn clear(&mut self) {
         self.slots.fill(0);
         self.words.fill(0);
@@ -115,6 +139,7 @@ mod tests {
                     fast.remove(slot);
                 }
                 if insert { naive.insert(slot); } else { naive.remove(&slot); }
+                prop_assert_eq!(fast.count(), naive.len());
                 for probe in [0, slot, slot + 1, size - 1] {
                     prop_assert_eq!(fast.at_or_after(probe), naive.range(probe..).next().copied());
                 }

@@ -60,24 +60,31 @@ impl Ladder {
     /// Sets the quantity at a price, zero deletes. A price outside `1..=PRICE_MAX` or a negative quantity is refused and counted.
     #[inline]
     pub fn set(&mut self, side: Side, price: Ticks, qty: Lots) {
-        self.apply(side, &[Level { price, qty }]);
+        if !is_possible(price, qty) {
+            self.refused += 1;
+            return;
+        }
+        let half = &mut self.sides[side.index()];
+        half.set(key(side, price), qty.0);
+        self.dropped += std::mem::take(&mut half.dropped);
     }
 
     /// [`Ladder::set`] for each level of one side, in order.
     #[inline]
     pub fn apply(&mut self, side: Side, levels: &[Level]) {
         match side {
-            Side::Buy => self.apply_by(side, levels, i64::wrapping_neg),
-            Side::Sell => self.apply_by(side, levels, |price| price),
+            Side::Buy => self.apply_by(side, levels, i64::wrapping_neg, 0),
+            Side::Sell => self.apply_by(side, levels, |price| price, PRICE_MAX.0 + 1),
         }
     }
 
+    /// `possible_end` is behind the last key of a possible price.
     #[inline(always)]
-    fn apply_by(&mut self, side: Side, levels: &[Level], key: impl Fn(i64) -> i64 + Copy) {
+    fn apply_by(&mut self, side: Side, levels: &[Level], key: impl Fn(i64) -> i64 + Copy, possible_end: i64) {
         let half = &mut self.sides[side.index()];
         let mut rest = levels;
         loop {
-            rest = half.set_while_plain(rest, key);
+            rest = half.set_while_plain(rest, key, possible_end);
             let Some((&Level { price, qty }, behind)) = rest.split_first() else { break };
             rest = behind;
             if is_possible(price, qty) {
@@ -119,11 +126,11 @@ impl Ladder {
         std::iter::successors(self.best(side), move |level| self.behind(side, level.price))
     }
 
-    /// Number of levels of a side.
+    /// Number of levels of a side. For tests and observers: it counts them.
     #[must_use]
     pub fn len(&self, side: Side) -> usize {
         let half = &self.sides[side.index()];
-        half.dense + half.overflow.len()
+        half.bitmap.count() + half.overflow.len()
     }
 
     /// True when both sides are empty.
@@ -184,8 +191,6 @@ struct Half {
     /// First key of the window.
     lo: i64,
     best: i64,
-    /// Levels in the window.
-    dense: usize,
     /// Levels dropped and not yet counted by the ladder.
     dropped: u64,
     window: Box<[i64]>,
@@ -203,7 +208,6 @@ impl Half {
         Self {
             lo: 0,
             best: EMPTY,
-            dense: 0,
             dropped: 0,
             window: touched(0, window),
             bitmap: Bitmap::new(window),
@@ -231,28 +235,29 @@ impl Half {
     }
 
     /// Sets levels up to the first one that is impossible, outside the window, or at the touch; returns those from there on. Whether
-    /// a level comes, goes or changes is as good as random, so nothing branches on it.
+    /// a level comes, goes or changes is as good as random, so nothing branches on it; where it stands is as good as random too, so
+    /// nothing waits for what was there.
     #[inline(always)]
-    fn set_while_plain<'a>(&mut self, levels: &'a [Level], key: impl Fn(i64) -> i64) -> &'a [Level] {
-        let Self { lo, best, dense, window, bitmap, .. } = self;
-        let (lo, best, mask) = (*lo, *best, window.len() - 1);
-        let (mut come, mut gone) = (0, 0);
+    fn set_while_plain<'a>(&mut self, levels: &'a [Level], key: impl Fn(i64) -> i64, possible_end: i64) -> &'a [Level] {
+        let Self { lo, best, window, bitmap, .. } = self;
+        // Keys behind the best one that are in the window and possible: one comparison. The best one is possible itself.
+        let first = best.wrapping_add(1);
+        let end = possible_end.min(*lo + window.len() as i64);
+        let width = if *best < end { (end - first).cast_unsigned() } else { 0 };
+        // Once for all: a store into the window might, for all the compiler knows, move it.
+        let (window, mut bitmap): (&mut [i64], _) = (window, bitmap.assigning());
+        let mask = window.len() - 1;
         let mut rest = levels;
         while let Some((&Level { price, qty }, behind)) = rest.split_first() {
             let key = key(price.0);
-            let outside = key.wrapping_sub(lo).cast_unsigned() > mask as u64;
-            if outside | (key <= best) | !is_possible(price, qty) {
+            if (key.wrapping_sub(first).cast_unsigned() >= width) | (qty.0 < 0) {
                 break;
             }
             let slot = key as usize & mask;
-            let old = std::mem::replace(&mut window[slot], qty.0);
-            let is = qty.0 != 0;
-            bitmap.assign(slot, is);
-            come += usize::from(is);
-            gone += usize::from(old != 0);
+            window[slot] = qty.0;
+            bitmap.assign(slot, qty.0 != 0);
             rest = behind;
         }
-        *dense = *dense + come - gone;
         rest
     }
 
@@ -261,10 +266,9 @@ impl Half {
             return self.set_outside(key, qty);
         }
         let slot = self.slot(key);
-        let old = std::mem::replace(&mut self.window[slot], qty);
-        let (is, was) = (qty != 0, old != 0);
+        self.window[slot] = qty;
+        let is = qty != 0;
         self.bitmap.assign(slot, is);
-        self.dense = self.dense + usize::from(is) - usize::from(was);
         if is {
             self.best = self.best.min(key);
         } else if key == self.best {
@@ -313,7 +317,6 @@ impl Half {
                 let slot = self.slot(key);
                 self.window[slot] = 0;
                 self.bitmap.remove(slot);
-                self.dense -= 1;
                 dropped += self.overflow.set(key, qty);
                 from = key + 1;
             }
@@ -321,13 +324,12 @@ impl Half {
         } else {
             // The front leaves, and it is empty: the touch is the best level.
             self.lo = new;
-            let Self { window, bitmap, dense, overflow, .. } = self;
+            let Self { window, bitmap, overflow, .. } = self;
             let mask = window.len() - 1;
             overflow.drain_below(new + window.len() as i64, |key, qty| {
                 let slot = key as usize & mask;
                 window[slot] = qty;
                 bitmap.insert(slot);
-                *dense += 1;
             });
         }
         dropped
@@ -361,7 +363,6 @@ impl Half {
         self.window.fill(0);
         self.bitmap.clear();
         self.overflow.clear();
-        self.dense = 0;
         self.best = EMPTY;
     }
 }

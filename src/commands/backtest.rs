@@ -28,6 +28,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Mutex;
 use std::time::Instant;
 
 /// The synthetic market begins here, so that one seed is one session whenever it is run: two minutes before funding is charged.
@@ -93,7 +94,7 @@ fn beside(args: &BacktestArgs) -> Result<ExitCode> {
     let mut model = args.model.clone();
     model.data = vec![run.clone()];
     model.latency = Some(run.display().to_string());
-    let data = Data::Files(traded.instrument.clone(), InstrumentId(0));
+    let data = Data::Files(traded.instrument.clone(), InstrumentId(0), Mutex::new(None));
     let mut job = Job::new(&model, &data, text, &strategy)?;
     let happened = Deeds::of_run(run)?;
     job.recipe = Some(recipe.clone());
@@ -159,8 +160,8 @@ fn requote(args: &BacktestArgs) -> Result<ExitCode> {
 pub enum Data {
     /// One feed, mapped: shared by all runs.
     Feed(Box<Feed>, InstrumentId),
-    /// Files that each run reads for itself.
-    Files(Instrument, InstrumentId),
+    /// Files that each run reads for itself, the first one those that were opened to find the instrument.
+    Files(Instrument, InstrumentId, Mutex<Option<Source>>),
     /// The seeded market.
     Synthetic(Instrument, Nanos, u64),
 }
@@ -187,18 +188,24 @@ impl Data {
             let id = find(feed.instruments())?;
             return Ok(Self::Feed(Box::new(feed), id));
         }
-        let source = Source::open(&args.data, &convert::options(&args.source))?;
+        let source = read(args)?;
         let id = find(source.instruments())?;
-        Ok(Self::Files(source.instruments()[usize::from(id.0)].clone(), id))
+        let terms = source.instruments()[usize::from(id.0)].clone();
+        Ok(Self::Files(terms, id, Mutex::new(Some(source))))
     }
 
     /// The contract.
     pub fn terms(&self) -> &Instrument {
         match self {
             Self::Feed(feed, id) => &feed.instruments()[usize::from(id.0)],
-            Self::Files(terms, _) | Self::Synthetic(terms, ..) => terms,
+            Self::Files(terms, ..) | Self::Synthetic(terms, ..) => terms,
         }
     }
+}
+
+/// Opens the files. Those that carry no terms are inflated and decoded here, to find their instruments.
+fn read(args: &ModelArgs) -> Result<Source> {
+    Ok(Source::open(&args.data, &convert::options(&args.source))?)
 }
 
 fn is_feed(path: &Path) -> bool {
@@ -337,8 +344,9 @@ impl Job {
                 let tape = FeedTape::new(feed.cursor(), *only);
                 Ok(self.world(tape, watch, bar, span)?.0)
             }
-            Data::Files(_, only) => {
-                let source = Source::open(&self.args.data, &convert::options(&self.args.source))?;
+            Data::Files(_, only, opened) => {
+                let opened = opened.lock().map_err(|_| anyhow::anyhow!("another thread panicked"))?.take();
+                let source = opened.map_or_else(|| read(&self.args), Ok)?;
                 let (mut done, tape) = self.world(SourceTape::new(source, *only), watch, bar, None)?;
                 done.data = Some(tape.report().clone());
                 Ok(done)

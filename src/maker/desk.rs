@@ -81,8 +81,8 @@ const REFUSAL_REPEAT: Nanos = Nanos::from_secs(1);
 /// Every level that an order can have: strategies use them as places too, and what waits on one must not hold another.
 const LEVELS: usize = u8::MAX as usize + 1;
 
-/// Price, leverage, and quantity and entry of each position.
-pub(super) type Valued = (Option<Price>, u32, [(Lots, Price); 3]);
+/// Price, leverage, and the holdings' revision, which counts every change of a position.
+pub(super) type Valued = (Option<Price>, u32, u64);
 
 pub(super) struct Desk {
     pub(super) id: InstrumentId,
@@ -109,6 +109,8 @@ pub(super) struct Desk {
     last_tick: Nanos,
     /// Something came since the last decision.
     pub(super) unseen: bool,
+    /// Unrealised profit as last reckoned: at which price, at which revision of the holdings.
+    unrealized: (Price, u64, Money),
     market: LinkState,
     last_market: Nanos,
     data_time: Nanos,
@@ -182,6 +184,7 @@ impl Desk {
             started: false,
             last_tick: Nanos(i64::MIN),
             unseen: true,
+            unrealized: (Price::ZERO, 0, Money::ZERO),
             market: LinkState::Down,
             last_market: Nanos::ZERO,
             data_time: Nanos::ZERO,
@@ -279,11 +282,11 @@ impl Desk {
     }
 
     /// The reference price cannot be had from where it should come.
-    fn source_fails(&self, source: &External) -> bool {
+    fn source_fails(&self, now: Nanos, source: Option<&External>) -> bool {
         match self.source {
             None => false,
-            Some(Source::Market { .. }) => source.bid.is_none(),
-            Some(Source::Polled { .. }) => source.custom.is_none_or(|price| price <= Price::ZERO),
+            Some(Source::Market { .. }) => source.is_none_or(|source| source.bid.is_none()),
+            Some(Source::Polled { .. }) => self.polled(now).is_none_or(|price| price <= Price::ZERO),
         }
     }
 
@@ -354,21 +357,21 @@ impl Desk {
 
     // ---- the turn ----
 
-    /// Everything that follows from an event: withdraw or decide, then send what can be sent.
+    /// Everything that follows from an event: withdraw or decide, then send what can be sent. `source` is the market that it reads.
     pub(super) fn advance(
         &mut self,
         account: &mut Account,
         now: Nanos,
         wake: Wake,
-        source: External,
+        source: Option<External>,
         out: &mut Output,
     ) {
-        let source = External { custom: self.polled(now), ..source };
         let due = self.tick(now, wake) && !self.watched;
-        self.review_blocks(account, now, &source, out);
+        self.review_blocks(account, now, source.as_ref(), out);
         // A strategy's requests of one decision must find room.
         if !self.blocks.any(!Blocks::SOURCE) && due && out.account.remaining_capacity() >= self.plan.account.capacity()
         {
+            let source = External { custom: self.polled(now), ..source.unwrap_or_default() };
             self.decide(account, now, source, out);
         }
         if self.work {
@@ -385,10 +388,12 @@ impl Desk {
         match self.cadence {
             Cadence::EveryEvent => wake == Wake::Event || now >= self.strategy.next_timer(),
             Cadence::Interval(span) => {
-                let tick = Nanos(now.0.div_euclid(span.0) * span.0);
-                let due = tick > self.last_tick;
-                self.last_tick = self.last_tick.max(tick);
-                due
+                // The last tick is a whole number of spans, so before the next one nothing need be divided.
+                if now.0 < self.last_tick.0.saturating_add(span.0) {
+                    return false;
+                }
+                self.last_tick = Nanos(now.0.div_euclid(span.0) * span.0);
+                true
             }
         }
     }
@@ -413,7 +418,7 @@ impl Desk {
         }
     }
 
-    fn review_blocks(&mut self, account: &Account, now: Nanos, source: &External, out: &mut Output) {
+    fn review_blocks(&mut self, account: &Account, now: Nanos, source: Option<&External>, out: &mut Output) {
         let market_up = self.market == LinkState::Up;
         let shared = if self.watched { Blocks::default() } else { account.blocks() };
         let blocks = shared
@@ -422,7 +427,7 @@ impl Desk {
             .with(Blocks::STALE, market_up && now - self.last_market > account.config.market_stale)
             .with(Blocks::FLATTEN, self.flatten.is_some())
             .with(Blocks::CLOCK, self.is_off_clock(account))
-            .with(Blocks::SOURCE, self.source_fails(source));
+            .with(Blocks::SOURCE, self.source_fails(now, source));
         let before = std::mem::replace(&mut self.blocks, blocks);
         // Until the first readiness only what concerns the account or a human takes adopted orders away.
         let mut withdrawing = !(Blocks::RECONCILE | Blocks::SOURCE);
@@ -494,6 +499,7 @@ impl Desk {
             self.holdings.view(&mut self.positions);
             self.shown = current;
         }
+        let unrealized = if self.positions.is_empty() { Money::ZERO } else { self.unrealized() };
         let view = View {
             now: clock,
             instrument: &self.instrument,
@@ -507,7 +513,7 @@ impl Desk {
             available: account.available,
             available_base: crate::unit::Amount::ZERO,
             wallet: account.wallet,
-            unrealized: if self.positions.is_empty() { Money::ZERO } else { self.unrealized() },
+            unrealized,
             widen: account.widen(),
         };
         if again {
@@ -529,8 +535,15 @@ impl Desk {
     }
 
     /// Of all positions, at the mark price or else the mid.
-    fn unrealized(&self) -> Money {
-        self.valuation().map_or(Money::ZERO, |price| self.holdings.unrealized(&self.instrument, price))
+    fn unrealized(&mut self) -> Money {
+        let Some(price) = self.valuation() else { return Money::ZERO };
+        let (at, revision, sum) = self.unrealized;
+        if (at, revision) == (price, self.holdings.revision()) {
+            return sum;
+        }
+        let sum = self.holdings.unrealized(&self.instrument, price);
+        self.unrealized = (price, self.holdings.revision(), sum);
+        sum
     }
 
     fn execute(&mut self, account: &mut Account, now: Nanos, clock: Nanos, out: &mut Output) {
@@ -643,6 +656,11 @@ impl Desk {
         until
     }
 
+    /// A timer that changes nothing but the time.
+    pub(super) fn pass(&mut self, now: Nanos) {
+        self.tick(now, Wake::Timer);
+    }
+
     /// Where our orders stand in their levels.
     fn see_queues(&mut self) {
         if !self.book.in_sync() {
@@ -697,8 +715,7 @@ impl Desk {
 
     /// Everything that [`Desk::margin`] is made of.
     pub(super) fn valued(&self) -> Valued {
-        let sides = [PositionSide::Net, PositionSide::Long, PositionSide::Short];
-        (self.valuation(), self.leverage, sides.map(|side| (self.holdings.qty(side), self.holdings.entry(side))))
+        (self.valuation(), self.leverage, self.holdings.revision())
     }
 
     /// Unrealised profit, and the margin that the positions use; nothing before there is a price.

@@ -31,7 +31,7 @@ use crate::instrument::{Instrument, InstrumentId};
 use crate::unit::{Lots, Money, Nanos, Rate, Ticks};
 use account::Account;
 use desk::{Desk, Flatten, Valued, Wake};
-use strategy::{Cause, External, OwnEvent};
+use strategy::{Cause, OwnEvent};
 
 /// Which desks an event wakes.
 enum Touched {
@@ -128,7 +128,8 @@ impl Maker {
     }
 
     /// Until when a timer would change nothing but the time, if no event comes before it: who plays the past need not step such timers,
-    /// but for the last one before an event. Rather too early than too late; the beginning of time where nothing is known.
+    /// but for the last one before an event, with [`Maker::pass`]. Rather too early than too late; the beginning of time where nothing is
+    /// known.
     #[must_use]
     pub fn idle_until(&self) -> Nanos {
         let reconciliation = &self.account.reconciliation;
@@ -136,6 +137,13 @@ impl Maker {
             return Nanos(i64::MIN);
         }
         self.desks.iter().map(|desk| desk.idle_until(&self.account)).min().unwrap_or(Nanos(i64::MIN))
+    }
+
+    /// A timer before [`Maker::idle_until`].
+    pub fn pass(&mut self, now: Nanos) {
+        self.now = self.now.max(now);
+        let now = self.now;
+        self.desks.iter_mut().for_each(|desk| desk.pass(now));
     }
 
     /// New settings of an instrument's strategy, at one time. Those that cannot change at run time stay; what is replaced goes into
@@ -152,9 +160,9 @@ impl Maker {
     fn advance(&mut self, at: usize, now: Nanos, wake: Wake, out: &mut Output) {
         let source = match self.desks[at].source {
             Some(Source::Market { instrument, stale_after }) => {
-                self.desks[usize::from(instrument.0)].as_source(now, stale_after)
+                Some(self.desks[usize::from(instrument.0)].as_source(now, stale_after))
             }
-            _ => External::default(),
+            _ => None,
         };
         self.desks[at].advance(&mut self.account, now, wake, source, out);
     }

@@ -96,15 +96,14 @@ impl Buckets {
         let index = |width: Nanos| (at.0 - start.0).max(0) / width.0;
         while index(self.width) >= BUCKETS as i64 {
             self.width.0 *= 2;
-            let mut joined: Vec<Bucket> = Vec::with_capacity(BUCKETS);
-            for bucket in &mut self.used {
-                bucket.index /= 2;
-                match joined.last_mut().filter(|last| last.index == bucket.index) {
-                    Some(last) => last.join(bucket),
-                    None => joined.push(*bucket),
+            self.used.iter_mut().for_each(|bucket| bucket.index /= 2);
+            self.used.dedup_by(|later, kept| {
+                let same = later.index == kept.index;
+                if same {
+                    kept.join(later);
                 }
-            }
-            self.used = joined;
+                same
+            });
         }
         let index = index(self.width);
         match self.used.last_mut().filter(|last| last.index >= index) {

@@ -196,6 +196,8 @@ pub struct Account {
     pub(crate) multi_assets: bool,
     /// A margin call was sent and the margin has not recovered since.
     pub(crate) margin_called: bool,
+    /// Counts every change of the wallet or a position.
+    revision: u64,
 }
 
 impl Account {
@@ -210,6 +212,7 @@ impl Account {
             hedge: false,
             multi_assets: false,
             margin_called: false,
+            revision: 0,
         };
         account.post(Entry { time, instrument: None, kind: EntryKind::Deposit, amount: deposit, trade_id: 0 });
         account
@@ -217,9 +220,16 @@ impl Account {
 
     /// Changes the wallet by one ledger entry: the only way in which it changes.
     pub fn post(&mut self, entry: Entry) {
+        self.revision += 1;
         self.wallet += entry.amount;
         self.ledger.post(entry);
         debug_assert_eq!(self.wallet, self.ledger.total());
+    }
+
+    /// Equal while neither the wallet nor a position changes.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.revision
     }
 
     /// Wallet balance: everything realised.
@@ -268,6 +278,7 @@ impl Account {
         quote: Money,
         time: Nanos,
     ) -> Money {
+        self.revision += 1;
         self.holdings[usize::from(instrument.0)].positions[position as usize].trade(side, qty, quote, time)
     }
 

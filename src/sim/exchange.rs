@@ -61,6 +61,8 @@ pub struct Exchange {
     countdowns: Vec<Countdown>,
     notices: Vec<Notice>,
     outcomes: Vec<Outcome>,
+    /// What the margins were last checked at: the mark price, where there is one instrument, and the sum of the accounts' revisions.
+    margins_at: Option<(Price, u64)>,
     next_order_id: u64,
     next_trade_id: u64,
     refuse_next: Option<Reject>,
@@ -87,6 +89,7 @@ impl Exchange {
             countdowns: Vec::new(),
             notices: Vec::with_capacity(256),
             outcomes: Vec::with_capacity(256),
+            margins_at: None,
             next_order_id: base,
             next_trade_id: base,
             refuse_next: None,

@@ -83,6 +83,19 @@ fn reaches(side: Side, price: Ticks, limit: Ticks) -> bool {
     }
 }
 
+/// The least of some prices, and how far above it the largest is; a price that no level has, where there are none.
+fn span(prices: impl Iterator<Item = Ticks>) -> (Ticks, u64) {
+    let (low, high) =
+        prices.fold((Ticks(i64::MAX), Ticks::ZERO), |(low, high), price| (low.min(price), high.max(price)));
+    (low, (high.0 - low.0).max(0).cast_unsigned())
+}
+
+/// One comparison and no branch, for a pass over many.
+#[inline]
+fn within(price: Ticks, (low, width): (Ticks, u64)) -> bool {
+    price.0.wrapping_sub(low.0).cast_unsigned() <= width
+}
+
 /// The market of one instrument.
 #[derive(Debug)]
 pub struct Matching {
@@ -352,21 +365,22 @@ impl Matching {
     }
 
     fn set_all(&mut self, side: Side, levels: &[Level]) {
-        // Most frames touch no price of ours: then the ladder alone has work.
-        let own = &self.own[side.index()];
-        let range =
-            own.first().zip(own.last()).map(|(first, last)| (first.price.min(last.price), first.price.max(last.price)));
         if self.model == QueueModel::Calibrated {
             return levels.iter().for_each(|&level| self.set(side, level));
         }
-        if range.is_none() && self.used.is_empty() {
+        // Most frames touch no price of ours, and none that we used: then the ladder alone has work.
+        let own = self.own[side.index()].iter().map(|order| order.price);
+        let used = self.used.iter().filter(|used| used.side == side).map(|used| used.price);
+        let ours = span(own.chain(used));
+        if !levels.iter().fold(false, |any, level| any | within(level.price, ours)) {
             return self.visible.apply(side, levels);
         }
-        let (low, high) = range.unwrap_or((Ticks(i64::MAX), Ticks(i64::MIN)));
         let mut rest = levels;
         while !rest.is_empty() {
-            let concerns = |level: &Level| {
-                (level.price >= low && level.price <= high) || self.used.iter().any(|used| used.price == level.price)
+            let concerns = |&Level { price, .. }: &Level| {
+                within(price, ours)
+                    && (self.own[side.index()].iter().any(|order| order.price == price)
+                        || self.used.iter().any(|used| used.price == price))
             };
             let (plain, behind) = rest.split_at(rest.iter().position(concerns).unwrap_or(rest.len()));
             self.visible.apply(side, plain);
@@ -437,7 +451,12 @@ impl Matching {
     fn touch(&mut self, out: &mut Vec<Outcome>) {
         for side in [Side::Buy, Side::Sell] {
             let other = side.opposite();
-            while let Some(order) = self.own[side.index()].first().copied() {
+            while let Some(price) = self.own[side.index()].first().map(|order| order.price) {
+                // Mostly the touch is out of reach, and what is left behind it all the more.
+                if self.visible.best(other).is_none_or(|best| !reaches(side, price, best.price)) {
+                    break;
+                }
+                let order = self.own[side.index()][0];
                 let Some(level) = self.best_available(other).filter(|l| reaches(side, order.price, l.price)) else {
                     break;
                 };

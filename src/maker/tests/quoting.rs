@@ -1,6 +1,7 @@
 //! Quoting as it should go: first quotes, keeps, amends, holds, cadence, gate.
 
 use super::*;
+use crate::maker::strategy::External;
 use OrderEventKind::{Accepted, AmendRejected, Canceled, Open};
 use Side::{Buy, Sell};
 

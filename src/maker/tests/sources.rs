@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::event::BestQuote;
+use crate::maker::strategy::External;
 
 const WATCHED: InstrumentId = InstrumentId(1);
 const STALE: Nanos = Nanos::from_secs(2);

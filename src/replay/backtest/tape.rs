@@ -2,7 +2,7 @@
 
 use crate::event::{BestQuote, DepthSnapshot, DepthUpdate, Event, Level, Link, LinkState, MarkPrice, Trade};
 use crate::instrument::{Instrument, InstrumentId};
-use crate::replay::feed::{Cursor, DataReport, Source, Timed};
+use crate::replay::feed::{Cursor, DataReport, Record, Source, Timed};
 use crate::sim::latency::{Dice, Latency};
 use crate::sim::market::{MarketSource, SyntheticMarket};
 use crate::unit::Nanos;
@@ -14,15 +14,14 @@ pub struct TapeError(pub Box<dyn std::error::Error + Send + Sync>);
 
 /// An event that can wait for its times to come.
 pub trait Held {
-    /// The event and its times.
-    fn timed(&self) -> Timed<'_>;
-}
+    /// Shows the event to `look`. It is not given back, for it is large and mostly lies somewhere already.
+    fn with<R>(&self, look: impl FnOnce(&Event<'_>) -> R) -> R;
 
-impl Held for Timed<'_> {
-    #[inline]
-    fn timed(&self) -> Timed<'_> {
-        *self
-    }
+    /// When our host received it, and when the venue made it.
+    fn times(&self) -> (Nanos, Nanos);
+
+    /// Whose book it changes, tells, loses or finds again.
+    fn book(&self) -> Option<InstrumentId>;
 }
 
 /// Events in the order of their local times.
@@ -54,49 +53,76 @@ pub struct Owned {
 
 impl Owned {
     /// Copies an event, into the memory of `old` where there is one.
+    #[inline]
     #[must_use]
-    pub fn copy(timed: &Timed<'_>, old: Option<Self>) -> Self {
-        let mut levels = old.map_or_else(Vec::new, |old| old.levels);
-        levels.clear();
-        let mut keep = |bids: &[Level], asks: &[Level]| {
-            levels.extend_from_slice(bids);
-            levels.extend_from_slice(asks);
-            bids.len()
-        };
-        let (event, bids) = match timed.event {
-            Event::Depth(update) => {
-                let bids = keep(update.bids, update.asks);
-                (Event::Depth(DepthUpdate { bids: &[], asks: &[], ..update }), bids)
+    pub fn copy(timed: &Timed<'_>, old: Option<Box<Self>>) -> Box<Self> {
+        let mut own = old.unwrap_or_default();
+        (own.local, own.venue, own.bids) = (timed.local, timed.venue, 0);
+        own.levels.clear();
+        // Each into its place: an event is as large as its largest kind, and most are of smaller ones.
+        match timed.event {
+            Event::Depth(DepthUpdate { bids, asks, instrument, first, last, prev, venue_time }) => {
+                own.take(bids, asks);
+                own.event =
+                    Event::Depth(DepthUpdate { instrument, first, last, prev, venue_time, bids: &[], asks: &[] });
             }
-            Event::Snapshot(snapshot) => {
-                let bids = keep(snapshot.bids, snapshot.asks);
-                (Event::Snapshot(DepthSnapshot { bids: &[], asks: &[], ..snapshot }), bids)
+            Event::Snapshot(DepthSnapshot { bids, asks, instrument, last, venue_time }) => {
+                own.take(bids, asks);
+                own.event = Event::Snapshot(DepthSnapshot { instrument, last, venue_time, bids: &[], asks: &[] });
             }
-            Event::Quote(quote) => (Event::Quote(quote), 0),
-            Event::Trade(trade) => (Event::Trade(trade), 0),
-            Event::Mark(mark) => (Event::Mark(mark), 0),
-            Event::External { instrument, price } => (Event::External { instrument, price }, 0),
-            Event::Link { instrument, link, state } => (Event::Link { instrument, link, state }, 0),
-            Event::Order(order) => (Event::Order(order), 0),
-            Event::Account(account) => (Event::Account(account), 0),
-            Event::Operator(word) => (Event::Operator(word), 0),
-            Event::Kill => (Event::Kill, 0),
-            Event::Lapse { lost } => (Event::Lapse { lost }, 0),
-            Event::Timer => (Event::Timer, 0),
-        };
-        Self { local: timed.local, venue: timed.venue, event, levels, bids }
+            Event::Quote(quote) => own.event = Event::Quote(quote),
+            Event::Trade(trade) => own.event = Event::Trade(trade),
+            Event::Mark(mark) => own.event = Event::Mark(mark),
+            Event::External { instrument, price } => own.event = Event::External { instrument, price },
+            Event::Link { instrument, link, state } => own.event = Event::Link { instrument, link, state },
+            Event::Order(order) => own.event = Event::Order(order),
+            Event::Account(account) => own.event = Event::Account(account),
+            Event::Operator(word) => own.event = Event::Operator(word),
+            Event::Kill => own.event = Event::Kill,
+            Event::Lapse { lost } => own.event = Event::Lapse { lost },
+            Event::Timer => own.event = Event::Timer,
+        }
+        own
+    }
+
+    fn take(&mut self, bids: &[Level], asks: &[Level]) {
+        self.levels.extend_from_slice(bids);
+        self.levels.extend_from_slice(asks);
+        self.bids = bids.len();
     }
 }
 
-impl Held for Owned {
-    fn timed(&self) -> Timed<'_> {
+impl Default for Owned {
+    fn default() -> Self {
+        Self { local: Nanos::ZERO, venue: Nanos::ZERO, event: Event::Timer, levels: Vec::new(), bids: 0 }
+    }
+}
+
+impl Held for Box<Owned> {
+    #[inline]
+    fn with<R>(&self, look: impl FnOnce(&Event<'_>) -> R) -> R {
         let (bids, asks) = self.levels.split_at(self.bids);
-        let event = match self.event {
-            Event::Depth(update) => Event::Depth(DepthUpdate { bids, asks, ..update }),
-            Event::Snapshot(snapshot) => Event::Snapshot(DepthSnapshot { bids, asks, ..snapshot }),
-            other => other,
+        let patched = match &self.event {
+            Event::Depth(update) => Event::Depth(DepthUpdate { bids, asks, ..*update }),
+            Event::Snapshot(snapshot) => Event::Snapshot(DepthSnapshot { bids, asks, ..*snapshot }),
+            whole => return look(whole),
         };
-        Timed { local: self.local, venue: self.venue, event }
+        look(&patched)
+    }
+
+    #[inline]
+    fn times(&self) -> (Nanos, Nanos) {
+        (self.local, self.venue)
+    }
+
+    #[inline]
+    fn book(&self) -> Option<InstrumentId> {
+        match self.event {
+            Event::Depth(DepthUpdate { instrument, .. })
+            | Event::Snapshot(DepthSnapshot { instrument, .. })
+            | Event::Link { instrument, .. } => Some(instrument),
+            _ => None,
+        }
     }
 }
 
@@ -109,7 +135,8 @@ pub struct SyntheticTape {
     local: Nanos,
     /// Of the beginning, what was told: the link, then the book.
     told: u8,
-    spare: Vec<Owned>,
+    #[allow(clippy::vec_box, reason = "what is handed back stays in its box for the next event")]
+    spare: Vec<Box<Owned>>,
 }
 
 impl SyntheticTape {
@@ -127,9 +154,9 @@ impl SyntheticTape {
 }
 
 impl Tape for SyntheticTape {
-    type Item = Owned;
+    type Item = Box<Owned>;
 
-    fn next(&mut self) -> Result<Option<Owned>, TapeError> {
+    fn next(&mut self) -> Result<Option<Box<Owned>>, TapeError> {
         let failed = |error| TapeError(Box::new(error));
         let Some(due) = self.market.due().map_err(failed)?.filter(|due| *due <= self.until) else { return Ok(None) };
         self.local = self.local.max(due + self.feed.draw(&mut self.dice));
@@ -152,7 +179,7 @@ impl Tape for SyntheticTape {
         Ok(Some(Owned::copy(&timed, old)))
     }
 
-    fn reuse(&mut self, item: Owned) {
+    fn reuse(&mut self, item: Box<Owned>) {
         self.spare.push(item);
     }
 }
@@ -172,16 +199,37 @@ impl<'f> FeedTape<'f> {
 }
 
 impl<'f> Tape for FeedTape<'f> {
-    type Item = Timed<'f>;
+    type Item = Record<'f>;
 
     #[inline]
-    fn next(&mut self) -> Result<Option<Timed<'f>>, TapeError> {
-        while let Some(timed) = self.cursor.next() {
-            if let Some(event) = numbered(timed.event, self.only) {
-                return Ok(Some(Timed { event, ..timed }));
+    fn next(&mut self) -> Result<Option<Record<'f>>, TapeError> {
+        while let Some(record) = self.cursor.record() {
+            if record.instrument() == self.only {
+                return Ok(Some(record));
             }
         }
         Ok(None)
+    }
+}
+
+impl Held for Record<'_> {
+    #[inline]
+    fn with<R>(&self, look: impl FnOnce(&Event<'_>) -> R) -> R {
+        let event = self.timed().event;
+        match self.instrument() {
+            InstrumentId(0) => look(&event),
+            other => look(&numbered(event, other).unwrap_or(event)),
+        }
+    }
+
+    #[inline]
+    fn times(&self) -> (Nanos, Nanos) {
+        Record::times(self)
+    }
+
+    #[inline]
+    fn book(&self) -> Option<InstrumentId> {
+        self.is_of_book().then_some(InstrumentId(0))
     }
 }
 
@@ -189,14 +237,17 @@ impl<'f> Tape for FeedTape<'f> {
 pub struct SourceTape {
     source: Source,
     only: InstrumentId,
-    spare: Vec<Owned>,
+    alone: bool,
+    #[allow(clippy::vec_box, reason = "what is handed back stays in its box for the next event")]
+    spare: Vec<Box<Owned>>,
 }
 
 impl SourceTape {
     /// One instrument of the files, which becomes number zero.
     #[must_use]
-    pub const fn new(source: Source, only: InstrumentId) -> Self {
-        Self { source, only, spare: Vec::new() }
+    pub fn new(source: Source, only: InstrumentId) -> Self {
+        let alone = source.instruments().len() == 1;
+        Self { source, only, alone, spare: Vec::new() }
     }
 
     /// What was found in the files.
@@ -207,10 +258,13 @@ impl SourceTape {
 }
 
 impl Tape for SourceTape {
-    type Item = Owned;
+    type Item = Box<Owned>;
 
-    fn next(&mut self) -> Result<Option<Owned>, TapeError> {
+    fn next(&mut self) -> Result<Option<Box<Owned>>, TapeError> {
         while let Some(timed) = self.source.next().map_err(|fault| TapeError(Box::new(fault)))? {
+            if self.alone {
+                return Ok(Some(Owned::copy(&timed, self.spare.pop())));
+            }
             if let Some(event) = numbered(timed.event, self.only) {
                 return Ok(Some(Owned::copy(&Timed { event, ..timed }, self.spare.pop())));
             }
@@ -218,7 +272,7 @@ impl Tape for SourceTape {
         Ok(None)
     }
 
-    fn reuse(&mut self, item: Owned) {
+    fn reuse(&mut self, item: Box<Owned>) {
         self.spare.push(item);
     }
 }

@@ -68,17 +68,6 @@ fn one_seed_is_one_run() {
     assert_ne!(a.digest, c.digest);
 }
 
-/// Looks on and wants every timer.
-struct EveryTimer;
-
-impl Watch for EveryTimer {
-    fn stepped(&mut self, _: Nanos, _: &crate::event::Event<'_>, _: &crate::maker::Output, _: &Maker) {}
-
-    fn due(&self) -> Nanos {
-        Nanos(i64::MIN)
-    }
-}
-
 /// A requoting maker, or one of [`NEAR`], at this cadence.
 fn ticking(requote: bool, cadence: Cadence) -> Maker {
     let text = StrategyText { kind: StrategyKind::PerpetualMarketMaking, file: "s.yml".into(), text: NEAR.into() };
@@ -105,8 +94,8 @@ fn timers_that_are_left_out_change_nothing() {
         let feed = Latency::Constant(millisecond);
         let tape = || SyntheticTape::new(market(), START + Nanos::from_secs(20), feed, 1);
         let settings = Settings { timer: millisecond, ..Settings::default() };
-        let mut all =
-            World::new(tape(), EveryTimer, ticking(requote, cadence), vec![terms()], settings.clone()).unwrap();
+        let mut all = World::new(tape(), (), ticking(requote, cadence), vec![terms()], settings.clone()).unwrap();
+        all.every_timer = true;
         all.run(|_| true).unwrap();
         let mut few = World::new(tape(), (), ticking(requote, cadence), vec![terms()], settings).unwrap();
         few.run(|_| true).unwrap();

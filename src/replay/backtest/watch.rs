@@ -14,7 +14,7 @@ pub trait Watch {
     /// The maker took `event` at `now` and decided `out`.
     fn stepped(&mut self, now: Nanos, event: &Event<'_>, out: &Output, maker: &Maker);
 
-    /// From when on a timer step is wanted, even one that changes nothing.
+    /// From when on it wants to be told of a timer, even of one that changed nothing.
     fn due(&self) -> Nanos {
         Nanos::MAX
     }

@@ -7,7 +7,7 @@ use super::settings::{FeedLatency, Settings};
 use super::tape::{Held, Tape, TapeError};
 use super::watch::Watch;
 use crate::event::{
-    Command, CommandKind, DepthSnapshot, DepthUpdate, Event, Level, Link, LinkState, Operator, OrderEventKind, Side,
+    Command, CommandKind, DepthSnapshot, Event, Level, Link, LinkState, Operator, OrderEventKind, Side,
 };
 use crate::instrument::{Instrument, InstrumentId};
 use crate::maker::{Maker, Output, Status};
@@ -92,13 +92,18 @@ pub struct World<T: Tape, W: Watch> {
     base: u64,
     /// Venue time and number, in the order of venue times.
     to_venue: VecDeque<(Nanos, u64)>,
+    /// Venue time of its first, as of the last [`World::fill`], which follows whatever changes it.
+    venue_next: Nanos,
     ended: bool,
     read_to: Nanos,
     venue_now: Nanos,
     now: Nanos,
     timer_due: Nanos,
-    /// Until when timers change nothing, by the maker and who looks on, if nothing else comes.
+    /// Until when timers change nothing, by the maker, if nothing else comes.
     idle_until: Nanos,
+    /// To compare with: every timer is stepped.
+    #[cfg(test)]
+    pub(super) every_timer: bool,
     /// Something came since the last timer step.
     fresh: bool,
     /// The last timer that was left out: taken before anything else comes, for the time that it tells.
@@ -164,12 +169,15 @@ impl<T: Tape, W: Watch> World<T, W> {
             window: VecDeque::with_capacity(1024),
             base: 0,
             to_venue: VecDeque::with_capacity(1024),
+            venue_next: Nanos::MAX,
             ended: false,
             read_to: Nanos(i64::MIN),
             venue_now: Nanos::ZERO,
             now: Nanos::ZERO,
             timer_due: Nanos::MAX,
             idle_until: Nanos(i64::MIN),
+            #[cfg(test)]
+            every_timer: false,
             fresh: true,
             left_out: None,
             word_due: Nanos::MAX,
@@ -199,8 +207,8 @@ impl<T: Tape, W: Watch> World<T, W> {
         self.begin(front.local);
         let mut report_at = PROGRESS_EVERY;
         loop {
-            let exchange = self.to_venue.front().map_or(Nanos::MAX, |(at, _)| *at).min(self.embedded.next_arrival());
-            let Some(market) = self.window.front().map(|waiting| waiting.local) else { break };
+            let exchange = self.venue_next.min(self.embedded.next_arrival());
+            let Some(&Waiting { local: market, .. }) = self.window.front() else { break };
             let answer = self.embedded.next_answer();
             let asked = self.asked.iter().map(|asked| asked.due).min().unwrap_or(Nanos::MAX);
             let local = market.min(answer).min(self.timer_due).min(asked).min(self.word_due);
@@ -244,15 +252,26 @@ impl<T: Tape, W: Watch> World<T, W> {
     #[inline]
     fn timer(&mut self, now: Nanos, next: Nanos) {
         let timer = self.settings.timer;
-        if self.fresh || now >= self.idle_until {
+        self.timer_due = now + timer;
+        #[cfg(test)]
+        let idle_until = if self.every_timer { Nanos(i64::MIN) } else { self.idle_until };
+        #[cfg(not(test))]
+        let idle_until = self.idle_until;
+        if self.fresh || now >= idle_until {
             self.left_out = None;
             self.step(now, &Event::Timer);
             self.fresh = false;
-            self.idle_until = self.maker.idle_until().min(self.watch.due());
-            self.timer_due = now + timer;
+            self.idle_until = self.maker.idle_until();
             return;
         }
-        let more = (self.idle_until.min(next).0 - 1 - now.0) / timer.0;
+        let wanted = self.watch.due();
+        if now >= wanted {
+            self.left_out = None;
+            self.maker.pass(now);
+            self.out.clear();
+            return self.watch.stepped(now, &Event::Timer, &self.out, &self.maker);
+        }
+        let more = (idle_until.min(wanted).min(next).0 - 1 - now.0) / timer.0;
         let last = Nanos(now.0 + more * timer.0);
         self.left_out = Some(last);
         self.timer_due = last + timer;
@@ -280,30 +299,30 @@ impl<T: Tape, W: Watch> World<T, W> {
                 self.ended = true;
                 break;
             };
-            let timed = item.timed();
+            let (received, told) = item.times();
             let local = match self.feed {
-                FeedLatency::Recorded => timed.local,
-                FeedLatency::Drawn(latency) => timed.venue + latency.draw(&mut self.feed_dice),
+                FeedLatency::Recorded => received,
+                FeedLatency::Drawn(latency) => told + latency.draw(&mut self.feed_dice),
             };
             let local = local.max(self.read_to);
             // Nothing is heard before it happened, and the exchange's clock does not run backwards either.
             // What has no time of the venue is our own observation, such as a loss.
-            let told = if timed.venue.is_zero() { local } else { timed.venue };
+            let told = if told.is_zero() { local } else { told };
             let mut venue = told.min(local).max(self.venue_now);
-            if let Event::Depth(DepthUpdate { instrument, .. })
-            | Event::Snapshot(DepthSnapshot { instrument, .. })
-            | Event::Link { instrument, .. } = timed.event
-            {
+            if let Some(instrument) = item.book() {
                 let last = &mut self.book_at[usize::from(instrument.0)];
                 venue = venue.max(*last);
                 *last = venue;
             }
             self.read_to = local;
             let number = self.base + self.window.len() as u64;
-            let behind = self.to_venue.iter().rev().take_while(|(at, _)| *at > venue).count();
-            self.to_venue.insert(self.to_venue.len() - behind, (venue, number));
+            match self.to_venue.iter().rev().take_while(|(at, _)| *at > venue).count() {
+                0 => self.to_venue.push_back((venue, number)),
+                behind => self.to_venue.insert(self.to_venue.len() - behind, (venue, number)),
+            }
             self.window.push_back(Waiting { item, local });
         }
+        self.venue_next = self.to_venue.front().map_or(Nanos::MAX, |(next, _)| *next);
         Ok(())
     }
 
@@ -316,18 +335,20 @@ impl<T: Tape, W: Watch> World<T, W> {
             return;
         }
         let Some((_, number)) = self.to_venue.pop_front() else { return };
-        let timed = self.window[(number - self.base) as usize].item.timed();
-        match &timed.event {
-            Event::Snapshot(book) => self.known[usize::from(book.instrument.0)] = true,
-            Event::Mark(_) => self.marks = true,
-            Event::Link { instrument, link: Link::Market, state } => {
-                self.known[usize::from(instrument.0)] = false;
-                self.lost += u64::from(*state == LinkState::Down);
+        let Self { window, known, lost, marks, events, embedded, .. } = self;
+        window[(number - self.base) as usize].item.with(|event| {
+            match event {
+                Event::Snapshot(book) => known[usize::from(book.instrument.0)] = true,
+                Event::Mark(_) => *marks = true,
+                Event::Link { instrument, link: Link::Market, state } => {
+                    known[usize::from(instrument.0)] = false;
+                    *lost += u64::from(*state == LinkState::Down);
+                }
+                _ => {}
             }
-            _ => {}
-        }
-        self.events += weight(&timed.event);
-        self.embedded.market(now, &timed.event);
+            *events += weight(event);
+            embedded.market(now, event);
+        });
         if !self.marks && now >= self.margins_due {
             self.margins_due = now + Nanos::from_secs(1);
             self.embedded.watch_margins(now);
@@ -340,21 +361,16 @@ impl<T: Tape, W: Watch> World<T, W> {
         let Some(waiting) = self.window.pop_front() else { return };
         self.base += 1;
         self.records += 1;
-        self.step(now, &waiting.item.timed().event);
+        waiting.item.with(|event| self.step(now, event));
         self.tape.reuse(waiting.item);
     }
 
     #[inline]
     fn step(&mut self, now: Nanos, event: &Event<'_>) {
         if let Some(at) = self.left_out.take() {
-            self.take_step(at, &Event::Timer);
-            assert!(self.out.commands.is_empty(), "a timer that was left out asked for something");
+            self.maker.pass(at);
         }
         self.fresh = true;
-        self.take_step(now, event);
-    }
-
-    fn take_step(&mut self, now: Nanos, event: &Event<'_>) {
         self.now = now;
         self.steps += 1;
         self.maker.step(now, event, &mut self.out);

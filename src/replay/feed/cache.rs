@@ -4,7 +4,7 @@
 use super::DataFault;
 use super::frame::{Body, Frame, FrameReader};
 use super::report::{FaultKind, FileReport};
-use super::survey::{FINE_PLACES, Grids, Survey};
+use super::survey::{Divisor, FINE_PLACES, Grids, Survey};
 use crate::event::Level;
 use crate::instrument::{Instrument, InstrumentId};
 use crate::unit::{Lots, MONEY_PLACES, Nanos, Step, Ticks, pow10};
@@ -72,14 +72,14 @@ pub(super) fn survey(
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scaled {
     id: InstrumentId,
-    tick: i64,
-    lot: i64,
+    tick: Divisor,
+    lot: Divisor,
 }
 
 impl Scaled {
     /// Numbers as they are.
-    pub(super) const fn plain(id: InstrumentId) -> Self {
-        Self { id, tick: 1, lot: 1 }
+    pub(super) fn plain(id: InstrumentId) -> Self {
+        Self { id, tick: Divisor::new(1), lot: Divisor::new(1) }
     }
 
     /// From the fine grid to that of the terms; `None` where not all numbers seen are on both, so that the file is read again to name the
@@ -88,12 +88,13 @@ impl Scaled {
         let fine = pow10(MONEY_PLACES - FINE_PLACES);
         let steps = |step: Step| (step.atto() % fine == 0).then(|| i64::try_from(step.atto() / fine).ok())?;
         let (tick, lot) = (steps(terms.tick)?, steps(terms.lot)?);
-        (seen.prices.is_on(tick) && seen.quantities.is_on(lot)).then_some(Self { id, tick, lot })
+        let on = seen.prices.is_on(tick) && seen.quantities.is_on(lot);
+        on.then(|| Self { id, tick: Divisor::new(tick), lot: Divisor::new(lot) })
     }
 
     #[inline]
     fn level(&self, level: Level) -> Level {
-        Level { price: Ticks(level.price.0 / self.tick), qty: Lots(level.qty.0 / self.lot) }
+        Level { price: Ticks(self.tick.exact(level.price.0)), qty: Lots(self.lot.exact(level.qty.0)) }
     }
 }
 
@@ -117,11 +118,12 @@ impl CachedReader {
 
 impl FrameReader for CachedReader {
     fn next(&mut self, frame: &mut Frame, report: &mut FileReport) -> Result<bool, DataFault> {
-        while let Some(&Kept { at, venue, line, body, bids, asks }) = self.cache.frames.get(self.next) {
+        while let Some(kept) = self.cache.frames.get(self.next) {
+            let &Kept { at, venue, line, ref body, bids, asks } = kept;
             self.next += 1;
             let levels = &self.cache.levels[self.level..self.level + bids + asks];
             self.level += bids + asks;
-            (frame.at, frame.venue, frame.line, frame.body) = (at, venue, line, body);
+            (frame.at, frame.venue, frame.line, frame.body) = (at, venue, line, *body);
             frame.clear();
             let Some(old) = body.instrument() else { return Ok(true) };
             let Some(scaled) = self.scaled[usize::from(old.0)] else {
@@ -130,9 +132,12 @@ impl FrameReader for CachedReader {
                 continue;
             };
             frame.body.rename(scaled.id);
-            let (own_bids, own_asks) = levels.split_at(bids);
-            frame.bids.extend(own_bids.iter().map(|level| scaled.level(*level)));
-            frame.asks.extend(own_asks.iter().map(|level| scaled.level(*level)));
+            if !levels.is_empty() {
+                let (own_bids, own_asks) = levels.split_at(bids);
+                frame.bids.extend(own_bids.iter().map(|level| scaled.level(*level)));
+                frame.asks.extend(own_asks.iter().map(|level| scaled.level(*level)));
+                return Ok(true);
+            }
             match &mut frame.body {
                 Body::Quote { quote, .. } => {
                     (quote.bid, quote.ask) = (scaled.level(quote.bid), scaled.level(quote.ask))

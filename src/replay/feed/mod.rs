@@ -17,7 +17,7 @@ mod writer;
 
 pub use cache::CACHE_MAX;
 pub use guard::{AGREED, AGREED_SPAN, UNAGREED_SPAN};
-pub use reader::{Cursor, Feed, FeedError};
+pub use reader::{Cursor, Feed, FeedError, Record};
 pub use report::{BookReport, DataReport, Fault, FaultKind, FileKind, FileReport, PLACES_MAX};
 pub use source::{DataFault, Source, SourceOptions, UNSORTED_MAX};
 pub use writer::{FeedWriter, Written};

@@ -324,11 +324,25 @@ impl<'f> Cursor<'f> {
     #[inline]
     #[allow(clippy::should_implement_trait)] // Named by what it does; an iterator's adapters are of no use here.
     pub fn next(&mut self) -> Option<Timed<'f>> {
-        let (timed, len) = read(self.rest)?;
-        let Feed { bytes, body_at, body_end, .. } = self.feed;
-        bytes.release_behind(*body_at, body_end - body_at - self.rest.len(), len);
-        self.rest = &self.rest[len..];
-        Some(timed)
+        self.record().map(|record| record.timed())
+    }
+
+    /// [`Cursor::next`], where it lies.
+    #[inline]
+    pub fn record(&mut self) -> Option<Record<'f>> {
+        let (head, _) = Head::ref_from_prefix(self.rest).ok()?;
+        let len = head.len as usize;
+        let (bytes, behind) = self.rest.split_at_checked(len)?;
+        let Feed { bytes: all, body_at, body_end, .. } = self.feed;
+        all.release_behind(*body_at, body_end - body_at - self.rest.len(), len);
+        self.rest = behind;
+        Some(Record { head, bytes })
+    }
+
+    /// How many instruments its feed has.
+    #[must_use]
+    pub fn instruments(&self) -> usize {
+        self.feed.instruments.len()
     }
 
     /// Bytes behind it.
@@ -336,6 +350,43 @@ impl<'f> Cursor<'f> {
     #[must_use]
     pub fn left(&self) -> usize {
         self.rest.len()
+    }
+}
+
+/// A record of a feed that was checked: an event to come, which is read when it is wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'f> {
+    head: &'f Head,
+    bytes: &'f [u8],
+}
+
+impl<'f> Record<'f> {
+    /// The event and its times.
+    #[inline]
+    #[must_use]
+    pub fn timed(&self) -> Timed<'f> {
+        read(self.bytes).expect("every record was checked when the feed was opened").0
+    }
+
+    /// When our host received it, and when the venue made it.
+    #[inline]
+    #[must_use]
+    pub fn times(&self) -> (Nanos, Nanos) {
+        (Nanos(self.head.local), Nanos(self.head.venue))
+    }
+
+    /// Whose it is.
+    #[inline]
+    #[must_use]
+    pub fn instrument(&self) -> InstrumentId {
+        InstrumentId(self.head.instrument)
+    }
+
+    /// It is a change of a book, a whole one, or the loss or return of one.
+    #[inline]
+    #[must_use]
+    pub fn is_of_book(&self) -> bool {
+        matches!(self.head.kind, DEPTH | SNAPSHOT | LINK)
     }
 }
 

@@ -308,6 +308,7 @@ impl Source {
     ///
     /// # Errors
     /// A file cannot be read, or is not in order. What is only wrong in places is reported and told by the stream.
+    #[inline]
     #[allow(clippy::should_implement_trait)] // It lends the levels, which `Iterator` cannot.
     pub fn next(&mut self) -> Result<Option<Timed<'_>>, DataFault> {
         let told = loop {
@@ -334,7 +335,11 @@ impl Source {
                 Input::Frames { frame, .. } => match frame.body.instrument() {
                     Some(id) => {
                         file.spoke[usize::from(id.0)] = true;
+                        // Mostly the frame itself is all.
                         let steps = self.guards[usize::from(id.0)].take(due, frame, report);
+                        if let [step] = steps[..] {
+                            break Told::Step(at, step, id);
+                        }
                         self.steps.extend(steps.into_iter().map(|step| (step, id)));
                     }
                     None => {

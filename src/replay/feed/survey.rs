@@ -24,20 +24,59 @@ pub(super) fn fine_step() -> Step {
     Step::parse(FINE.as_bytes()).expect("literal")
 }
 
+/// A positive number that many others are tried by and divided by, without a division: `odd * 2^twos`, and the inverse of `odd` modulo
+/// 2^64 (Granlund and Montgomery 1994, section 9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Divisor {
+    twos: u32,
+    inverse: u64,
+    /// The largest quotient that a 64-bit multiple has.
+    most: u64,
+}
+
+impl Divisor {
+    pub(super) fn new(number: i64) -> Self {
+        assert!(number > 0, "division by {number}");
+        let twos = number.trailing_zeros();
+        let odd = (number >> twos).cast_unsigned();
+        // Newton's iteration doubles the bits that are right; an odd number is its own inverse in three.
+        let inverse =
+            (0..5).fold(odd, |inverse, _| inverse.wrapping_mul(2_u64.wrapping_sub(odd.wrapping_mul(inverse))));
+        Self { twos, inverse, most: u64::MAX / number.cast_unsigned() }
+    }
+
+    #[inline]
+    pub(super) fn divides(self, number: i64) -> bool {
+        number.unsigned_abs().wrapping_mul(self.inverse).rotate_right(self.twos) <= self.most
+    }
+
+    /// `number` divided; it must be a multiple.
+    #[inline]
+    pub(super) fn exact(self, multiple: i64) -> i64 {
+        debug_assert!(self.divides(multiple));
+        (multiple >> self.twos).wrapping_mul(self.inverse.cast_signed())
+    }
+}
+
 /// The greatest common divisor of what was seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Grid(i64);
+pub(super) struct Grid(i64, Option<Divisor>);
 
 impl Grid {
     #[inline]
     pub(super) fn add(&mut self, fine: i64) {
-        if self.0 == 0 || fine % self.0 != 0 {
-            let (mut a, mut b) = (self.0, fine.abs());
-            while b != 0 {
-                (a, b) = (b, a % b);
-            }
-            self.0 = a;
+        if !self.1.is_some_and(|grid| grid.divides(fine)) {
+            self.refine(fine);
         }
+    }
+
+    #[cold]
+    fn refine(&mut self, fine: i64) {
+        let (mut a, mut b) = (self.0, fine.abs());
+        while b != 0 {
+            (a, b) = (b, a % b);
+        }
+        *self = Self(a, (a != 0).then(|| Divisor::new(a)));
     }
 
     /// Whether all numbers seen are multiples of a step.
@@ -182,6 +221,23 @@ mod tests {
         for (fine, text) in [(0, "1"), (5_000_000_000, "50"), (1_250_000_000, "12.5"), (30_000_000, "0.1")] {
             grid.add(fine);
             assert_eq!(grid.text(), text);
+        }
+    }
+
+    #[test]
+    fn a_divisor_tells_multiples_and_divides_them() {
+        for number in [1, 2, 3, 10, 12, 1_000_000, 10_000_000, 50_000_000, i64::MAX, 1 << 62] {
+            let divisor = Divisor::new(number);
+            for quotient in [0, 1, -1, 2, 7, 607_003, -607_003, i64::MAX / number, i64::MIN / number] {
+                let Some(multiple) = i64::checked_mul(quotient, number) else { continue };
+                assert!(divisor.divides(multiple), "{quotient} * {number}");
+                assert_eq!(divisor.exact(multiple), quotient, "{multiple} / {number}");
+                if number > 1 {
+                    for near in [multiple.wrapping_add(1), multiple.wrapping_sub(1)] {
+                        assert_eq!(divisor.divides(near), near % number == 0, "{near} by {number}");
+                    }
+                }
+            }
         }
     }
 

@@ -4,10 +4,13 @@ use super::CaptureError;
 use crate::unit::Nanos;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// The longest line that is read; a longer one is an error. The largest real one (a snapshot of 1,000 levels) has 45 kB.
-const LINE_MAX: u64 = 16 << 20;
+const LINE_MAX: usize = 16 << 20;
+/// Bytes that are read at once.
+const CHUNK: usize = 1 << 16;
 
 /// One line of a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,12 +27,16 @@ pub struct Line<'a> {
 
 /// The lines of a text file, plain or compressed with gzip or zstd (told apart by its first bytes).
 pub struct TextLines {
-    input: Box<dyn BufRead + Send>,
+    input: Box<dyn Read + Send>,
     /// The same open file: its place is that of `input`'s reads.
     file: File,
     path: PathBuf,
     line: u64,
-    text: Vec<u8>,
+    buffer: Vec<u8>,
+    /// Of the buffer, what was read and not yet looked at.
+    unread: Range<usize>,
+    /// Of the buffer, the line read last.
+    text: Range<usize>,
     ended: bool,
 }
 
@@ -41,17 +48,17 @@ impl TextLines {
     pub fn open(path: &Path) -> Result<Self, CaptureError> {
         let failed = |source| CaptureError::Open { path: path.to_owned(), source };
         let file = File::open(path).map_err(failed)?;
-        let mut start = BufReader::with_capacity(1 << 16, file.try_clone().map_err(failed)?);
+        let mut start = BufReader::with_capacity(CHUNK, file.try_clone().map_err(failed)?);
         let magic = start.fill_buf().map_err(failed)?;
-        let input: Box<dyn BufRead + Send> = if magic.starts_with(&[0x1f, 0x8b]) {
-            Box::new(BufReader::with_capacity(1 << 16, flate2::bufread::MultiGzDecoder::new(start)))
+        let input: Box<dyn Read + Send> = if magic.starts_with(&[0x1f, 0x8b]) {
+            Box::new(flate2::bufread::MultiGzDecoder::new(start))
         } else if magic.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-            Box::new(BufReader::with_capacity(1 << 16, zstd::Decoder::with_buffer(start).map_err(failed)?))
+            Box::new(zstd::Decoder::with_buffer(start).map_err(failed)?)
         } else {
             Box::new(start)
         };
-        let text = Vec::with_capacity(1 << 16);
-        Ok(Self { input, file, path: path.to_owned(), line: 0, text, ended: true })
+        let buffer = vec![0; 4 * CHUNK];
+        Ok(Self { input, file, path: path.to_owned(), line: 0, buffer, unread: 0..0, text: 0..0, ended: true })
     }
 
     /// The file.
@@ -69,7 +76,7 @@ impl TextLines {
     /// The line read last, without the white space at its end.
     #[must_use]
     pub fn text(&self) -> &[u8] {
-        &self.text
+        &self.buffer[self.text.clone()]
     }
 
     /// True unless the line read last is the file's last one and has no end.
@@ -90,33 +97,70 @@ impl TextLines {
     /// The file is damaged at this line. Everything before it was good.
     pub fn advance(&mut self) -> Result<bool, CaptureError> {
         loop {
-            self.text.clear();
             self.line += 1;
-            let read = self.input.by_ref().take(LINE_MAX).read_until(b'\n', &mut self.text);
-            if let Err(source) = read {
-                let (path, line) = (self.path.clone(), self.line);
-                return Err(match source.kind() {
-                    io::ErrorKind::UnexpectedEof => CaptureError::Truncated { path, line },
-                    _ => CaptureError::Io { path, line, source },
-                });
-            }
-            if self.text.is_empty() {
+            let line = match self.take_line() {
+                Ok(line) => line,
+                Err(source) => {
+                    (self.unread, self.text) = (0..0, 0..0);
+                    let (path, line) = (self.path.clone(), self.line);
+                    return Err(match source.kind() {
+                        io::ErrorKind::UnexpectedEof => CaptureError::Truncated { path, line },
+                        _ => CaptureError::Io { path, line, source },
+                    });
+                }
+            };
+            let bytes = &self.buffer[line.clone()];
+            if bytes.is_empty() {
+                self.text = line;
                 return Ok(false);
             }
-            self.ended = self.text.ends_with(b"\n");
-            while self.text.last().is_some_and(u8::is_ascii_whitespace) {
-                self.text.pop();
-            }
+            self.ended = bytes.ends_with(b"\n");
+            let blank = bytes.iter().rev().take_while(|byte| byte.is_ascii_whitespace()).count();
+            self.text = line.start..line.end - blank;
             if !self.text.is_empty() {
                 return Ok(true);
             }
         }
     }
 
+    /// Where the next line is in the buffer, with its end; nothing at the end of the file.
+    fn take_line(&mut self) -> io::Result<Range<usize>> {
+        let mut seen = self.unread.start;
+        loop {
+            let start = self.unread.start;
+            let found = memchr::memchr(b'\n', &self.buffer[seen..self.unread.end]).map(|at| seen + at + 1);
+            let long = (self.unread.len() >= LINE_MAX).then_some(start + LINE_MAX);
+            if let Some(end) = found.filter(|end| end - start <= LINE_MAX).or(long) {
+                self.unread.start = end;
+                return Ok(start..end);
+            }
+            seen = self.unread.end;
+            if self.buffer.len() - seen < CHUNK {
+                self.buffer.copy_within(self.unread.clone(), 0);
+                (seen, self.unread) = (seen - start, 0..self.unread.len());
+                if self.buffer.len() - seen < CHUNK {
+                    self.buffer.resize(2 * self.buffer.len(), 0);
+                }
+            }
+            let read = loop {
+                match self.input.read(&mut self.buffer[seen..seen + CHUNK]) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    other => break other?,
+                }
+            };
+            if read == 0 {
+                let last = self.unread.clone();
+                self.unread.start = last.end;
+                return Ok(last);
+            }
+            self.unread.end += read;
+        }
+    }
+
     /// The line read last is cut off.
     #[must_use]
     pub fn cut(&self) -> CaptureError {
-        CaptureError::CutLine { path: self.path.clone(), line: self.line, bytes: self.text.len() }
+        CaptureError::CutLine { path: self.path.clone(), line: self.line, bytes: self.text().len() }
     }
 }
 
@@ -156,7 +200,7 @@ impl CaptureReader {
     #[must_use]
     pub(super) fn json(&self) -> &[u8] {
         let text = self.lines.text();
-        let start = text.iter().position(|&byte| byte == b' ').map_or(text.len(), |at| at + 1);
+        let start = memchr::memchr(b' ', text).map_or(text.len(), |at| at + 1);
         &text[start..]
     }
 
@@ -187,7 +231,11 @@ impl CaptureReader {
 
 /// The receive time in front of the first space, and what one step of it is.
 fn received(text: &[u8]) -> Result<(Nanos, Nanos), &'static str> {
-    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (mut digits, mut value) = (0, 0_i64);
+    for digit in text.iter().map(|byte| byte.wrapping_sub(b'0')).take_while(|digit| *digit < 10) {
+        digits += 1;
+        value = value.wrapping_mul(10).wrapping_add(i64::from(digit));
+    }
     if digits == 0 || text.get(digits) != Some(&b' ') {
         return Err("it does not start with a time and a space");
     }
@@ -198,7 +246,6 @@ fn received(text: &[u8]) -> Result<(Nanos, Nanos), &'static str> {
         19 => 1,
         _ => return Err("its time has neither 13 (ms) nor 16 (us) nor 19 (ns) digits"),
     };
-    let value = text[..digits].iter().fold(0_i64, |value, digit| value.wrapping_mul(10) + i64::from(digit - b'0'));
     if value < 0 { Err("its time is too large") } else { Ok((Nanos(value * unit), Nanos(unit))) }
 }
 

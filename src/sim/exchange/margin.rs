@@ -4,7 +4,7 @@ use super::Exchange;
 use crate::event::{MarkPrice, PositionSide, Side};
 use crate::instrument::InstrumentId;
 use crate::sim::account::{
-    Entry, EntryKind, Margin, OpenValue, POSITION_SIDES, in_venue_places, instrument_margin, order_value,
+    Account, Entry, EntryKind, Margin, OpenValue, POSITION_SIDES, in_venue_places, instrument_margin, order_value,
 };
 use crate::sim::order::{
     AccountId, AccountReason, ClientOrderId, Execution, NewOrder, OrderType, PositionReport, PrivateEvent, Reject,
@@ -134,6 +134,15 @@ impl Exchange {
     }
 
     pub(super) fn check_margins(&mut self, now: Nanos) {
+        // Quotes come far more often than anything that margins are made of changes.
+        if let [_] = &self.venues[..] {
+            let revision = self.accounts.iter().map(Account::revision).sum();
+            let margins_at = self.mark(InstrumentId(0)).map(|mark| (mark, revision));
+            if margins_at.is_some() && self.margins_at == margins_at {
+                return;
+            }
+            self.margins_at = margins_at;
+        }
         for at in 0..self.accounts.len() {
             let account = AccountId(at as u8);
             if self.accounts[at].is_flat() {
