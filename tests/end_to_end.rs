@@ -18,10 +18,26 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 /// is there before the first frame (hundreds of faults otherwise); only `threads.mlock` brings the code in ahead too.
 const CODE_PAGES_MAX: i64 = 32;
 
+/// A run quotes both sides within two seconds of its start. A host that is busy with others may take that time away from it, but
+/// hardly three times in a row.
+fn quoting_in_time(plan: impl Fn() -> Plan) -> Session {
+    const IN_TIME: Duration = Duration::from_secs(2);
+    for _ in 0..2 {
+        let session = Session::start(plan());
+        if session.comes_to("quotes on both sides", IN_TIME, Session::quotes) {
+            return session;
+        }
+        eprintln!("not within {IN_TIME:?}; {}", session.describe());
+        session.stop();
+    }
+    let session = Session::start(plan());
+    session.until("quotes on both sides", IN_TIME, Session::quotes);
+    session
+}
+
 /// Runs for `seconds` and holds the run to everything that a calm market allows to demand.
-fn calm_run(plan: Plan, seconds: u64) {
-    let session = Session::start(plan);
-    session.until("quotes on both sides", Duration::from_secs(2), Session::quotes);
+fn calm_run(plan: impl Fn() -> Plan, seconds: u64) {
+    let session = quoting_in_time(plan);
     while session.started.elapsed() < Duration::from_secs(seconds) {
         assert_eq!(session.of("in_sync"), 1, "{}", session.describe());
         assert!(!session.is_over(), "the engine ended by itself");
@@ -40,11 +56,11 @@ fn calm_run(plan: Plan, seconds: u64) {
 /// A whole recording, many times faster than it happened, with the maker quoting into it.
 fn whole_recording(name: &str) {
     let Some(path) = recording(name) else {
-        return calm_run(Plan::on(synthetic(4)), 12);
+        return calm_run(|| Plan::on(synthetic(4)), 12);
     };
     let market = Box::new(CaptureMarket::open(&path, None).unwrap());
     let session = Session::start(Plan { server: |config| config.speed = 20, in_memory: true, ..Plan::on(market) });
-    session.until("quotes on both sides", Duration::from_secs(2), Session::quotes);
+    session.until("quotes on both sides", Duration::from_secs(30), Session::quotes);
     session.until("the end of the recording", Duration::from_secs(60), |session| session.server.counts().markets_ended);
     let end = session.stop();
     end.is_whole();
@@ -70,17 +86,17 @@ fn the_whole_recording_of_2024_passes_without_an_allocation() {
 
 #[test]
 fn a_synthetic_market_is_quoted_from_the_first_frame_to_the_last_cancel() {
-    calm_run(Plan::on(synthetic(3)), 12);
+    calm_run(|| Plan::on(synthetic(3)), 12);
 }
 
 #[test]
 fn a_recording_of_bitcoin_2023_is_quoted_like_the_live_market() {
-    calm_run(Plan::on(recorded("btcusdt_20230405.dat.gz")), 12);
+    calm_run(|| Plan::on(recorded("btcusdt_20230405.dat.gz")), 12);
 }
 
 #[test]
 fn a_recording_of_bitcoin_2024_is_quoted_like_the_live_market() {
-    calm_run(Plan::on(recorded("btcusdt_20240808.gz")), 12);
+    calm_run(|| Plan::on(recorded("btcusdt_20240808.gz")), 12);
 }
 
 /// The program as a user starts it: exit code, and a summary with everything that others rely on.

@@ -307,13 +307,21 @@ impl Session {
 
     /// Waits until `wanted`, at most `within`.
     #[track_caller]
-    pub fn until(&self, what: &str, within: Duration, mut wanted: impl FnMut(&Self) -> bool) {
+    pub fn until(&self, what: &str, within: Duration, wanted: impl FnMut(&Self) -> bool) {
+        assert!(self.comes_to(what, within, wanted), "not within {within:?}: {what}; {}", self.describe());
+    }
+
+    /// Whether it does so within that time.
+    pub fn comes_to(&self, what: &str, within: Duration, mut wanted: impl FnMut(&Self) -> bool) -> bool {
         let begun = Instant::now();
         while !wanted(self) {
             assert!(!self.running.is_over(), "the engine ended while waiting for: {what}");
-            assert!(begun.elapsed() < within, "not within {within:?}: {what}; {}", self.describe());
+            if begun.elapsed() >= within {
+                return false;
+            }
             std::thread::sleep(Duration::from_millis(2));
         }
+        true
     }
 
     /// Sleeps until `at` after the engine's start.
