@@ -161,7 +161,7 @@ pub enum Data {
     /// One feed, mapped: shared by all runs.
     Feed(Box<Feed>, InstrumentId),
     /// Files that each run reads for itself, the first one those that were opened to find the instrument.
-    Files(Instrument, InstrumentId, Mutex<Option<Source>>),
+    Files(Instrument, InstrumentId, Mutex<Option<Opened>>),
     /// The seeded market.
     Synthetic(Instrument, Nanos, u64),
 }
@@ -188,10 +188,10 @@ impl Data {
             let id = find(feed.instruments())?;
             return Ok(Self::Feed(Box::new(feed), id));
         }
-        let source = read(args)?;
-        let id = find(source.instruments())?;
-        let terms = source.instruments()[usize::from(id.0)].clone();
-        Ok(Self::Files(terms, id, Mutex::new(Some(source))))
+        let opened = read(args)?;
+        let id = find(opened.source.instruments())?;
+        let terms = opened.source.instruments()[usize::from(id.0)].clone();
+        Ok(Self::Files(terms, id, Mutex::new(Some(opened))))
     }
 
     /// The contract.
@@ -203,9 +203,18 @@ impl Data {
     }
 }
 
+/// Files that were opened.
+pub struct Opened {
+    source: Source,
+    /// Wall time of it.
+    seconds: f64,
+}
+
 /// Opens the files. Those that carry no terms are inflated and decoded here, to find their instruments.
-fn read(args: &ModelArgs) -> Result<Source> {
-    Ok(Source::open(&args.data, &convert::options(&args.source))?)
+fn read(args: &ModelArgs) -> Result<Opened> {
+    let started = Instant::now();
+    let source = Source::open(&args.data, &convert::options(&args.source))?;
+    Ok(Opened { source, seconds: started.elapsed().as_secs_f64() })
 }
 
 fn is_feed(path: &Path) -> bool {
@@ -234,7 +243,7 @@ pub struct Done<W> {
     pub watch: W,
     /// The maker at the end.
     pub maker: Maker,
-    /// Wall time of the loop.
+    /// Wall time of the run. Files other than our own feeds are inflated and decoded in it.
     pub seconds: f64,
     /// What was wrong with files.
     pub data: Option<DataReport>,
@@ -346,8 +355,9 @@ impl Job {
             }
             Data::Files(_, only, opened) => {
                 let opened = opened.lock().map_err(|_| anyhow::anyhow!("another thread panicked"))?.take();
-                let source = opened.map_or_else(|| read(&self.args), Ok)?;
+                let Opened { source, seconds } = opened.map_or_else(|| read(&self.args), Ok)?;
                 let (mut done, tape) = self.world(SourceTape::new(source, *only), watch, bar, None)?;
+                done.seconds += seconds;
                 done.data = Some(tape.report().clone());
                 Ok(done)
             }

@@ -268,7 +268,7 @@ impl Holdings {
         let mut held = open().fold(expected, |sum, fill| sum + fill.signed);
         let mut agrees = held == self.holdings[at].qty;
         for fill in open() {
-            held = held - fill.signed;
+            held -= fill.signed;
             agrees |= held == self.holdings[at].qty;
         }
         if !agrees && open().next().is_some() {
