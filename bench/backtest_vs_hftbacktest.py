@@ -8,9 +8,9 @@ installed from PyPI into a virtual environment in the work directory. Both read 
 beforehand into its own format. Both re-quote one bid and one ask 0.01 % off the mid, every 10 ms and every
 1 ms, replacing an order only when its price changes, with a power queue model, partial fills, fees and 500 us of latency each way.
 Both run on one core, and neither's time has loading, conversion or compilation in it. An event is a level change or a print; those that
-hftbacktest reads twice, once as the exchange and once as itself, are one. Raw frames are inflated and decoded while the files are opened,
-to find their grid and their clock; the run takes the decoded messages. Its time alone is `seconds`; what a person waits for, from the
-start of the program to its end, stands beside it.
+hftbacktest reads twice, once as the exchange and once as itself, are one. Raw frames are the same frames as they were recorded: their time
+has the inflating, the decoding and the search for their grid and their clock in it. What a person waits for, from the start of the
+program to its end, stands beside it.
 """
 import argparse
 import gzip
@@ -162,13 +162,14 @@ def main():
             other.stdin.flush()
             return json.loads(other.stdout.readline())
 
-        seconds = {"roi": [], "hash": [], "ours": [], "with quotes": [], "raw": []}
-        wall = {"ours": [], "with quotes": [], "raw": []}
+        files = {"raw": lean, "ours": feed, "raw with quotes": args.recording, "with quotes": full}
+        seconds = {kind: [] for kind in ("roi", "hash", *files)}
+        wall = {kind: [] for kind in files}
         for _ in range(args.repeat):
             for kind in ("roi", "hash"):
                 last = theirs(kind)
                 seconds[kind].append(last["seconds"])
-            for kind, data in (("raw", args.recording), ("with quotes", full), ("ours", feed)):
+            for kind, data in files.items():
                 loop, whole, mine = ours(data, interval)
                 assert mine["orders"]["new"] > 0, "nothing was quoted: the data have no book"
                 seconds[kind].append(loop)
@@ -185,19 +186,20 @@ def main():
 
         for kind, label, note in (
             ("ours", "spinquote", f"{sent} messages, {sum(mine['fills'].values())} fills"),
+            ("raw", "spinquote, from raw frames (gz)", "inflated and decoded"),
             ("with quotes", "spinquote, with best quotes too", "the same events are counted"),
-            ("raw", "spinquote, from raw frames (gz)", "best quotes too; inflated and decoded while they are opened"),
+            ("raw with quotes", "spinquote, these from raw frames", "inflated and decoded"),
             ("roi", "hftbacktest, ROIVector depth", f"{last['sent']} messages, {last['trades']} fills"),
             ("hash", "hftbacktest, HashMap depth", ""),
         ):
             print(f"  {label:32} {rate(kind, statistics.median):7.1f} ({rate(kind, min):.1f})   {note}")
         for of, label in ((statistics.median, "medians"), (min, "bests")):
-            mine_rate, raw_rate = rate("ours", of), rate("raw", of)
+            mine_rate = rate("ours", of)
+            raw = [rate("raw", of) / mine_rate, rate("raw with quotes", of) / rate("with quotes", of)]
             print(f"  ratios of {label}: {mine_rate / rate('roi', of):.2f} x ROIVector, {mine_rate / rate('hash', of):.2f} x HashMap;", end=" ")
-            print(f"from raw frames {raw_rate / mine_rate:.2f} of it, {raw_rate / rate('with quotes', of):.2f} of the same frames converted")
-        whole = {kind: statistics.median(times) for kind, times in wall.items()}
-        print(f"  whole program, ms: converted {whole['ours'] * 1e3:.0f}, with best quotes {whole['with quotes'] * 1e3:.0f},", end=" ")
-        print(f"raw frames {whole['raw'] * 1e3:.0f}")
+            print(f"from raw frames {raw[0]:.2f} of it, with best quotes {raw[1]:.2f}")
+        whole = ", ".join(f"{kind} {statistics.median(times) * 1e3:.0f}" for kind, times in wall.items())
+        print(f"  whole program, ms: {whole}")
 
 
 if __name__ == "__main__":
