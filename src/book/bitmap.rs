@@ -27,19 +27,15 @@ impl Bitmap {
         self.blocks |= 1 << (slot >> 12);
     }
 
-    /// [`Bitmap::insert`] or [`Bitmap::remove`], without a branch on which.
+    /// A word for each 64 slots, of which [`assigned`] makes new ones.
     #[inline(always)]
-    pub(super) fn assign(&mut self, slot: usize, occupied: bool) {
-        let word = &mut self.slots[slot >> 6];
-        let before = *word;
-        *word = (before & !(1 << (slot & 63))) | u64::from(occupied) << (slot & 63);
-        if (before == 0) != (*word == 0) {
-            self.turn(slot, occupied);
-        }
+    pub(super) fn words_of_slots(&mut self) -> &mut [u64] {
+        &mut self.slots
     }
 
-    #[inline(never)]
-    fn turn(&mut self, slot: usize, occupied: bool) {
+    /// [`Bitmap::insert`] or [`Bitmap::remove`].
+    #[inline]
+    pub(super) fn assign(&mut self, slot: usize, occupied: bool) {
         if occupied {
             self.insert(slot);
         } else {
@@ -92,6 +88,15 @@ impl Bitmap {
     }
 }
 
+/// A slot's word once the slot is occupied or free, without a branch on which. `None` where the word was empty or becomes it: then
+/// the levels above may change too, see [`Bitmap::assign`].
+#[inline(always)]
+pub(super) const fn assigned(word: u64, slot: usize, occupied: bool) -> Option<u64> {
+    let bit = 1 << (slot & 63);
+    let after = if occupied { word | bit } else { word & !bit };
+    if word == 0 || after == 0 { None } else { Some(after) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,8 +112,8 @@ mod tests {
             let (mut fast, mut naive) = (Bitmap::new(size), BTreeSet::new());
             for (raw, insert) in ops {
                 let slot = raw as usize % size;
-                if raw % 3 == 0 {
-                    fast.assign(slot, insert);
+                if let Some(word) = assigned(fast.slots[slot >> 6], slot, insert).filter(|_| raw % 3 > 0) {
+                    fast.words_of_slots()[slot >> 6] = word;
                 } else if insert {
                     fast.insert(slot);
                 } else {

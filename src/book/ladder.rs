@@ -11,7 +11,7 @@
 //!
 //! Because a slot is the key modulo the window's size, re-centring moves no level that stays inside the window.
 
-use super::bitmap::{Bitmap, SLOTS_MAX};
+use super::bitmap::{Bitmap, SLOTS_MAX, assigned};
 use super::overflow::Overflow;
 use crate::event::{Level, Side};
 use crate::unit::{Lots, Ticks};
@@ -32,7 +32,7 @@ pub struct LadderLimits {
 impl Default for LadderLimits {
     /// 65,536 ticks and 10,240 levels: twice what a live BTCUSDT side holds altogether.
     fn default() -> Self {
-        Self { window: 65_536, overflow: 10_240 }
+        Self { window: 131_072, overflow: 10_240 }
     }
 }
 
@@ -67,17 +67,18 @@ impl Ladder {
     #[inline]
     pub fn apply(&mut self, side: Side, levels: &[Level]) {
         match side {
-            Side::Buy => self.apply_by(side, levels, i64::wrapping_neg),
-            Side::Sell => self.apply_by(side, levels, |price| price),
+            Side::Buy => self.apply_by(side, levels, i64::wrapping_neg, -1),
+            Side::Sell => self.apply_by(side, levels, |price| price, PRICE_MAX.0),
         }
     }
 
+    /// `key_max` is the key of the possible price that is farthest from the touch.
     #[inline(always)]
-    fn apply_by(&mut self, side: Side, levels: &[Level], key: impl Fn(i64) -> i64 + Copy) {
+    fn apply_by(&mut self, side: Side, levels: &[Level], key: impl Fn(i64) -> i64 + Copy, key_max: i64) {
         let half = &mut self.sides[side.index()];
         let mut rest = levels;
         loop {
-            rest = half.set_while_plain(rest, key);
+            rest = half.set_while_plain(rest, key, key_max);
             let Some((&Level { price, qty }, behind)) = rest.split_first() else { break };
             rest = behind;
             if is_possible(price, qty) {
@@ -230,29 +231,35 @@ impl Half {
         if self.inside(key) { self.window[self.slot(key)] } else { self.overflow.qty(key) }
     }
 
-    /// Sets levels up to the first one that is impossible, outside the window, or at the touch; returns those from there on. Whether
-    /// a level comes, goes or changes is as good as random, so nothing branches on it.
+    /// Sets levels up to the first one that is impossible, outside the window, at the touch, or alone among its neighbours; returns
+    /// those from there on. Whether a level comes, goes or changes is as good as random, so nothing branches on it.
     #[inline(always)]
-    fn set_while_plain<'a>(&mut self, levels: &'a [Level], key: impl Fn(i64) -> i64) -> &'a [Level] {
+    fn set_while_plain<'a>(&mut self, levels: &'a [Level], key: impl Fn(i64) -> i64, key_max: i64) -> &'a [Level] {
         let Self { lo, best, dense, window, bitmap, .. } = self;
-        let (lo, best, mask) = (*lo, *best, window.len() - 1);
-        let (mut come, mut gone) = (0, 0);
+        let mask = window.len() - 1;
+        // Behind the touch and in the window; where the side is empty there is no such key.
+        let first = best.wrapping_add(1);
+        let span = (*lo + mask as i64).min(key_max).wrapping_sub(first);
+        if *best == EMPTY || span < 0 {
+            return levels;
+        }
+        let (window, words, mut count) = (window.as_mut(), bitmap.words_of_slots(), *dense);
         let mut rest = levels;
         while let Some((&Level { price, qty }, behind)) = rest.split_first() {
             let key = key(price.0);
-            let outside = key.wrapping_sub(lo).cast_unsigned() > mask as u64;
-            if outside | (key <= best) | !is_possible(price, qty) {
+            // Every key of this range is that of a possible price.
+            if (key.wrapping_sub(first).cast_unsigned() > span.cast_unsigned()) | (qty.0 < 0) {
                 break;
             }
-            let slot = key as usize & mask;
+            let (slot, is) = (key as usize & mask, qty.0 != 0);
+            let word = &mut words[slot >> 6];
+            let Some(after) = assigned(*word, slot, is) else { break };
+            *word = after;
             let old = std::mem::replace(&mut window[slot], qty.0);
-            let is = qty.0 != 0;
-            bitmap.assign(slot, is);
-            come += usize::from(is);
-            gone += usize::from(old != 0);
+            count = count.wrapping_add(usize::from(is)).wrapping_sub(usize::from(old != 0));
             rest = behind;
         }
-        *dense = *dense + come - gone;
+        *dense = count;
         rest
     }
 
