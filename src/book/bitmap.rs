@@ -10,33 +10,6 @@ pub(super) struct Bitmap {
     blocks: u64,
 }
 
-/// A [`Bitmap`] being changed.
-pub(super) struct Assigning<'b> {
-    slots: &'b mut [u64],
-    words: &'b mut [u64],
-    blocks: &'b mut u64,
-}
-
-impl Assigning<'_> {
-    #[inline(always)]
-    pub(super) fn assign(&mut self, slot: usize, occupied: bool) {
-        let word = &mut self.slots[slot >> 6];
-        let before = *word;
-        *word = (before & !(1 << (slot & 63))) | u64::from(occupied) << (slot & 63);
-        if (before == 0) != (*word == 0) {
-            turn(self.words, self.blocks, slot, occupied);
-        }
-    }
-}
-
-/// The word of a slot has become empty, or has ceased to be.
-#[inline(never)]
-fn turn(words: &mut [u64], blocks: &mut u64, slot: usize, occupied: bool) {
-    let block = &mut words[slot >> 12];
-    *block = (*block & !(1 << ((slot >> 6) & 63))) | u64::from(occupied) << ((slot >> 6) & 63);
-    *blocks = (*blocks & !(1 << (slot >> 12))) | u64::from(*block != 0) << (slot >> 12);
-}
-
 /// Most slots that three levels cover.
 pub(super) const SLOTS_MAX: usize = 64 * 64 * 64;
 
@@ -54,16 +27,20 @@ impl Bitmap {
         self.blocks |= 1 << (slot >> 12);
     }
 
-    /// [`Bitmap::insert`] or [`Bitmap::remove`], without a branch on which.
+    /// A word for each 64 slots, of which [`assigned`] makes new ones.
     #[inline(always)]
-    pub(super) fn assign(&mut self, slot: usize, occupied: bool) {
-        self.assigning().assign(slot, occupied);
+    pub(super) fn words_of_slots(&mut self) -> &mut [u64] {
+        &mut self.slots
     }
 
-    /// To [`Bitmap::assign`] many, with the place of its words read once.
-    #[inline(always)]
-    pub(super) fn assigning(&mut self) -> Assigning<'_> {
-        Assigning { slots: &mut self.slots, words: &mut self.words, blocks: &mut self.blocks }
+    /// [`Bitmap::insert`] or [`Bitmap::remove`].
+    #[inline]
+    pub(super) fn assign(&mut self, slot: usize, occupied: bool) {
+        if occupied {
+            self.insert(slot);
+        } else {
+            self.remove(slot);
+        }
     }
 
     #[inline]
@@ -116,6 +93,15 @@ impl Bitmap {
     }
 }
 
+/// A slot's word once the slot is occupied or free, without a branch on which. `None` where the word was empty or becomes it: then
+/// the levels above may change too, see [`Bitmap::assign`].
+#[inline(always)]
+pub(super) const fn assigned(word: u64, slot: usize, occupied: bool) -> Option<u64> {
+    let bit = 1 << (slot & 63);
+    let after = if occupied { word | bit } else { word & !bit };
+    if word == 0 || after == 0 { None } else { Some(after) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,7 +117,9 @@ mod tests {
             let (mut fast, mut naive) = (Bitmap::new(size), BTreeSet::new());
             for (raw, insert) in ops {
                 let slot = raw as usize % size;
-                if raw % 3 == 0 {
+                if let Some(word) = assigned(fast.slots[slot >> 6], slot, insert).filter(|_| raw % 3 > 0) {
+                    fast.words_of_slots()[slot >> 6] = word;
+                } else if raw % 5 == 0 {
                     fast.assign(slot, insert);
                 } else if insert {
                     fast.insert(slot);

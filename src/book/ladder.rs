@@ -11,7 +11,7 @@
 //!
 //! Because a slot is the key modulo the window's size, re-centring moves no level that stays inside the window.
 
-use super::bitmap::{Bitmap, SLOTS_MAX};
+use super::bitmap::{Bitmap, SLOTS_MAX, assigned};
 use super::overflow::Overflow;
 use crate::event::{Level, Side};
 use crate::unit::{Lots, Ticks};
@@ -30,9 +30,9 @@ pub struct LadderLimits {
 }
 
 impl Default for LadderLimits {
-    /// 65,536 ticks and 10,240 levels: twice what a live BTCUSDT side holds altogether.
+    /// 131,072 ticks, and 10,240 levels: twice what a live BTCUSDT side holds altogether.
     fn default() -> Self {
-        Self { window: 65_536, overflow: 10_240 }
+        Self { window: 131_072, overflow: 10_240 }
     }
 }
 
@@ -234,9 +234,9 @@ impl Half {
         if self.inside(key) { self.window[self.slot(key)] } else { self.overflow.qty(key) }
     }
 
-    /// Sets levels up to the first one that is impossible, outside the window, or at the touch; returns those from there on. Whether
-    /// a level comes, goes or changes is as good as random, so nothing branches on it; where it stands is as good as random too, so
-    /// nothing waits for what was there.
+    /// Sets levels up to the first one that is impossible, outside the window, at the touch, or alone among its neighbours; returns
+    /// those from there on. Whether a level comes, goes or changes is as good as random, so nothing branches on it; where it stands is
+    /// as good as random too, so nothing waits for what was there.
     #[inline(always)]
     fn set_while_plain<'a>(&mut self, levels: &'a [Level], key: impl Fn(i64) -> i64, possible_end: i64) -> &'a [Level] {
         let Self { lo, best, window, bitmap, .. } = self;
@@ -245,7 +245,7 @@ impl Half {
         let end = possible_end.min(*lo + window.len() as i64);
         let width = if *best < end { (end - first).cast_unsigned() } else { 0 };
         // Once for all: a store into the window might, for all the compiler knows, move it.
-        let (window, mut bitmap): (&mut [i64], _) = (window, bitmap.assigning());
+        let (window, words): (&mut [i64], _) = (window, bitmap.words_of_slots());
         let mask = window.len() - 1;
         let mut rest = levels;
         while let Some((&Level { price, qty }, behind)) = rest.split_first() {
@@ -254,8 +254,10 @@ impl Half {
                 break;
             }
             let slot = key as usize & mask;
+            let word = &mut words[slot >> 6];
+            let Some(after) = assigned(*word, slot, qty.0 != 0) else { break };
+            *word = after;
             window[slot] = qty.0;
-            bitmap.assign(slot, qty.0 != 0);
             rest = behind;
         }
         rest

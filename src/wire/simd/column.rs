@@ -1,9 +1,21 @@
 //! The text form that all numbers of one column share (so many decimals), and the constants to convert such numbers fast.
 
 use crate::unit::Step;
+use std::ops::Range;
 
 /// Longest number that the fast conversions take, in bytes.
 pub(super) const TEXT_MAX: usize = 16;
+
+/// Bytes of a word.
+const WORD: usize = 8;
+
+const SIX: u64 = 0x0606_0606_0606_0606;
+const HIGH: u64 = 0xf0f0_f0f0_f0f0_f0f0;
+
+/// Shortest text with `places` decimals: a digit, and the point with them.
+const fn text_min(places: usize) -> usize {
+    if places == 0 { 1 } else { places + 2 }
+}
 
 /// Numbers with a fixed count of decimals, such as `61800.20`, as whole steps of an instrument's grid.
 /// A number is looked at as the 16 bytes that end at its last byte, so every decimal has a fixed offset.
@@ -27,11 +39,18 @@ pub struct Column {
     tail_pattern: u64,
     tail_mask: u64,
     tail_zero: u64,
+    /// Shortest text, how many lengths from it on fit eight bytes, and which of these bytes are decimals that count, at their place
+    /// once dropped ones are shifted out.
+    text_min: usize,
+    word_lens: usize,
+    word_fraction: u64,
     /// 10 to the number of decimals that count.
     whole: u64,
     /// Digits are worth `scale / mantissa` steps.
     scale: u64,
     mantissa: u64,
+    /// Digits are steps.
+    plain: bool,
 }
 
 impl Column {
@@ -57,6 +76,7 @@ impl Column {
             shuffle[to] = from as u8;
         }
         let tail = |bytes: [u8; 16]| u64::from_le_bytes([8, 9, 10, 11, 12, 13, 14, 15].map(|at: usize| bytes[at]));
+        let scale = 10_u64.pow(step.places().saturating_sub(kept as u32).min(19));
         let zero_mask = limit.map(|limit| if limit == 0 { 0xff } else { 0 });
         let fraction_mask = if kept == 0 { u128::MAX } else { !(u128::MAX >> (8 * kept as u32)) };
         Self {
@@ -73,9 +93,13 @@ impl Column {
             // Only used where point and decimals lie in the tail.
             tail_mask: u64::MAX.checked_shl(64_u32.saturating_sub(8 * (places as u32 + 1))).unwrap_or(0),
             tail_zero: tail(zero_mask),
+            text_min: text_min(places),
+            word_lens: (WORD + 1).saturating_sub(text_min(places)),
+            word_fraction: (fraction_mask >> 64) as u64,
             whole: 10_u64.pow(kept as u32),
-            scale: 10_u64.pow(step.places().saturating_sub(kept as u32).min(19)),
+            scale,
             mantissa: step.mantissa() as u64,
+            plain: scale == 1 && step.mantissa() == 1,
         }
     }
 
@@ -91,19 +115,24 @@ impl Column {
     /// Shortest text of the column: a digit, and the point with its decimals.
     #[inline]
     pub(super) const fn text_min(&self) -> usize {
-        if self.places == 0 { 1 } else { self.places + 2 }
+        self.text_min
     }
 
     /// Digits are steps.
     #[inline]
     pub(super) const fn is_plain(&self) -> bool {
-        self.scale == 1 && self.mantissa == 1
+        self.plain
     }
 
     /// Steps in the number `buf[start..end]`, or `None` when it does not have the column's form or is not on the grid.
     #[inline]
     #[must_use]
     pub fn count(&self, buf: &[u8], start: usize, end: usize) -> Option<i64> {
+        let len = end.wrapping_sub(start);
+        if self.fits_word(len) {
+            let (digits, wrong) = self.word(buf, end, len)?;
+            return if wrong == 0 { self.steps(digits) } else { None };
+        }
         let whole = end.wrapping_sub(start).wrapping_sub(self.places + 1);
         // Up to eight digits before the point and seven behind it: the parts are converted each by itself.
         if whole.wrapping_sub(1) < 8 && self.places.wrapping_sub(1) < 7 {
@@ -111,6 +140,38 @@ impl Column {
         } else {
             self.count_long(buf, start, end)
         }
+    }
+
+    /// [`Column::count`] of two numbers.
+    #[inline(always)]
+    #[must_use]
+    pub fn count_two(&self, buf: &[u8], [one, two]: [Range<usize>; 2]) -> Option<[i64; 2]> {
+        let lens = [one.end.wrapping_sub(one.start), two.end.wrapping_sub(two.start)];
+        if self.fits_word(lens[0]) & self.fits_word(lens[1]) {
+            let (one, wrong) = self.word(buf, one.end, lens[0])?;
+            let (two, wrong2) = self.word(buf, two.end, lens[1])?;
+            return if wrong | wrong2 == 0 { Some([self.steps(one)?, self.steps(two)?]) } else { None };
+        }
+        Some([self.count(buf, one.start, one.end)?, self.count(buf, two.start, two.end)?])
+    }
+
+    /// A text of the column with so many bytes lies in a word.
+    #[inline(always)]
+    const fn fits_word(&self, len: usize) -> bool {
+        len.wrapping_sub(self.text_min) < self.word_lens
+    }
+
+    /// The digits of a text that fits a word, and not zero where it has not the column's form.
+    #[inline(always)]
+    fn word(&self, buf: &[u8], end: usize, len: usize) -> Option<(u64, u64)> {
+        let word = u64::from_le_bytes(*buf.get(end.wrapping_sub(WORD)..)?.first_chunk()?) ^ self.tail_pattern;
+        let digits = word & (u64::MAX.wrapping_shl((len as u32).wrapping_mul(8).wrapping_neg()));
+        // A carry out of a byte needs a high nibble in it, which is refused anyway.
+        let wrong = (digits & self.tail_zero) | ((digits | digits.wrapping_add(SIX)) & HIGH);
+        // With a digit before them, dropped bytes are at most seven.
+        let kept = digits.wrapping_shl(self.drop_bits);
+        let fraction = kept & self.word_fraction;
+        Some((eight_digits(fraction | (kept ^ fraction).wrapping_shl(self.point_bits)), wrong))
     }
 
     /// `whole` digits (1 to 8), the point and 1 to 7 decimals before `end`.
@@ -122,9 +183,7 @@ impl Column {
         let tail = tail & self.tail_mask;
         let head = bytes.get(7 - self.places..)?.first_chunk::<8>()?;
         let head = (u64::from_le_bytes(*head) ^ 0x3030_3030_3030_3030) & (u64::MAX << (64 - 8 * whole as u32));
-        const SIX: u64 = 0x0606_0606_0606_0606;
-        const HIGH: u64 = 0xf0f0_f0f0_f0f0_f0f0;
-        // As in the long form.
+        // As in a word.
         let wrong = (tail & self.tail_zero) | ((tail | tail.wrapping_add(SIX) | head | head.wrapping_add(SIX)) & HIGH);
         if wrong != 0 {
             return None;

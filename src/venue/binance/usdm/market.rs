@@ -3,6 +3,7 @@
 //! Never keeps a book and never checks sequences.
 
 use super::fields::{Json, integer_u64, text, unsigned_millis};
+use super::quote_form::{QuoteForm, Text};
 use super::symbols::Symbols;
 use crate::event::{BestQuote, DepthSnapshot, DepthUpdate, Event, Level, MarkPrice, Side, Trade};
 use crate::instrument::{Instrument, InstrumentId};
@@ -203,7 +204,7 @@ pub(in crate::venue::binance) const fn millis(time: u64) -> Nanos {
 }
 
 /// Largest time in ms that nanoseconds hold.
-const MILLIS_MAX: u64 = (i64::MAX / 1_000_000) as u64;
+pub(super) const MILLIS_MAX: u64 = (i64::MAX / 1_000_000) as u64;
 
 /// Offset of the first byte of eight that a plain string does not have: its closing quote, a backslash, a control character, or
 /// anything but ASCII.
@@ -261,15 +262,11 @@ impl Form {
 /// The text before a frame's first number, as it was read before: it is the same in every frame of a stream.
 #[derive(Clone, Copy)]
 struct Opening {
-    words: [u64; Self::WORDS],
-    len: usize,
-    /// `None`: nothing is here yet.
+    text: Text<12>,
+    /// `None`: nothing is known here.
     form: Option<Form>,
-}
-
-impl Opening {
-    const WORDS: usize = 12;
-    const NONE: Self = Self { words: [0; Self::WORDS], len: 0, form: None };
+    /// Of a stream of best quotes.
+    quote: QuoteForm,
 }
 
 /// Openings by a hash of their stream's name; a newer one takes the place.
@@ -281,7 +278,7 @@ impl Openings {
     const NAME: usize = 11;
 
     fn new() -> Self {
-        Self(Box::new([Opening::NONE; Self::PLACES]))
+        Self(Box::new([Opening { text: Text::NONE, form: None, quote: QuoteForm::NONE }; Self::PLACES]))
     }
 
     #[inline(always)]
@@ -292,33 +289,31 @@ impl Openings {
         Some((mixed >> 56) as usize)
     }
 
-    /// Length and form of the opening that `buf` begins with, if it is known.
+    /// The opening that `buf` begins with, if it is known.
     #[inline(always)]
-    fn find(&self, buf: &[u8]) -> Option<(usize, Form)> {
+    fn find(&self, buf: &[u8]) -> Option<(&Opening, Form)> {
         let opening = &self.0[Self::place(buf)?];
-        let (words, _) = buf.get(..8 * opening.len.div_ceil(8))?.as_chunks::<8>();
-        let (last, whole) = words.split_last()?;
-        let differs =
-            whole.iter().zip(&opening.words).fold(0, |sum, (word, known)| sum | (u64::from_le_bytes(*word) ^ known));
-        // The bytes of the last word that belong to it.
-        let rest = (u64::from_le_bytes(*last) ^ opening.words[whole.len()]) << (8 * (words.len() * 8 - opening.len));
         let form = opening.form?;
-        (differs | rest == 0).then_some((opening.len, form))
+        (opening.text.differs(buf, 0)? == 0).then_some((opening, form))
     }
 
     /// Notes `buf[..len]`, unless it is too long.
     #[cold]
     fn learn(&mut self, buf: &[u8], len: usize, form: Form) {
-        let (Some(place), Some(text)) = (Self::place(buf), buf.get(..len).filter(|_| len <= 8 * Opening::WORDS)) else {
-            return;
-        };
-        let mut opening = Opening { len, form: Some(form), ..Opening::NONE };
-        for (word, bytes) in opening.words.iter_mut().zip(text.chunks(8)) {
-            let mut whole = [0; 8];
-            whole[..bytes.len()].copy_from_slice(bytes);
-            *word = u64::from_le_bytes(whole);
+        if let (Some(place), Some(text)) = (Self::place(buf), Text::of(&buf[..len])) {
+            self.0[place] = Opening { text, form: Some(form), quote: QuoteForm::NONE };
         }
-        self.0[place] = opening;
+    }
+
+    /// Notes the form of a best quote `buf[..len]` that was read, behind its opening.
+    #[cold]
+    fn learn_quote(&mut self, buf: &[u8], len: usize, instrument: InstrumentId) {
+        let known = Self::place(buf).map(|place| &mut self.0[place]);
+        if let Some(opening) = known.filter(|opening| opening.text.differs(buf, 0) == Some(0))
+            && let Some(quote) = QuoteForm::of(buf, len, opening.text.len, instrument)
+        {
+            opening.quote = quote;
+        }
     }
 }
 
@@ -445,8 +440,14 @@ fn scan(
     let mut cursor = Cursor { buf, len, at: 0 };
     let mut combined = true;
     let form = match openings.find(buf) {
-        Some((len, form)) => {
-            cursor.at = len;
+        Some((opening, form)) => {
+            let at = opening.text.len;
+            if form == Form::Quote
+                && let Some(quote) = opening.quote.read(buf, len, at, markets)
+            {
+                return Some(Scanned::Quote(quote));
+            }
+            cursor.at = at;
             form
         }
         None => {
@@ -473,7 +474,15 @@ fn scan(
     if combined {
         cursor.take(b"}")?;
     }
-    (cursor.at == cursor.len).then_some(found)
+    if cursor.at != cursor.len {
+        return None;
+    }
+    if let Scanned::Quote(quote) = &found
+        && combined
+    {
+        openings.learn_quote(buf, len, quote.instrument);
+    }
+    Some(found)
 }
 
 /// `"s":"<symbol>"` behind its first quotes, and the pair that 2026 frames add.

@@ -9,6 +9,7 @@ pub mod instrument;
 pub mod limits;
 pub mod market;
 pub mod order;
+mod quote_form;
 pub mod rest;
 pub mod sign;
 mod symbols;
