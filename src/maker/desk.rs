@@ -2,6 +2,7 @@
 //! Answers of the venue are in `answer`, sending is in `send`; whether a message may go out is the gate's word.
 
 mod answer;
+mod reprice;
 mod send;
 
 use super::account::{Account, plain};
@@ -132,6 +133,9 @@ pub(super) struct Desk {
     shown: (u64, u64),
     worst: Worst,
     refused: [[Option<(Refusal, Nanos)>; LEVELS]; 2],
+    /// How often it has repriced in one pass; `None` for the twin in a test, which never does.
+    #[cfg(test)]
+    pub(super) one_pass: Option<u32>,
 }
 
 /// Of a market that is only looked at; never asked.
@@ -201,6 +205,8 @@ impl Desk {
             shown: (0, 0),
             worst: Worst::default(),
             refused: [[None; LEVELS]; 2],
+            #[cfg(test)]
+            one_pass: Some(0),
         }
     }
 
@@ -535,6 +541,9 @@ impl Desk {
 
     fn execute(&mut self, account: &mut Account, now: Nanos, clock: Nanos, out: &mut Output) {
         if self.plan.cancel.is_empty() && self.plan.place.is_empty() {
+            return;
+        }
+        if self.reprice(account, now, clock, out) {
             return;
         }
         let mut intents = std::mem::take(&mut self.intents);

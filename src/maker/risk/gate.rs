@@ -285,6 +285,40 @@ impl Gate {
         Ok(())
     }
 
+    /// [`Gate::check`] of amends that change nothing but prices, all of them or none: yes, and they are counted as sent; no where one of
+    /// them would be refused, or where only the checks one by one know, and nothing is counted. `worst` is the position if all that may
+    /// execute of a side does, buys and sells: at the same quantities it is the same before and after each of them.
+    #[inline(always)]
+    pub fn check_moves(
+        &mut self,
+        moment: &Moment,
+        instrument: &Instrument,
+        worst: [Lots; 2],
+        moves: impl ExactSizeIterator<Item = (Side, Ticks, Lots)>,
+    ) -> bool {
+        let (now, limits, count) = (moment.now, self.limits, moves.len() as u32);
+        let within = |sent: u32, most: u32| sent.saturating_add(count) <= most;
+        if self.ladder != Ladder::Quoting
+            || moment.timely.is_err()
+            || worst[0] > limits.position_max
+            || -worst[1].0 > limits.position_max.0
+            || !within(self.orders.count(now), limits.orders_max)
+            || !within(self.messages.count(now), limits.messages_max.saturating_sub(limits.cancel_headroom))
+        {
+            return false;
+        }
+        let least = instrument.qty_min.max(Lots(1));
+        let most = instrument.qty_max.min(limits.order_qty_max);
+        let mut moves = moves;
+        let passes = |(side, price, qty)| least <= qty && qty <= most && moment.corridor.holds(side, price, qty, qty);
+        if !moves.all(passes) {
+            return false;
+        }
+        self.messages.add_many(now, count);
+        self.orders.add_many(now, count);
+        true
+    }
+
     /// [`Gate::check_order`] would let it pass: seen without a division, for nearly every order that does.
     #[inline(always)]
     fn plainly_passes(&mut self, command: &Command, facts: &Facts<'_>) -> bool {
