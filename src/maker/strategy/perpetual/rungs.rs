@@ -4,7 +4,7 @@
 use super::super::exact::{on_lot, on_tick, scale};
 use super::super::{ORDERS_MAX, View};
 use super::pricing::{factor, widened};
-use super::{Proposal, Proposed};
+use super::{Outline, Proposal, Proposed, Span, price_bit};
 use crate::config::perpetual::PerpetualSettings;
 use crate::event::Side;
 use crate::instrument::Instrument;
@@ -16,6 +16,8 @@ struct Rung {
     side: Side,
     level: u8,
     factor: Rate,
+    /// [`Share`] of the factor, where it has one.
+    share: Option<Share>,
     qty: Lots,
 }
 
@@ -49,7 +51,7 @@ impl Rungs {
             if let Some(qty) = on_lot(view.instrument, amount) {
                 let factor = factor(side, widened(spread, view.widen));
                 assert!(self.rungs.len() < ORDERS_MAX, "more than {ORDERS_MAX} levels");
-                self.rungs.push(Rung { side, level: level as u8, factor, qty });
+                self.rungs.push(Rung { side, level: level as u8, factor, share: Share::of(factor), qty });
             }
         };
         for side in [Side::Buy, Side::Sell] {
@@ -73,18 +75,35 @@ impl Rungs {
 
     /// Prices every level around `reference`; a level without a positive price on the grid is left out. `touch` is the sum of the own
     /// book's best prices: where it is the reference, no division is needed to see that.
-    pub(super) fn price(&self, instrument: &Instrument, reference: Price, touch: Option<i64>, out: &mut Proposal) {
+    pub(super) fn price(
+        &self,
+        instrument: &Instrument,
+        reference: Price,
+        touch: Option<i64>,
+        out: &mut Proposal,
+    ) -> Outline {
         let halves = half_ticks(instrument, reference, touch);
+        let mut outline = Outline { spans: [Span::EMPTY; 2], prices: 0, units: Some(0) };
         for rung in &self.rungs {
-            let quick = halves.and_then(|halves| price_of(halves, rung.factor));
-            let price = match quick {
-                Some(price) => Some(Ticks(price)).filter(|price| *price > Ticks::ZERO),
-                None => on_tick(instrument, scale(reference, rung.factor).floor),
+            let price = match (halves, rung.share) {
+                (Some(halves), Some(share)) => Some(Ticks(share.ticks(halves))).filter(|price| *price > Ticks::ZERO),
+                _ => on_tick(instrument, scale(reference, rung.factor).floor),
             };
-            if let Some(price) = price {
-                out.push(Proposed { side: rung.side, level: rung.level, price, qty: rung.qty });
-            }
+            let Some(price) = price else { continue };
+            out.push(Proposed { side: rung.side, level: rung.level, price, qty: rung.qty });
+            outline.add(rung.side, price, rung.qty);
         }
+        outline
+    }
+}
+
+impl Outline {
+    #[inline(always)]
+    fn add(&mut self, side: Side, price: Ticks, qty: Lots) {
+        self.spans[side.index()].add(price);
+        self.prices |= price_bit(price);
+        let more = price.0.cast_unsigned().checked_mul(qty.0.cast_unsigned());
+        self.units = more.zip(self.units).and_then(|(more, sum)| sum.checked_add(more));
     }
 }
 
@@ -99,20 +118,34 @@ fn half_ticks(instrument: &Instrument, price: Price, guess: Option<i64>) -> Opti
         Some(halves) if i128::from(halves) * half == price.0 => i128::from(halves),
         _ => price.0 / half,
     };
-    (halves * half == price.0).then(|| u64::try_from(halves).ok()).flatten()
+    (halves * half == price.0).then(|| i64::try_from(halves).ok()?.try_into().ok()).flatten()
 }
 
-/// The tick at or below `halves / 2 * factor`. `None` where the products need more than 64 bits.
-#[inline]
-fn price_of(halves: u64, factor: Rate) -> Option<i64> {
-    const ONE: u64 = RATE_ONE as u64;
-    const TWO: u64 = 2 * ONE;
-    // halves / 2 * (1 + s) = whole + odd / 2 + halves * s / 2: the parts in units of 1 / TWO.
-    let (whole, odd) = ((halves / 2).cast_signed(), halves % 2 * ONE);
-    let spread = factor.0.checked_sub(RATE_ONE)?;
-    let product = halves.checked_mul(spread.unsigned_abs())?;
-    let (ticks, rest) = ((product / TWO).cast_signed(), product % TWO);
-    Some(if spread >= 0 { whole + ticks + i64::from(odd + rest >= TWO) } else { whole - ticks - i64::from(rest > odd) })
+/// A factor from 0 to below 2 as a share of 2, and that again in units of 2^-64, rounded down: what a multiplication needs instead of
+/// a division.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Share {
+    factor: u64,
+    part: u64,
+}
+
+impl Share {
+    const TWO: u64 = 2 * RATE_ONE as u64;
+
+    fn of(factor: Rate) -> Option<Self> {
+        let factor = u64::try_from(factor.0).ok().filter(|factor| *factor < Self::TWO)?;
+        Some(Self { factor, part: ((u128::from(factor) << 64) / u128::from(Self::TWO)) as u64 })
+    }
+
+    /// The tick at or below `halves / 2 * factor`, for `halves` up to `i64::MAX`.
+    #[inline(always)]
+    fn ticks(self, halves: u64) -> i64 {
+        // `part` is short of the exact share by less than 2^-64, so the product is by less than one: its floor is the true one or the one
+        // before, and what is left of `halves * factor` (less than twice TWO, so its low 64 bits are all of it) says which.
+        let ticks = ((u128::from(halves) * u128::from(self.part)) >> 64) as u64;
+        let left = halves.wrapping_mul(self.factor).wrapping_sub(ticks.wrapping_mul(Self::TWO));
+        (ticks + u64::from(left >= Self::TWO)).cast_signed()
+    }
 }
 
 #[cfg(test)]
@@ -139,16 +172,17 @@ mod tests {
             prop_assert_eq!(half_ticks(&instrument, reference, Some(halves as i64 + 1)), Some(halves));
             prop_assert_eq!(half_ticks(&instrument, reference + Price(1), Some(halves as i64)), None);
             let plain = on_tick(&instrument, scale(reference, Rate(factor)).floor);
-            if let Some(quick) = price_of(halves, Rate(factor)) {
-                prop_assert_eq!(Some(Ticks(quick)).filter(|price| *price > Ticks::ZERO), plain);
+            if let Some(share) = Share::of(Rate(factor)) {
+                prop_assert_eq!(Some(Ticks(share.ticks(halves))).filter(|price| *price > Ticks::ZERO), plain);
             }
         }
     }
 
     #[test]
     fn usual_markets_take_the_quick_form() {
-        let one_percent = Rate(RATE_ONE + RATE_ONE / 100);
-        assert_eq!(price_of(2 * 618_002 + 1, one_percent), Some(624_182));
-        assert_eq!(price_of(u64::MAX, one_percent), None);
+        let ticks = |factor: i64, halves| Share::of(Rate(factor)).map(|share| share.ticks(halves));
+        assert_eq!(ticks(RATE_ONE + RATE_ONE / 100, 2 * 618_002 + 1), Some(624_182));
+        assert_eq!(ticks(2 * RATE_ONE - 1, i64::MAX as u64), Some(9_223_372_036_850_164_120));
+        assert_eq!((ticks(-1, 2), ticks(2 * RATE_ONE, 2)), (None, None));
     }
 }
