@@ -97,6 +97,8 @@ pub(super) struct Desk {
     pub(super) holdings: Holdings,
     pub(super) counters: Counters,
     back_off: [[BackOff; LEVELS]; 2],
+    /// No quote level waits longer.
+    backs_off_until: Nanos,
     pub(super) flatten: Option<Flatten>,
     /// Some slot has executions outstanding.
     pub(super) behind: bool,
@@ -176,6 +178,7 @@ impl Desk {
             holdings: Holdings::new(&setup.instrument),
             counters: Counters::default(),
             back_off: [[BackOff::NONE; LEVELS]; 2],
+            backs_off_until: BackOff::NONE.until,
             flatten: None,
             behind: false,
             work: false,

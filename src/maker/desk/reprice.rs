@@ -2,12 +2,13 @@
 //! the other is seen and done at once; where anything is unusual nothing is done, and they do it. Decides nothing that they would not.
 
 use super::Desk;
-use crate::event::{Command, CommandKind, LinkState, PositionSide, Side};
+use crate::event::{Command, CommandKind, LinkState, Side};
 use crate::maker::account::Account;
 use crate::maker::order::diff::moves_all;
 use crate::maker::order::table::is_reducing;
 use crate::maker::output::{Decision, DecisionKind, Output};
-use crate::maker::risk::Exposure;
+use crate::maker::risk::{Exposure, Moves};
+use crate::maker::strategy::Quote;
 use crate::unit::{Lots, Nanos};
 
 impl Desk {
@@ -19,18 +20,32 @@ impl Desk {
         }
         let count = self.plan.place.len();
         let room = out.commands.remaining_capacity().min(out.decisions.remaining_capacity());
-        if self.behind
-            || !account.config.amend
-            || account.entry != LinkState::Up
-            || count > room
-            || !moves_all(&self.plan, &self.table)
-        {
+        let waits = self.behind || now < self.backs_off_until || account.entry != LinkState::Up;
+        if waits || !account.config.amend || count > room {
             return false;
         }
-        let Some(worst) = self.worst_of_moves(now) else { return false };
+        let Some(split) = moves_all(&self.plan, &self.table, now) else { return false };
+        let (buys, sells) = self.plan.place.split_at(split);
+        let [buys, sells] = [buys, sells].map(Moves::of);
+        let (Some((first, _)), Some((last, _))) = (self.plan.place.first(), self.plan.place.last()) else {
+            return false;
+        };
+        // All quotes of a side are of a kind.
+        let shrinks = |quote: &Quote| is_reducing(quote.side, quote.position_side, quote.reduce_only);
+        let (Some(adding), false) = (buys.sum().zip(sells.sum()), shrinks(first) || shrinks(last)) else {
+            return false;
+        };
+        // They are all live orders: what may execute of them is the worst case.
+        let worst = |quote: &Quote| {
+            let (position, at) = (self.holdings.qty(quote.position_side), quote.position_side);
+            let reducible = self.holdings.reducible(at);
+            Exposure { position, adding: adding.into(), reducing: [Lots::ZERO; 2], reducible }.worst(quote.side)
+        };
+        let mut ends = [Lots::ZERO; 2];
+        ends[first.side.index()] = worst(first);
+        ends[last.side.index()] = worst(last);
         let moment = self.moment(account, now);
-        let moves = self.plan.place.iter().map(|(quote, _)| (quote.side, quote.price, quote.qty));
-        if !account.gate.check_moves(&moment, &self.instrument, worst, moves) {
+        if !account.gate.check_moves([&buys, &sells], &moment, &self.instrument, ends) {
             return false;
         }
         for (at, &(quote, cause)) in self.plan.place.iter().enumerate() {
@@ -70,27 +85,5 @@ impl Desk {
             *times += 1;
         }
         true
-    }
-
-    /// The worst positions, by buying and by selling, while the plan's quotes take the places of all live orders. `None` where one of them
-    /// changes its quantity, can only shrink a position, or has to wait.
-    #[inline(always)]
-    fn worst_of_moves(&mut self, now: Nanos) -> Option<[Lots; 2]> {
-        let mut sums = [Lots::ZERO; 2];
-        let mut of_side = [PositionSide::Net; 2];
-        for (&place, (quote, _)) in self.table.live_places().iter().zip(&self.plan.place) {
-            let (slot, side) = (self.table.at(place.into()), quote.side.index());
-            let waits = now < slot.not_before || now < self.back_off[side][usize::from(quote.level)].until;
-            if waits || slot.qty != quote.qty || is_reducing(quote.side, quote.position_side, quote.reduce_only) {
-                return None;
-            }
-            sums[side] = sums[side].checked_add(quote.qty)?;
-            of_side[side] = quote.position_side;
-        }
-        Some([Side::Buy, Side::Sell].map(|side| {
-            let at = of_side[side.index()];
-            let (position, reducible) = (self.holdings.qty(at), self.holdings.reducible(at));
-            Exposure { position, adding: sums, reducing: [Lots::ZERO; 2], reducible }.worst(side)
-        }))
     }
 }

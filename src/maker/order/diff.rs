@@ -5,8 +5,9 @@
 //! leaving cannot be kept or amended.
 
 use super::table::{Kin, SLOTS, Table};
+use crate::event::{ClientId, Side};
 use crate::maker::strategy::{Cause, ORDERS_MAX, Plan, Quote};
-use crate::unit::Lots;
+use crate::unit::{Lots, Nanos};
 use arrayvec::ArrayVec;
 
 /// What should become of one order or quote.
@@ -151,52 +152,60 @@ pub fn diff(plan: &Plan, table: &Table, amend: bool, out: &mut Vec<Intent>) {
     }
 }
 
-/// True where [`diff`] with amends would make of each live order, in creation order, the quote at its place in the plan, and each such order
-/// rests whole: nothing of it has executed, nothing is under way or wished. For ladders away from the book, buys first, that have moved by
-/// less than half the distance of their levels or so; false may also mean that only [`diff`] knows.
-#[inline]
+/// How many of the plan's quotes are buys, where [`diff`] with amends would make of each live order, in creation order, the quote at its
+/// place in the plan, in another price only, and each may be sent at `now` and rests whole: nothing of it has executed, nothing is under way
+/// or wished. Buys come first, and the quotes of a side are of a kind. So it is with ladders away from the book that have moved by less than
+/// half the distance of their levels or so; `None` may also mean that only [`diff`] knows.
+#[inline(always)]
 #[must_use]
-pub fn moves_all(plan: &Plan, table: &Table) -> bool {
-    let live = table.live_places();
-    if plan.cancel.len() != live.len() || plan.place.len() != live.len() {
-        return false;
+pub fn moves_all(plan: &Plan, table: &Table, now: Nanos) -> Option<usize> {
+    let (live, cancel, place) = (table.live_places(), plan.cancel.as_slice(), plan.place.as_slice());
+    if cancel.len() != live.len() || place.len() != live.len() {
+        return None;
     }
-    let (mut prices, mut last): (i64, Option<(Kin, i64, i64)>) = (0, None);
-    for ((&place, (id, _)), (quote, _)) in live.iter().zip(&plan.cancel).zip(&plan.place) {
-        let slot = table.at(place.into());
-        let (kin, rests, wanted) = (quote.kin(), slot.price.0, quote.price.0);
-        if slot.id != *id || !slot.rests_whole() || slot.kin != kin || rests == wanted {
+    let buys = place.partition_point(|(quote, _)| quote.side == Side::Buy);
+    let run = |from: usize, to: usize| moves(table, &live[from..to], &cancel[from..to], &place[from..to], now);
+    (run(0, buys) && run(buys, live.len())).then_some(buys)
+}
+
+/// [`moves_all`] of one side.
+#[inline(always)]
+fn moves(table: &Table, live: &[u16], cancel: &[(ClientId, Cause)], place: &[(Quote, Cause)], now: Nanos) -> bool {
+    let Some((first, _)) = place.first() else { return true };
+    let (kin, side) = (first.kin(), first.side.sign());
+    // Before the first order and quote: as far ahead as there is.
+    let (mut prices, mut order, mut before) = (0, LAST * side, LAST * side);
+    for ((&at, (id, _)), (quote, _)) in live.iter().zip(cancel).zip(place) {
+        let slot = table.at(at.into());
+        let (rests, wanted) = (slot.price.0, quote.price.0);
+        let same = slot.id == *id && slot.kin == kin && quote.kin() == kin && slot.qty == quote.qty;
+        if !same || !slot.rests_whole() || now < slot.not_before || rests == wanted {
+            return false;
+        }
+        // Strictly behind the order before, the quote too: it equals none of them. And the quote before is not nearer to this order than
+        // to its own, so to none behind it either.
+        let ahead = |price: i64| price.wrapping_sub(order).wrapping_mul(side);
+        let middle = before.wrapping_sub(order).wrapping_add(before.wrapping_sub(rests)).wrapping_mul(side);
+        if ahead(rests) >= 0 || ahead(wanted) >= 0 || middle < 0 {
             return false;
         }
         prices |= rests | wanted;
-        let side = quote.side.sign();
-        match last {
-            // Strictly behind the order before, the quote too: it equals none of them. And the quote before is not nearer to this order than
-            // to its own, so to none behind it either.
-            Some((known, order, before)) if known == kin => {
-                let ahead = |price: i64| price.wrapping_sub(order).wrapping_mul(side);
-                let middle = before.wrapping_sub(order).wrapping_add(before.wrapping_sub(rests)).wrapping_mul(side);
-                if ahead(rests) >= 0 || ahead(wanted) >= 0 || middle < 0 {
-                    return false;
-                }
-            }
-            // Orders of a kind stand together.
-            Some((known, ..)) if known & 1 == 1 || kin & 1 == 0 => return false,
-            _ => {}
-        }
-        last = Some((kin, rests, wanted));
+        (order, before) = (rests, wanted);
     }
     // So small and positive that the sums above were exact.
-    prices.cast_unsigned() < 1 << 61
+    prices.cast_unsigned() < LAST.cast_unsigned()
 }
+
+/// Beyond all prices of [`moves`].
+const LAST: i64 = 1 << 60;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{ClientId, PositionSide, Side, TimeInForce};
+    use crate::event::{PositionSide, TimeInForce};
     use crate::maker::order::{Input, Slot};
     use crate::maker::strategy::Purpose;
-    use crate::unit::{Nanos, Ticks};
+    use crate::unit::Ticks;
     use proptest::prelude::*;
 
     fn quote(side: Side, price: i64, qty: i64) -> Quote {
@@ -326,7 +335,7 @@ mod tests {
             plan.cancel.extend(orders.iter().map(|&seq| (ClientId { run: 1, seq }, Cause::Refresh)));
             let sides = [Buy, Buy, Sell, Sell];
             plan.place.extend(sides.into_iter().zip(prices).map(|(side, p)| (quote(side, p, 5), Cause::Quote)));
-            moves_all(&plan, &t)
+            moves_all(&plan, &t, Nanos(0)).is_some()
         };
         assert!(moves(&[1, 2, 3, 4], [105, 95, 115, 125]));
         assert!(moves(&[1, 2, 3, 4], [95, 85, 105, 115]));
@@ -383,7 +392,7 @@ mod tests {
                 plan.place.extend(quotes.into_iter().map(|quote| (quote, Cause::Quote)));
                 let mut out = Vec::new();
                 diff(&plan, &table, true, &mut out);
-                prop_assert!(!moves_all(&plan, &table) || out == all_moved(&plan, &table));
+                prop_assert!(moves_all(&plan, &table, Nanos(0)).is_none() || out == all_moved(&plan, &table));
                 prop_assert_eq!(out, naive(&plan, &table, true));
             }
         }
@@ -413,7 +422,7 @@ mod tests {
             let mut out = Vec::new();
             diff(&plan, &table, amend, &mut out);
             prop_assert!(out.len() <= INTENTS_MAX);
-            prop_assert!(!amend || !moves_all(&plan, &table) || out == all_moved(&plan, &table));
+            prop_assert!(!amend || moves_all(&plan, &table, Nanos(0)).is_none() || out == all_moved(&plan, &table));
             prop_assert_eq!(out, naive(&plan, &table, amend));
         }
     }

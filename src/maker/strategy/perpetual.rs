@@ -267,7 +267,7 @@ impl Perpetual {
             && self.replaces_all(turn, &survey, proposal)
         {
             turn.cancel_all(Cause::Refresh);
-            self.enter(turn, proposal, |_| true);
+            self.enter_all(turn, proposal);
             self.proposal = memory;
             return;
         }
@@ -339,26 +339,38 @@ impl Perpetual {
     /// Places the entries that `wanted` names by index and starts the timers.
     fn enter(&mut self, turn: &mut Turn<'_>, proposal: &Proposal, wanted: impl Fn(usize) -> bool) {
         for (_, order) in proposal.iter().enumerate().filter(|(n, _)| wanted(*n)) {
-            turn.place(
-                Quote {
-                    side: order.side,
-                    position_side: match (self.settings.hedge, order.side) {
-                        (false, _) => PositionSide::Net,
-                        (true, Side::Buy) => PositionSide::Long,
-                        (true, Side::Sell) => PositionSide::Short,
-                    },
-                    purpose: Purpose::Entry,
-                    level: order.level,
-                    price: order.price,
-                    qty: order.qty,
-                    tif: ENTRY_TIF,
-                    reduce_only: false,
-                },
-                Cause::Quote,
-            );
+            turn.place(self.entry(order), Cause::Quote);
         }
         if !proposal.is_empty() {
             self.set_timers(turn.view.now);
+        }
+    }
+
+    /// [`Perpetual::enter`] of all entries, for which there is room.
+    fn enter_all(&mut self, turn: &mut Turn<'_>, proposal: &Proposal) {
+        if turn.scripted {
+            return self.enter(turn, proposal, |_| true);
+        }
+        turn.plan.place.extend(proposal.iter().map(|order| (self.entry(order), Cause::Quote)));
+        turn.placed = proposal.len();
+        self.set_timers(turn.view.now);
+    }
+
+    #[inline(always)]
+    fn entry(&self, order: &Proposed) -> Quote {
+        Quote {
+            side: order.side,
+            position_side: match (self.settings.hedge, order.side) {
+                (false, _) => PositionSide::Net,
+                (true, Side::Buy) => PositionSide::Long,
+                (true, Side::Sell) => PositionSide::Short,
+            },
+            purpose: Purpose::Entry,
+            level: order.level,
+            price: order.price,
+            qty: order.qty,
+            tif: ENTRY_TIF,
+            reduce_only: false,
         }
     }
 
@@ -561,10 +573,14 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Cancels every live order; none is being cancelled.
+    /// Cancels every live order. None is being cancelled, and nothing has been asked for.
     fn cancel_all(&mut self, cause: Cause) {
-        if self.scripted || self.at_once {
+        if self.scripted {
             return self.cancel_where(cause, |_| true);
+        }
+        self.cancelled = u64::MAX.checked_shr(u64::BITS - self.view.orders.len() as u32).unwrap_or(0);
+        if self.at_once {
+            self.gone = self.cancelled;
         }
         self.plan.cancel.extend(self.view.orders.iter().map(|order| (order.id, cause)));
     }
@@ -669,8 +685,14 @@ struct Outline {
     spans: [Span; 2],
     /// [`price_bit`] of each.
     prices: u64,
-    /// Ticks times lots of all of them, if that fits.
-    units: Option<u64>,
+    /// Ticks times lots of all of them.
+    units: u64,
+    /// All of this is so; else it was not worked out, or does not fit.
+    whole: bool,
+}
+
+impl Outline {
+    const EMPTY: Self = Self { spans: [Span::EMPTY; 2], prices: 0, units: 0, whole: false };
 }
 
 /// A bit for the last six bits of a price: prices without a common bit are not equal.

@@ -164,7 +164,7 @@ impl Perpetual {
     ) -> bool {
         let s = &self.settings;
         let (Some(bid), Some(ask)) = (bid, ask) else { return false };
-        if !plain || s.price_ceiling.is_some() || s.price_floor.is_some() || self.optimizes() {
+        if !plain || !outline.whole || s.price_ceiling.is_some() || s.price_floor.is_some() || self.optimizes() {
             return false;
         }
         let (highest_buy, lowest_sell) = (outline.spans[0].highest, outline.spans[1].lowest);
@@ -172,7 +172,7 @@ impl Perpetual {
             && highest_buy < lowest_sell.min(ask.price)
             && bid.price < lowest_sell
             && lowest_sell < Ticks::MAX
-            && outline.units.is_some_and(|units| self.covers_twice(view, units))
+            && self.covers_twice(view, outline.units)
     }
 
     /// The free balance without what live orders lock covers twice what orders of so many ticks times lots are worth, and no fee doubles

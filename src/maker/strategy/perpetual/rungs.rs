@@ -16,21 +16,25 @@ struct Rung {
     side: Side,
     level: u8,
     factor: Rate,
-    /// [`Share`] of the factor, where it has one.
-    share: Option<Share>,
+    /// Of the factor, if [`Rungs::shared`].
+    share: Share,
     qty: Lots,
 }
 
 /// The entry levels of some settings, buys first, each side in level order.
 pub(super) struct Rungs {
     rungs: Vec<Rung>,
+    /// How many of them are buys.
+    buys: usize,
+    /// Every factor has a [`Share`].
+    shared: bool,
     /// What they were worked out for; `None` when the settings have changed since.
     made_for: Option<(Step, Rate)>,
 }
 
 impl Rungs {
     pub(super) fn new() -> Self {
-        Self { rungs: Vec::with_capacity(ORDERS_MAX), made_for: None }
+        Self { rungs: Vec::with_capacity(ORDERS_MAX), buys: 0, shared: false, made_for: None }
     }
 
     /// The settings have changed.
@@ -46,12 +50,15 @@ impl Rungs {
         }
         self.made_for = Some(made_for);
         self.rungs.clear();
+        self.shared = true;
         let s = settings;
         let mut add = |side, level: usize, spread: i128, amount: Amount| {
             if let Some(qty) = on_lot(view.instrument, amount) {
                 let factor = factor(side, widened(spread, view.widen));
                 assert!(self.rungs.len() < ORDERS_MAX, "more than {ORDERS_MAX} levels");
-                self.rungs.push(Rung { side, level: level as u8, factor, share: Share::of(factor), qty });
+                let share = Share::of(factor);
+                self.shared &= share.is_some();
+                self.rungs.push(Rung { side, level: level as u8, factor, share: share.unwrap_or_default(), qty });
             }
         };
         for side in [Side::Buy, Side::Sell] {
@@ -71,6 +78,7 @@ impl Rungs {
                 add(side, level as usize, spread, Amount(s.order_amount.0 + level * s.order_level_amount.0));
             }
         }
+        self.buys = self.rungs.iter().filter(|rung| rung.side == Side::Buy).count();
     }
 
     /// Prices every level around `reference`; a level without a positive price on the grid is left out. `touch` is the sum of the own
@@ -82,28 +90,51 @@ impl Rungs {
         touch: Option<i64>,
         out: &mut Proposal,
     ) -> Outline {
-        let halves = half_ticks(instrument, reference, touch);
-        let mut outline = Outline { spans: [Span::EMPTY; 2], prices: 0, units: Some(0) };
-        for rung in &self.rungs {
-            let price = match (halves, rung.share) {
-                (Some(halves), Some(share)) => Some(Ticks(share.ticks(halves))).filter(|price| *price > Ticks::ZERO),
-                _ => on_tick(instrument, scale(reference, rung.factor).floor),
-            };
-            let Some(price) = price else { continue };
-            out.push(Proposed { side: rung.side, level: rung.level, price, qty: rung.qty });
-            outline.add(rung.side, price, rung.qty);
+        let halves = if self.shared { half_ticks(instrument, reference, touch) } else { None };
+        match halves.and_then(|halves| self.price_by_shares(halves, out)) {
+            Some(outline) => outline,
+            None => self.price_plainly(instrument, reference, out),
         }
-        outline
     }
-}
 
-impl Outline {
-    #[inline(always)]
-    fn add(&mut self, side: Side, price: Ticks, qty: Lots) {
-        self.spans[side.index()].add(price);
-        self.prices |= price_bit(price);
-        let more = price.0.cast_unsigned().checked_mul(qty.0.cast_unsigned());
-        self.units = more.zip(self.units).and_then(|(more, sum)| sum.checked_add(more));
+    /// In half ticks. `None` where a price is not positive.
+    #[inline]
+    fn price_by_shares(&self, halves: u64, out: &mut Proposal) -> Option<Outline> {
+        let (mut outline, mut lost) = (Outline::EMPTY, false);
+        let (buys, sells) = self.rungs.split_at(self.buys);
+        for (side, rungs) in [(Side::Buy, buys), (Side::Sell, sells)] {
+            let Outline { mut prices, mut units, .. } = outline;
+            let mut span = Span::EMPTY;
+            out.extend(rungs.iter().map(|rung| {
+                let price = Ticks(rung.share.ticks(halves));
+                span.add(price);
+                prices |= price_bit(price);
+                let (more, too_much) = price.0.cast_unsigned().overflowing_mul(rung.qty.0.cast_unsigned());
+                let (sum, too_many) = units.overflowing_add(more);
+                (units, lost) = (sum, lost | too_much | too_many);
+                Proposed { side, level: rung.level, price, qty: rung.qty }
+            }));
+            outline.spans[side.index()] = span;
+            (outline.prices, outline.units) = (prices, units);
+        }
+        outline.whole = !lost;
+        if outline.spans.iter().any(|span| span.lowest <= Ticks::ZERO) {
+            out.clear();
+            return None;
+        }
+        Some(outline)
+    }
+
+    /// One level after the other; the outline is not worked out.
+    #[cold]
+    #[inline(never)]
+    fn price_plainly(&self, instrument: &Instrument, reference: Price, out: &mut Proposal) -> Outline {
+        let priced = self.rungs.iter().filter_map(|rung| {
+            let price = on_tick(instrument, scale(reference, rung.factor).floor)?;
+            Some(Proposed { side: rung.side, level: rung.level, price, qty: rung.qty })
+        });
+        out.extend(priced);
+        Outline::EMPTY
     }
 }
 
@@ -123,7 +154,7 @@ fn half_ticks(instrument: &Instrument, price: Price, guess: Option<i64>) -> Opti
 
 /// A factor from 0 to below 2 as a share of 2, and that again in units of 2^-64, rounded down: what a multiplication needs instead of
 /// a division.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct Share {
     factor: u64,
     part: u64,
