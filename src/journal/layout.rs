@@ -227,6 +227,23 @@ pub fn checksum(seed: u32, bytes: &[u8]) -> u32 {
     sum.finish()
 }
 
+/// The words of 32 bytes.
+#[inline]
+pub(super) fn words_of(block: &[u8; 32]) -> [u64; 4] {
+    let word = |at: usize| u64::from_le_bytes(block[at..at + 8].try_into().expect("eight bytes"));
+    [word(0), word(8), word(16), word(24)]
+}
+
+/// The last word of `bytes`, whose last `odd` do not fill one; zeros behind them.
+#[inline]
+pub(super) fn last_word(bytes: &[u8], odd: &[u8]) -> u64 {
+    match bytes.last_chunk::<8>() {
+        // The word that ends with them, shifted to where it starts with them.
+        Some(last) if !odd.is_empty() => u64::from_le_bytes(*last) >> (8 * (8 - odd.len())),
+        _ => odd.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    }
+}
+
 /// [`checksum`] in steps, for bytes that are not all in one place.
 pub(super) struct Checksum {
     left: u64,
@@ -267,24 +284,22 @@ impl Checksum {
     /// All further bytes, behind whole blocks; those missing to a multiple of 8 are zero.
     #[inline]
     pub(super) fn rest(&mut self, bytes: &[u8]) {
-        let (blocks, rest) = bytes.as_chunks::<32>();
-        for block in blocks {
-            let word = |at: usize| u64::from_le_bytes(block[at..at + 8].try_into().expect("eight bytes"));
-            self.block([word(0), word(8), word(16), word(24)]);
-        }
-        let (words, odd) = rest.as_chunks::<8>();
-        let last = match bytes.last_chunk::<8>() {
-            // The word that ends with them, shifted to where it starts with them.
-            Some(last) if !odd.is_empty() => u64::from_le_bytes(*last) >> (8 * (8 - odd.len())),
-            _ => odd.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
-        };
+        let (blocks, tail) = bytes.as_chunks::<32>();
+        blocks.iter().for_each(|block| self.block(words_of(block)));
+        self.rest_behind(bytes, tail);
+    }
+
+    /// The tail of `bytes` behind their last whole block.
+    #[inline]
+    pub(super) fn rest_behind(&mut self, bytes: &[u8], tail: &[u8]) {
+        let (words, odd) = tail.as_chunks::<8>();
         if let ([first, second, third], false) = (words, odd.is_empty()) {
             let word = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
-            return self.block([word(first), word(second), word(third), last]);
+            return self.block([word(first), word(second), word(third), last_word(bytes, odd)]);
         }
         words.iter().for_each(|word| self.single(u64::from_le_bytes(*word)));
         if !odd.is_empty() {
-            self.single(last);
+            self.single(last_word(bytes, odd));
         }
     }
 

@@ -2,6 +2,7 @@
 //! Answers of the venue are in `answer`, sending is in `send`; whether a message may go out is the gate's word.
 
 mod answer;
+mod reprice;
 mod send;
 
 use super::account::{Account, plain};
@@ -96,6 +97,8 @@ pub(super) struct Desk {
     pub(super) holdings: Holdings,
     pub(super) counters: Counters,
     back_off: [[BackOff; LEVELS]; 2],
+    /// No quote level waits longer.
+    backs_off_until: Nanos,
     pub(super) flatten: Option<Flatten>,
     /// Some slot has executions outstanding.
     pub(super) behind: bool,
@@ -134,6 +137,9 @@ pub(super) struct Desk {
     shown: (u64, u64),
     worst: Worst,
     refused: [[Option<(Refusal, Nanos)>; LEVELS]; 2],
+    /// How often it has repriced in one pass; `None` for the twin in a test, which never does.
+    #[cfg(test)]
+    pub(super) one_pass: Option<u32>,
 }
 
 /// Of a market that is only looked at; never asked.
@@ -174,6 +180,7 @@ impl Desk {
             holdings: Holdings::new(&setup.instrument),
             counters: Counters::default(),
             back_off: [[BackOff::NONE; LEVELS]; 2],
+            backs_off_until: BackOff::NONE.until,
             flatten: None,
             behind: false,
             work: false,
@@ -204,6 +211,8 @@ impl Desk {
             shown: (0, 0),
             worst: Worst::default(),
             refused: [[None; LEVELS]; 2],
+            #[cfg(test)]
+            one_pass: Some(0),
         }
     }
 
@@ -548,6 +557,9 @@ impl Desk {
 
     fn execute(&mut self, account: &mut Account, now: Nanos, clock: Nanos, out: &mut Output) {
         if self.plan.cancel.is_empty() && self.plan.place.is_empty() {
+            return;
+        }
+        if self.reprice(account, now, clock, out) {
             return;
         }
         let mut intents = std::mem::take(&mut self.intents);

@@ -235,7 +235,10 @@ impl Desk {
         let slot = self.table.at(place);
         let purpose = slot.purpose;
         let (side, level, market) = (slot.side, slot.level, slot.market);
-        self.back_off(side, level).refuse(now, account.config.reject_delay, purpose);
+        let waiting = self.back_off(side, level);
+        waiting.refuse(now, account.config.reject_delay, purpose);
+        let until = waiting.until;
+        self.backs_off_until = self.backs_off_until.max(until);
         if let (true, Some(flatten)) = (market, self.flatten.as_mut()) {
             flatten.not_before = now + account.config.reject_delay;
         }

@@ -4,10 +4,10 @@
 //! quantity keep the order and its queue place, otherwise the nearest such order is amended. An order that is already
 //! leaving cannot be kept or amended.
 
-use super::table::{SLOTS, Table};
-use crate::event::{PositionSide, Side, TimeInForce};
-use crate::maker::strategy::{Cause, ORDERS_MAX, Plan, Purpose, Quote};
-use crate::unit::Lots;
+use super::table::{Kin, SLOTS, Table};
+use crate::event::{ClientId, Side};
+use crate::maker::strategy::{Cause, ORDERS_MAX, Plan, Quote};
+use crate::unit::{Lots, Nanos};
 use arrayvec::ArrayVec;
 
 /// What should become of one order or quote.
@@ -25,19 +25,6 @@ pub enum Intent {
 
 /// Most intents of one plan.
 pub const INTENTS_MAX: usize = 2 * ORDERS_MAX;
-
-/// What a cancelled order and a placement are matched by: side, position, purpose, time in force, reduce-only in one word.
-/// An amend changes price and quantity, nothing else.
-type Kin = u32;
-
-#[inline]
-fn kin(side: Side, position_side: PositionSide, purpose: Purpose, tif: TimeInForce, reduce_only: bool) -> Kin {
-    side as u32
-        | (position_side as u32) << 4
-        | (purpose as u32) << 8
-        | (tif as u32) << 16
-        | u32::from(reduce_only) << 24
-}
 
 /// An order that the plan cancels.
 #[derive(Clone, Copy)]
@@ -128,8 +115,7 @@ pub fn diff(plan: &Plan, table: &Table, amend: bool, out: &mut Vec<Intent>) {
         if slot.state.is_live() && !slot.is_leaving() && *word & bit == 0 {
             *word |= bit;
             let (price, qty) = slot.asked();
-            let kin = kin(slot.side, slot.position_side, slot.purpose, slot.tif, slot.reduce_only);
-            let kin = if slot.market { MARKET } else { kin };
+            let kin = if slot.market { MARKET } else { slot.kin };
             let rest = qty - (slot.filled - slot.base);
             leaving.push(Order { price: price.0, rest, kin, place: place as u16, cause });
         }
@@ -166,19 +152,60 @@ pub fn diff(plan: &Plan, table: &Table, amend: bool, out: &mut Vec<Intent>) {
     }
 }
 
-impl Quote {
-    #[inline]
-    fn kin(&self) -> Kin {
-        kin(self.side, self.position_side, self.purpose, self.tif, self.reduce_only)
+/// How many of the plan's quotes are buys, where [`diff`] with amends would make of each live order, in creation order, the quote at its
+/// place in the plan, in another price only, and each may be sent at `now` and rests whole: nothing of it has executed, nothing is under way
+/// or wished. Buys come first, and the quotes of a side are of a kind. So it is with ladders away from the book that have moved by less than
+/// half the distance of their levels or so; `None` may also mean that only [`diff`] knows.
+#[inline(always)]
+#[must_use]
+pub fn moves_all(plan: &Plan, table: &Table, now: Nanos) -> Option<usize> {
+    let (live, cancel, place) = (table.live_places(), plan.cancel.as_slice(), plan.place.as_slice());
+    if cancel.len() != live.len() || place.len() != live.len() {
+        return None;
     }
+    let buys = place.partition_point(|(quote, _)| quote.side == Side::Buy);
+    let run = |from: usize, to: usize| moves(table, &live[from..to], &cancel[from..to], &place[from..to], now);
+    (run(0, buys) && run(buys, live.len())).then_some(buys)
 }
+
+/// [`moves_all`] of one side.
+#[inline(always)]
+fn moves(table: &Table, live: &[u16], cancel: &[(ClientId, Cause)], place: &[(Quote, Cause)], now: Nanos) -> bool {
+    let Some((first, _)) = place.first() else { return true };
+    let (kin, side) = (first.kin(), first.side.sign());
+    // Before the first order and quote: as far ahead as there is.
+    let (mut prices, mut order, mut before) = (0, LAST * side, LAST * side);
+    for ((&at, (id, _)), (quote, _)) in live.iter().zip(cancel).zip(place) {
+        let slot = table.at(at.into());
+        let (rests, wanted) = (slot.price.0, quote.price.0);
+        let same = slot.id == *id && slot.kin == kin && quote.kin() == kin && slot.qty == quote.qty;
+        if !same || !slot.rests_whole() || now < slot.not_before || rests == wanted {
+            return false;
+        }
+        // Strictly behind the order before, the quote too: it equals none of them. And the quote before is not nearer to this order than
+        // to its own, so to none behind it either.
+        let ahead = |price: i64| price.wrapping_sub(order).wrapping_mul(side);
+        let middle = before.wrapping_sub(order).wrapping_add(before.wrapping_sub(rests)).wrapping_mul(side);
+        if ahead(rests) >= 0 || ahead(wanted) >= 0 || middle < 0 {
+            return false;
+        }
+        prices |= rests | wanted;
+        (order, before) = (rests, wanted);
+    }
+    // So small and positive that the sums above were exact.
+    prices.cast_unsigned() < LAST.cast_unsigned()
+}
+
+/// Beyond all prices of [`moves`].
+const LAST: i64 = 1 << 60;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::ClientId;
+    use crate::event::{PositionSide, TimeInForce};
     use crate::maker::order::{Input, Slot};
-    use crate::unit::{Nanos, Ticks};
+    use crate::maker::strategy::Purpose;
+    use crate::unit::Ticks;
     use proptest::prelude::*;
 
     fn quote(side: Side, price: i64, qty: i64) -> Quote {
@@ -293,6 +320,32 @@ mod tests {
         cancels.chain(fate).collect()
     }
 
+    /// What [`moves_all`] says it is: each live order becomes the quote at its place.
+    fn all_moved(plan: &Plan, table: &Table) -> Vec<Intent> {
+        let places = table.live_places().iter().map(|&place| usize::from(place));
+        places.zip(&plan.place).map(|(place, &(quote, cause))| Intent::Amend(place, quote, cause)).collect()
+    }
+
+    #[test]
+    fn a_ladder_that_moves_a_little_moves_as_a_whole() {
+        use Side::{Buy, Sell};
+        let t = table(&[(Buy, 100, 5), (Buy, 90, 5), (Sell, 110, 5), (Sell, 120, 5)]);
+        let moves = |orders: &[u32], prices: [i64; 4]| {
+            let mut plan = Plan::default();
+            plan.cancel.extend(orders.iter().map(|&seq| (ClientId { run: 1, seq }, Cause::Refresh)));
+            let sides = [Buy, Buy, Sell, Sell];
+            plan.place.extend(sides.into_iter().zip(prices).map(|(side, p)| (quote(side, p, 5), Cause::Quote)));
+            moves_all(&plan, &t, Nanos(0)).is_some()
+        };
+        assert!(moves(&[1, 2, 3, 4], [105, 95, 115, 125]));
+        assert!(moves(&[1, 2, 3, 4], [95, 85, 105, 115]));
+        assert!(!moves(&[1, 2, 3, 4], [94, 84, 104, 114]), "the second order is nearer to the first quote");
+        assert!(!moves(&[1, 2, 3, 4], [110, 100, 120, 130]), "an order is kept");
+        assert!(!moves(&[1, 2, 3, 4], [105, 90, 115, 125]), "an order is kept");
+        assert!(!moves(&[2, 1, 3, 4], [105, 95, 115, 125]), "not in the order of creation");
+        assert!(!moves(&[1, 2, 3], [105, 95, 115, 125]));
+    }
+
     fn some_quote() -> impl Strategy<Value = Quote> {
         let purposes = prop::sample::select(vec![Purpose::Entry, Purpose::TakeProfit]);
         let legs = prop::sample::select(vec![PositionSide::Net, PositionSide::Long]);
@@ -339,6 +392,7 @@ mod tests {
                 plan.place.extend(quotes.into_iter().map(|quote| (quote, Cause::Quote)));
                 let mut out = Vec::new();
                 diff(&plan, &table, true, &mut out);
+                prop_assert!(moves_all(&plan, &table, Nanos(0)).is_none() || out == all_moved(&plan, &table));
                 prop_assert_eq!(out, naive(&plan, &table, true));
             }
         }
@@ -349,8 +403,10 @@ mod tests {
             cancel in prop::collection::vec(1_u32..14, 0..14),
             place in prop::collection::vec(some_quote(), 0..12),
             amend: bool,
+            all: bool,
         ) {
             let mut table = Table::new(Nanos(0));
+            let cancel: Vec<u32> = if all { (1..=orders.len() as u32).collect() } else { cancel };
             for (at, (order, market, leaving)) in orders.iter().enumerate() {
                 let id = ClientId { run: 1, seq: at as u32 + 1 };
                 let place = table.open(id, order, *market, Nanos(0));
@@ -366,6 +422,7 @@ mod tests {
             let mut out = Vec::new();
             diff(&plan, &table, amend, &mut out);
             prop_assert!(out.len() <= INTENTS_MAX);
+            prop_assert!(!amend || moves_all(&plan, &table, Nanos(0)).is_none() || out == all_moved(&plan, &table));
             prop_assert_eq!(out, naive(&plan, &table, amend));
         }
     }

@@ -18,6 +18,20 @@ use arrayvec::ArrayVec;
 pub const SLOTS: usize = 256;
 const _: () = assert!(SLOTS.is_power_of_two() && SLOTS >= 2 * ORDERS_MAX);
 
+/// What an amend cannot change: side, position, purpose, time in force, reduce-only, in one word. The lowest bit is the side.
+pub(super) type Kin = u32;
+
+impl Quote {
+    #[inline(always)]
+    pub(super) fn kin(&self) -> Kin {
+        self.side as u32
+            | (self.position_side as u32) << 4
+            | (self.purpose as u32) << 8
+            | (self.tif as u32) << 16
+            | u32::from(self.reduce_only) << 24
+    }
+}
+
 /// The terms of an amend that is under way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Leg {
@@ -75,6 +89,8 @@ pub struct Slot {
     pub misses: u8,
     /// `filled` was taken from `cum` and not from executions, some of which may still come: it follows `cum` from then on.
     pub by_venue: bool,
+    /// Of its quote.
+    pub(super) kin: Kin,
     /// Limit price as last confirmed (or first asked for).
     pub price: Ticks,
     /// Total quantity as last confirmed (or first asked for).
@@ -149,6 +165,7 @@ impl Slot {
         filled: Lots(0),
         cum: Lots(0),
         by_venue: false,
+        kin: 0,
         behind_since: None,
         base: Lots(0),
         wish: Wish::None,
@@ -213,6 +230,32 @@ impl Slot {
     pub fn ahead(&self) -> Option<Lots> {
         let known = self.queue.filter(|queue| (queue.price, queue.qty) == (self.price, self.qty))?;
         Some(if self.filled > self.base { Lots::ZERO } else { known.ahead })
+    }
+
+    /// Rests as confirmed: nothing of it has executed, nothing is under way or wished.
+    #[inline(always)]
+    #[must_use]
+    pub fn rests_whole(&self) -> bool {
+        let executed = self.filled.0 | self.cum.0 | self.base.0;
+        self.state == State::Live
+            && !self.market
+            && executed == 0
+            && self.leg.is_none()
+            && matches!(self.wish, Wish::None)
+            && !self.is_leaving()
+    }
+
+    /// Of an order that [rests whole](Slot::rests_whole): the amend to these terms goes out, and to the strategy it is a new order of this
+    /// quote level. What [`Slot::renew`], [`Slot::count_request`] and [`Input::SendAmend`] do one by one.
+    #[inline(always)]
+    pub fn send_whole(&mut self, price: Ticks, qty: Lots, level: u8, clock: Nanos, now: Nanos) {
+        debug_assert!(self.rests_whole() && self.state.on(Input::SendAmend) == Step::To(State::PendingAmend));
+        self.level = level;
+        self.created_at = clock;
+        let generation = self.count_request(now);
+        self.leg = Some(Leg { generation, price, qty });
+        self.state = State::PendingAmend;
+        self.resting = true;
     }
 
     /// A wish to cancel it exists or is under way.
@@ -410,6 +453,13 @@ impl Table {
         self.live[at] as usize
     }
 
+    /// Places of the live orders in creation order.
+    #[inline]
+    #[must_use]
+    pub fn live_places(&self) -> &[u16] {
+        &self.live
+    }
+
     /// The slot at a place.
     #[inline]
     #[must_use]
@@ -475,6 +525,7 @@ impl Table {
             level: quote.level,
             tif: quote.tif,
             reduce_only: quote.reduce_only,
+            kin: quote.kin(),
             told: false,
             price: quote.price,
             qty: quote.qty,
@@ -501,6 +552,7 @@ impl Table {
             purpose: Purpose::Adopted,
             tif: quote.tif,
             reduce_only: quote.reduce_only,
+            kin: Quote { purpose: Purpose::Adopted, ..*quote }.kin(),
             resting: true,
             told: false,
             seen: true,

@@ -5,7 +5,7 @@ use super::limits::{RateWindow, RiskLimits};
 use crate::event::{Command, CommandKind, Side, TimeInForce};
 use crate::instrument::Instrument;
 use crate::maker::order::table::is_reducing;
-use crate::maker::strategy::{ORDERS_MAX, Purpose};
+use crate::maker::strategy::{Cause, ORDERS_MAX, Purpose, Quote};
 use crate::unit::{Lots, Nanos, Price, RATE_ONE, Rate, Ticks, product};
 
 /// Why a message may not go out.
@@ -210,6 +210,45 @@ impl Corridor {
     }
 }
 
+/// Amends of one step and side that change nothing but prices, of orders of which nothing has executed, on their way through the gate
+/// together: what their prices and quantities are at least and at most, and what may execute of all of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Moves {
+    count: u32,
+    prices: [Ticks; 2],
+    qtys: [Lots; 2],
+    sum: i64,
+    /// The sum did not fit.
+    lost: bool,
+}
+
+impl Moves {
+    /// Of one side's quotes.
+    #[inline(always)]
+    #[must_use]
+    pub fn of(quotes: &[(Quote, Cause)]) -> Self {
+        let (prices, qtys) = ([Ticks::MAX, Ticks(i64::MIN)], [Lots::MAX, Lots(i64::MIN)]);
+        let none = Self { count: quotes.len() as u32, prices, qtys, sum: 0, lost: false };
+        quotes.iter().fold(none, |Self { count, prices: [low, high], qtys: [least, most], sum, lost }, (quote, _)| {
+            let (price, qty) = (quote.price, quote.qty);
+            let (sum, over) = sum.overflowing_add(qty.0);
+            Self {
+                count,
+                prices: [price.min(low), price.max(high)],
+                qtys: [qty.min(least), qty.max(most)],
+                sum,
+                lost: lost | over,
+            }
+        })
+    }
+
+    /// What may execute of all of them; `None` where that does not fit.
+    #[must_use]
+    pub fn sum(&self) -> Option<Lots> {
+        (!self.lost).then_some(Lots(self.sum))
+    }
+}
+
 /// What the gate must know besides the command.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
@@ -283,6 +322,44 @@ impl Gate {
         self.messages.add(facts.moment.now);
         self.orders.add(facts.moment.now);
         Ok(())
+    }
+
+    /// [`Gate::check`] of amends together, buys and sells, all of them or none: yes, and they are counted as sent; no where one of them would be refused or
+    /// only the checks one by one know, and nothing is counted. `worst` is the position if all that may execute of a side does, buys and
+    /// sells: at the same quantities it is the same before and after each amend. What holds at the ends of prices and quantities holds
+    /// between them.
+    pub fn check_moves(
+        &mut self,
+        moves: [&Moves; 2],
+        moment: &Moment,
+        instrument: &Instrument,
+        worst: [Lots; 2],
+    ) -> bool {
+        let (now, limits) = (moment.now, &self.limits);
+        let inside = |side: Side| {
+            let &Moves { count, prices: [low, high], qtys: [least, most], .. } = moves[side.index()];
+            count == 0
+                || Lots::ZERO < least
+                    && instrument.qty_min <= least
+                    && most <= instrument.qty_max
+                    && most <= limits.order_qty_max
+                    && worst[side.index()].0 * side.sign() <= limits.position_max.0
+                    && moment.corridor.holds(side, low, least, least)
+                    && moment.corridor.holds(side, high, most, most)
+        };
+        let count = moves[0].count + moves[1].count;
+        let within = |sent: u32, most: u32| sent.saturating_add(count) <= most;
+        let passed = self.ladder == Ladder::Quoting
+            && moment.timely.is_ok()
+            && inside(Side::Buy)
+            && inside(Side::Sell)
+            && within(self.orders.count(now), limits.orders_max)
+            && within(self.messages.count(now), limits.messages_max.saturating_sub(limits.cancel_headroom));
+        if passed {
+            self.messages.add_many(now, count);
+            self.orders.add_many(now, count);
+        }
+        passed
     }
 
     /// [`Gate::check_order`] would let it pass: seen without a division, for nearly every order that does.

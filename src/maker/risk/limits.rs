@@ -92,9 +92,15 @@ impl RateWindow {
     /// Counts one more.
     #[inline]
     pub fn add(&mut self, now: Nanos) {
+        self.add_many(now, 1);
+    }
+
+    /// Counts so many more.
+    #[inline]
+    pub fn add_many(&mut self, now: Nanos, many: u32) {
         self.count(now);
-        self.buckets[self.place] += 1;
-        self.total += 1;
+        self.buckets[self.place] += many;
+        self.total += many;
     }
 }
 

@@ -4,6 +4,6 @@ pub mod gate;
 pub mod kill;
 pub mod limits;
 
-pub use gate::{Exposure, Facts, Gate, Moment, Refusal};
+pub use gate::{Exposure, Facts, Gate, Moment, Moves, Refusal};
 pub use kill::{KillReason, Ladder};
 pub use limits::RiskLimits;

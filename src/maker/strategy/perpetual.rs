@@ -101,6 +101,10 @@ pub struct Perpetual {
     rungs: Rungs,
     /// Memory for the next proposal.
     proposal: Proposal,
+    /// Of the last proposal, if it is as the rungs priced it.
+    outline: Option<Outline>,
+    /// Of the live orders, as long as they stay the same.
+    survey: Option<Survey>,
     standing: Option<Standing>,
     decided_at: Nanos,
     phase: Phase,
@@ -128,6 +132,8 @@ impl Perpetual {
             quiet: Quiet::NEVER,
             rungs: Rungs::new(),
             proposal: Vec::with_capacity(ORDERS_MAX),
+            outline: None,
+            survey: None,
             standing: None,
             decided_at: Nanos(i64::MIN),
             phase: Phase::Starting,
@@ -177,7 +183,8 @@ impl Perpetual {
         s.order_optimization_enabled = new.order_optimization_enabled;
     }
 
-    /// What the last decision asked for, in the document's order; the plan is the same without revoked placements.
+    /// What the last decision asked for, in the document's order; the plan is the same without revoked placements. On every event it is
+    /// kept for decisions with a position only: without one the plan says all of it.
     #[must_use]
     pub fn script(&self) -> &[Act] {
         &self.script
@@ -218,7 +225,8 @@ impl Perpetual {
             self.quote_on_event(turn, reference);
         } else {
             let mut memory = std::mem::take(&mut self.proposal);
-            let priced = self.create_at <= view.now && self.propose(view, reference, &mut memory).is_some();
+            let plain = view.orders.iter().all(pricing::is_plain);
+            let priced = self.create_at <= view.now && self.propose(view, reference, plain, &mut memory).is_some();
             let proposal = priced.then_some(&memory);
             if self.cancel_at <= view.now && turn.any_live() {
                 if self.within_tolerance(turn, proposal) {
@@ -241,16 +249,28 @@ impl Perpetual {
 
     fn quote_on_event(&mut self, turn: &mut Turn<'_>, reference: Option<Price>) {
         let view = turn.view;
-        turn.cancel_where(Cause::Reconcile, |order| matches!(order.purpose, Purpose::TakeProfit | Purpose::StopLoss));
-        let refresh = self.cancel_at <= view.now && turn.any_live();
-        let create = self.create_at <= view.now && !turn.any_live() && turn.untouched();
-        if !refresh && !create && self.quiet.holds(view.orders, reference) {
-            return self.remember_standing(turn, false);
+        let survey = *self.survey.get_or_insert_with(|| Survey::of(view.orders));
+        if survey.exits {
+            turn.cancel_where(Cause::Reconcile, is_an_exit);
+        }
+        let any_live = turn.any_live();
+        let refresh = self.cancel_at <= view.now && any_live;
+        let create = self.create_at <= view.now && !any_live && turn.untouched();
+        if !refresh && !create && self.quiet.holds(survey.nearest, reference) {
+            return self.remember_standing(turn, &survey, false);
         }
         let priced = self.create_at <= view.now && (refresh || create);
         let mut memory = std::mem::take(&mut self.proposal);
-        let priced = priced && self.propose(view, reference, &mut memory).is_some();
+        let priced = priced && self.propose(view, reference, survey.plain, &mut memory).is_some();
         let proposal = priced.then_some(&memory);
+        if let (Some(proposal), true) = (proposal, refresh)
+            && self.replaces_all(turn, &survey, proposal)
+        {
+            turn.cancel_all(Cause::Refresh);
+            self.enter_all(turn, proposal);
+            self.proposal = memory;
+            return;
+        }
         let mut tolerated = false;
         let usable = own_book_usable(view);
         if refresh {
@@ -263,10 +283,8 @@ impl Perpetual {
             {
                 let (mut kept_orders, mut kept_quotes) = (0_u64, 0_u64);
                 let plain = |order: &OwnOrder| order.purpose == Purpose::Entry && order.filled.is_zero();
-                // A bit for each proposed price by its last six bits: an order whose bit is missing is not proposed.
-                let bit = |price: Ticks| 1_u64 << (price.0 & 63);
-                let proposed = proposal.iter().fold(0, |bits, quote| bits | bit(quote.price));
-                let plain = |order: &OwnOrder| proposed & bit(order.price) != 0 && plain(order);
+                let proposed = proposal.iter().fold(0, |bits, quote| bits | price_bit(quote.price));
+                let plain = |order: &OwnOrder| proposed & price_bit(order.price) != 0 && plain(order);
                 for (at, order) in view.orders.iter().enumerate().filter(|(_, order)| plain(order)) {
                     let same = |(n, quote): &(usize, &Proposed)| {
                         order.price == quote.price
@@ -291,16 +309,29 @@ impl Perpetual {
             self.enter(turn, proposal, |_| true);
         }
         // A refresh that changes orders makes them other ones anyway.
-        if !refresh && !self.quiet.covers(view.orders) {
-            self.quiet = Quiet::of(view, self.settings.minimum_spread);
+        if !refresh && !self.quiet.covers(survey.nearest) {
+            self.quiet = Quiet::of(view, survey.nearest, self.settings.minimum_spread);
         }
         self.proposal = memory;
-        self.remember_standing(turn, tolerated);
+        self.remember_standing(turn, &survey, tolerated);
     }
 
-    fn remember_standing(&mut self, turn: &Turn<'_>, tolerated: bool) {
-        let in_flight = || turn.view.orders.iter().any(|order| order.cancel_sent.is_some());
-        if turn.untouched() && !self.optimizes() && !in_flight() {
+    /// On a refresh that step by step would cancel every live order and place every proposed one: at least one is farther away than the
+    /// tolerance, none is equal to another, and all fit. Seen in one look, for nearly every refresh after the market has moved.
+    fn replaces_all(&self, turn: &Turn<'_>, survey: &Survey, proposal: &Proposal) -> bool {
+        let Some(outline) = &self.outline else { return false };
+        let proposed = |order: &OwnOrder| {
+            outline.prices & price_bit(order.price) != 0 && proposal.iter().any(|quote| quote.price == order.price)
+        };
+        !survey.exits
+            && !survey.in_flight
+            && proposal.len() <= turn.room()
+            && self.apart(&survey.spans, &outline.spans)
+            && (outline.prices & survey.prices == 0 || !turn.view.orders.iter().any(proposed))
+    }
+
+    fn remember_standing(&mut self, turn: &Turn<'_>, survey: &Survey, tolerated: bool) {
+        if turn.untouched() && !self.optimizes() && !survey.in_flight {
             self.standing = Some(Standing::of(turn.view, turn.reference, tolerated));
         }
     }
@@ -308,44 +339,47 @@ impl Perpetual {
     /// Places the entries that `wanted` names by index and starts the timers.
     fn enter(&mut self, turn: &mut Turn<'_>, proposal: &Proposal, wanted: impl Fn(usize) -> bool) {
         for (_, order) in proposal.iter().enumerate().filter(|(n, _)| wanted(*n)) {
-            turn.place(
-                Quote {
-                    side: order.side,
-                    position_side: match (self.settings.hedge, order.side) {
-                        (false, _) => PositionSide::Net,
-                        (true, Side::Buy) => PositionSide::Long,
-                        (true, Side::Sell) => PositionSide::Short,
-                    },
-                    purpose: Purpose::Entry,
-                    level: order.level,
-                    price: order.price,
-                    qty: order.qty,
-                    tif: ENTRY_TIF,
-                    reduce_only: false,
-                },
-                Cause::Quote,
-            );
+            turn.place(self.entry(order), Cause::Quote);
         }
         if !proposal.is_empty() {
             self.set_timers(turn.view.now);
         }
     }
 
+    /// [`Perpetual::enter`] of all entries, for which there is room.
+    fn enter_all(&mut self, turn: &mut Turn<'_>, proposal: &Proposal) {
+        if turn.scripted {
+            return self.enter(turn, proposal, |_| true);
+        }
+        turn.plan.place.extend(proposal.iter().map(|order| (self.entry(order), Cause::Quote)));
+        turn.placed = proposal.len();
+        self.set_timers(turn.view.now);
+    }
+
+    #[inline(always)]
+    fn entry(&self, order: &Proposed) -> Quote {
+        Quote {
+            side: order.side,
+            position_side: match (self.settings.hedge, order.side) {
+                (false, _) => PositionSide::Net,
+                (true, Side::Buy) => PositionSide::Long,
+                (true, Side::Sell) => PositionSide::Short,
+            },
+            purpose: Purpose::Entry,
+            level: order.level,
+            price: order.price,
+            qty: order.qty,
+            tif: ENTRY_TIF,
+            reduce_only: false,
+        }
+    }
+
     /// The live prices of both sides are as many as the proposed ones and none is further away than the tolerance.
     fn within_tolerance(&self, turn: &Turn<'_>, proposal: Option<&Proposal>) -> bool {
-        let tolerance = i128::from(self.settings.order_refresh_tolerance.0);
-        let Some(proposal) = proposal.filter(|_| tolerance >= 0) else { return false };
-        let near = |live: Ticks, wanted: Ticks| {
-            i128::from((wanted - live).abs().0) * i128::from(RATE_ONE) <= tolerance * i128::from(live.0)
-        };
-        // Sorted or not, the lowest of both belong together and the highest: mostly that is enough to know.
+        let Some(proposal) = proposal else { return false };
         let live = Span::of_sides(turn.live().map(|order| (order.side, order.price)));
         let wanted = Span::of_sides(proposal.iter().map(|order| (order.side, order.price)));
-        let apart = |(live, wanted): (&Span, &Span)| {
-            live.count != wanted.count
-                || live.count > 0 && !(near(live.lowest, wanted.lowest) && near(live.highest, wanted.highest))
-        };
-        if live.iter().zip(&wanted).any(apart) {
+        if self.apart(&live, &wanted) {
             return false;
         }
         [Side::Buy, Side::Sell].into_iter().all(|side| {
@@ -355,8 +389,25 @@ impl Perpetual {
                 proposal.iter().filter(|order| order.side == side).map(|order| order.price).collect();
             live.sort_unstable();
             wanted.sort_unstable();
-            live.len() == wanted.len() && live.iter().zip(&wanted).all(|(live, wanted)| near(*live, *wanted))
+            live.len() == wanted.len() && live.iter().zip(&wanted).all(|(live, wanted)| self.near(*live, *wanted))
         })
+    }
+
+    /// The wanted price is not farther from the live one than the tolerance.
+    #[inline]
+    fn near(&self, live: Ticks, wanted: Ticks) -> bool {
+        let tolerance = i128::from(self.settings.order_refresh_tolerance.0);
+        i128::from((wanted - live).abs().0) * i128::from(RATE_ONE) <= tolerance * i128::from(live.0)
+    }
+
+    /// Certainly not within the tolerance. Sorted or not, the lowest of both belong together and the highest: mostly that is enough to know.
+    fn apart(&self, live: &[Span; 2], wanted: &[Span; 2]) -> bool {
+        self.settings.order_refresh_tolerance < Rate::ZERO
+            || live.iter().zip(wanted).any(|(live, wanted)| {
+                live.count != wanted.count
+                    || live.count > 0
+                        && !(self.near(live.lowest, wanted.lowest) && self.near(live.highest, wanted.highest))
+            })
     }
 
     /// Cancels quotes that are nearer to the reference than the minimum spread.
@@ -374,6 +425,37 @@ impl Perpetual {
             Side::Buy => instrument.price(order.price) > highest_bid,
             Side::Sell => instrument.price(order.price) < lowest_ask,
         });
+    }
+}
+
+impl Perpetual {
+    /// A decision that is not the last one again. [`Perpetual::survey`] is of these orders, or none.
+    fn decide_anew(&mut self, view: &View<'_>, plan: &mut Plan) {
+        self.script.clear();
+        self.decided_at = view.now;
+        self.renew_stop_at = Nanos::MAX;
+        self.standing = None;
+        let script = std::mem::take(&mut self.script);
+        let at_once = self.cancels_at_once;
+        let scripted = !self.every_event() || !view.positions.is_empty();
+        let mut turn =
+            Turn { view, plan, at_once, gone: 0, cancelled: 0, placed: 0, reference: None, scripted, script };
+        self.phase = if !self.position_mode_ready {
+            turn.cancel_where(Cause::Withdraw, |_| true);
+            Phase::WrongMode
+        } else if view.positions.is_empty() {
+            self.quote(&mut turn);
+            match turn.reference {
+                None => Phase::NoPrice,
+                Some(_) if turn.placed > 0 || turn.any_live() => Phase::Quoting,
+                Some(_) => Phase::Waiting,
+            }
+        } else {
+            self.manage(&mut turn);
+            if self.renew_stop_at < Nanos::MAX { Phase::Stopping } else { Phase::Holding }
+        };
+        turn.plan.reference = turn.reference.unwrap_or(Price::ZERO);
+        self.script = turn.script;
     }
 }
 
@@ -397,29 +479,8 @@ impl Strategy for Perpetual {
     }
 
     fn decide(&mut self, view: &View<'_>, plan: &mut Plan) {
-        self.script.clear();
-        self.decided_at = view.now;
-        self.renew_stop_at = Nanos::MAX;
-        self.standing = None;
-        let script = std::mem::take(&mut self.script);
-        let at_once = self.cancels_at_once;
-        let mut turn = Turn { view, plan, at_once, gone: 0, cancelled: 0, placed: 0, reference: None, script };
-        self.phase = if !self.position_mode_ready {
-            turn.cancel_where(Cause::Withdraw, |_| true);
-            Phase::WrongMode
-        } else if view.positions.is_empty() {
-            self.quote(&mut turn);
-            match turn.reference {
-                None => Phase::NoPrice,
-                Some(_) if turn.placed > 0 || turn.any_live() => Phase::Quoting,
-                Some(_) => Phase::Waiting,
-            }
-        } else {
-            self.manage(&mut turn);
-            if self.renew_stop_at < Nanos::MAX { Phase::Stopping } else { Phase::Holding }
-        };
-        turn.plan.reference = turn.reference.unwrap_or(Price::ZERO);
-        self.script = turn.script;
+        self.survey = None;
+        self.decide_anew(view, plan);
     }
 
     fn decide_again(&mut self, view: &View<'_>, plan: &mut Plan) {
@@ -431,7 +492,7 @@ impl Strategy for Perpetual {
         };
         let Some(reference) = self.standing.as_ref().filter(|standing| stands(standing)).map(|old| old.reference)
         else {
-            return self.decide(view, plan);
+            return self.decide_anew(view, plan);
         };
         self.script.clear();
         self.decided_at = view.now;
@@ -482,6 +543,8 @@ struct Turn<'a> {
     cancelled: u64,
     placed: usize,
     reference: Option<Price>,
+    /// The script is kept.
+    scripted: bool,
     script: Vec<Act>,
 }
 
@@ -500,7 +563,26 @@ impl<'a> Turn<'a> {
 
     /// Nothing has been asked for yet.
     fn untouched(&self) -> bool {
-        self.script.is_empty()
+        self.plan.cancel.is_empty() && self.plan.place.is_empty() && self.script.is_empty()
+    }
+
+    #[inline(always)]
+    fn note(&mut self, act: Act) {
+        if self.scripted {
+            self.script.push(act);
+        }
+    }
+
+    /// Cancels every live order. None is being cancelled, and nothing has been asked for.
+    fn cancel_all(&mut self, cause: Cause) {
+        if self.scripted {
+            return self.cancel_where(cause, |_| true);
+        }
+        self.cancelled = u64::MAX.checked_shr(u64::BITS - self.view.orders.len() as u32).unwrap_or(0);
+        if self.at_once {
+            self.gone = self.cancelled;
+        }
+        self.plan.cancel.extend(self.view.orders.iter().map(|order| (order.id, cause)));
     }
 
     fn cancel_where(&mut self, cause: Cause, which: impl Fn(&OwnOrder) -> bool) {
@@ -523,7 +605,7 @@ impl<'a> Turn<'a> {
         if self.at_once {
             self.gone |= 1 << at;
         }
-        self.script.push(Act::Cancel(order.id, cause));
+        self.note(Act::Cancel(order.id, cause));
         self.plan.cancel.push((order.id, cause));
     }
 
@@ -546,7 +628,7 @@ impl<'a> Turn<'a> {
     fn place(&mut self, quote: Quote, cause: Cause) {
         if self.room() > 0 {
             self.placed += 1;
-            self.script.push(Act::Place(quote, cause));
+            self.note(Act::Place(quote, cause));
             self.plan.place.push((quote, cause));
         }
     }
@@ -568,6 +650,60 @@ fn around(view: &View<'_>, reference: Price) -> bool {
         && (sells.count == 0 || view.instrument.price(sells.lowest) >= reference)
 }
 
+/// What the checks of a decision want to know of the live orders together: looked up once, while the orders stay the same.
+#[derive(Clone, Copy)]
+struct Survey {
+    spans: [Span; 2],
+    /// [`Quiet::nearest`].
+    nearest: [Option<Ticks>; 2],
+    /// [`price_bit`] of each.
+    prices: u64,
+    /// There are exits.
+    exits: bool,
+    /// Some order is being cancelled.
+    in_flight: bool,
+    /// What they lock is not negative.
+    plain: bool,
+}
+
+impl Survey {
+    fn of(orders: &[OwnOrder]) -> Self {
+        Self {
+            spans: Span::of_sides(orders.iter().map(|order| (order.side, order.price))),
+            nearest: Quiet::nearest(orders),
+            prices: orders.iter().fold(0, |bits, order| bits | price_bit(order.price)),
+            exits: orders.iter().any(is_an_exit),
+            in_flight: orders.iter().any(|order| order.cancel_sent.is_some()),
+            plain: orders.iter().all(pricing::is_plain),
+        }
+    }
+}
+
+/// What is to be known of a proposal as a whole, as the rungs priced it.
+#[derive(Clone, Copy)]
+struct Outline {
+    spans: [Span; 2],
+    /// [`price_bit`] of each.
+    prices: u64,
+    /// Ticks times lots of all of them.
+    units: u64,
+    /// All of this is so; else it was not worked out, or does not fit.
+    whole: bool,
+}
+
+impl Outline {
+    const EMPTY: Self = Self { spans: [Span::EMPTY; 2], prices: 0, units: 0, whole: false };
+}
+
+/// A bit for the last six bits of a price: prices without a common bit are not equal.
+fn price_bit(price: Ticks) -> u64 {
+    1 << (price.0 & 63)
+}
+
+fn is_an_exit(order: &OwnOrder) -> bool {
+    matches!(order.purpose, Purpose::TakeProfit | Purpose::StopLoss)
+}
+
 /// How many prices there are, and their ends.
 #[derive(Clone, Copy)]
 struct Span {
@@ -584,10 +720,15 @@ impl Span {
         let [mut buys, mut sells] = [Self::EMPTY; 2];
         for (side, price) in prices {
             let span = if side == Side::Buy { &mut buys } else { &mut sells };
-            span.count += 1;
-            (span.lowest, span.highest) = (span.lowest.min(price), span.highest.max(price));
+            span.add(price);
         }
         [buys, sells]
+    }
+
+    #[inline(always)]
+    fn add(&mut self, price: Ticks) {
+        self.count += 1;
+        (self.lowest, self.highest) = (self.lowest.min(price), self.highest.max(price));
     }
 }
 
@@ -676,8 +817,7 @@ impl Quiet {
         nearest
     }
 
-    fn of(view: &View<'_>, minimum: Rate) -> Self {
-        let nearest = Self::nearest(view.orders);
+    fn of(view: &View<'_>, nearest: [Option<Ticks>; 2], minimum: Rate) -> Self {
         let one = i128::from(RATE_ONE);
         // Where the exact bound does not exist or does not fit, the range is empty: every event then makes the full check.
         let bound = |price: Ticks, factor: Rate| {
@@ -697,13 +837,14 @@ impl Quiet {
         Self { nearest, low, high }
     }
 
-    fn covers(&self, orders: &[OwnOrder]) -> bool {
-        self.nearest == Self::nearest(orders)
+    /// It is of live orders of which these are the nearest.
+    fn covers(&self, nearest: [Option<Ticks>; 2]) -> bool {
+        self.nearest == nearest
     }
 
     /// True when no order can be nearer than the minimum spread (or there is no reference to measure from).
-    fn holds(&self, orders: &[OwnOrder], reference: Option<Price>) -> bool {
-        self.covers(orders) && reference.is_none_or(|reference| self.low <= reference && reference <= self.high)
+    fn holds(&self, nearest: [Option<Ticks>; 2], reference: Option<Price>) -> bool {
+        self.covers(nearest) && reference.is_none_or(|reference| self.low <= reference && reference <= self.high)
     }
 }
 

@@ -3,6 +3,7 @@
 mod faults;
 mod operator;
 mod quoting;
+mod reprice;
 mod sources;
 mod standing;
 mod venue;

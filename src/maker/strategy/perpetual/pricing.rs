@@ -3,7 +3,7 @@
 
 use super::super::exact::PRICE_MAX;
 use super::super::{OwnOrder, Purpose, View, WhyNot};
-use super::{Collateral, Perpetual, Proposal};
+use super::{Collateral, Outline, Perpetual, Proposal};
 use crate::config::perpetual::{PriceSource, PriceType};
 use crate::event::{Level, Side};
 use crate::instrument::Instrument;
@@ -63,6 +63,10 @@ fn blame(blocked: &mut Blocked, proposal: &Proposal, why: [WhyNot; 2]) {
 impl Perpetual {
     /// The price that quotes are made around; `None` while it is missing, not positive or beyond [`PRICE_MAX`].
     pub(super) fn reference(&self, view: &View<'_>) -> Option<Price> {
+        if (self.settings.price_source, self.settings.price_type) == (PriceSource::CurrentMarket, PriceType::MidPrice) {
+            let [bid, ask] = [view.book.best(Side::Buy)?, view.book.best(Side::Sell)?];
+            return Some(view.instrument.mid(bid.price, ask.price)).filter(|price| sane(*price));
+        }
         let own = |side| view.book.best(side).map(|level| view.instrument.price(level.price));
         let (bid, ask, last) = match self.settings.price_source {
             PriceSource::ExternalMarket => (view.external.bid, view.external.ask, view.external.last),
@@ -81,9 +85,17 @@ impl Perpetual {
     }
 
     /// Writes the entry orders that would be placed now; `None` where pricing is impossible. A side that has none gets its reason.
-    pub(super) fn propose(&mut self, view: &View<'_>, reference: Option<Price>, proposal: &mut Proposal) -> Option<()> {
+    /// `plain`: what live orders lock is not negative.
+    pub(super) fn propose(
+        &mut self,
+        view: &View<'_>,
+        reference: Option<Price>,
+        plain: bool,
+        proposal: &mut Proposal,
+    ) -> Option<()> {
         let mut blocked = [None; 2];
-        let priced = self.entries(view, reference, proposal, &mut blocked);
+        self.outline = None;
+        let priced = self.entries(view, reference, plain, proposal, &mut blocked);
         self.blocked = blocked;
         priced
     }
@@ -92,6 +104,7 @@ impl Perpetual {
         &mut self,
         view: &View<'_>,
         reference: Option<Price>,
+        plain: bool,
         proposal: &mut Proposal,
         blocked: &mut Blocked,
     ) -> Option<()> {
@@ -103,8 +116,9 @@ impl Perpetual {
         let (bid, ask) = (view.book.best(Side::Buy), view.book.best(Side::Sell));
         self.rungs.renew(&self.settings, view);
         let touch = bid.zip(ask).map(|(bid, ask)| bid.price.0 + ask.price.0);
-        self.rungs.price(view.instrument, reference, touch, proposal);
-        if self.stands_whole(view, proposal, bid, ask) {
+        let outline = self.rungs.price(view.instrument, reference, touch, proposal);
+        if self.stands_whole(view, plain, &outline, bid, ask) {
+            self.outline = Some(outline);
             return Some(());
         }
         blame(blocked, proposal, [WhyNot::TooSmall; 2]);
@@ -140,26 +154,25 @@ impl Perpetual {
 
     /// No step behind the pricing moves an order, leaves one out or blames a side: seen in one look, for nearly every proposal that goes
     /// out as it was priced.
-    fn stands_whole(&self, view: &View<'_>, proposal: &Proposal, bid: Option<Level>, ask: Option<Level>) -> bool {
+    fn stands_whole(
+        &self,
+        view: &View<'_>,
+        plain: bool,
+        outline: &Outline,
+        bid: Option<Level>,
+        ask: Option<Level>,
+    ) -> bool {
         let s = &self.settings;
         let (Some(bid), Some(ask)) = (bid, ask) else { return false };
-        if s.price_ceiling.is_some() || s.price_floor.is_some() || self.optimizes() {
+        if !plain || !outline.whole || s.price_ceiling.is_some() || s.price_floor.is_some() || self.optimizes() {
             return false;
         }
-        let (mut highest_buy, mut lowest_sell, mut units) = (Ticks::ZERO, Ticks::MAX, Some(0_u64));
-        for order in proposal {
-            match order.side {
-                Side::Buy => highest_buy = highest_buy.max(order.price),
-                Side::Sell => lowest_sell = lowest_sell.min(order.price),
-            }
-            let (price, qty) = (order.price.0.cast_unsigned(), order.qty.0.cast_unsigned());
-            units = price.checked_mul(qty).zip(units).and_then(|(more, sum)| sum.checked_add(more));
-        }
+        let (highest_buy, lowest_sell) = (outline.spans[0].highest, outline.spans[1].lowest);
         Ticks::ZERO < highest_buy
             && highest_buy < lowest_sell.min(ask.price)
             && bid.price < lowest_sell
             && lowest_sell < Ticks::MAX
-            && units.is_some_and(|units| self.covers_twice(view, units))
+            && self.covers_twice(view, outline.units)
     }
 
     /// The free balance without what live orders lock covers twice what orders of so many ticks times lots are worth, and no fee doubles
@@ -170,8 +183,7 @@ impl Perpetual {
         let worth = u64::try_from(view.instrument.tick_lot()).map(|one| u128::from(units) * u128::from(one));
         let free = view.available.0.checked_mul(leverage.into()).unwrap_or(0);
         fees && self.collateral == [Collateral::Quote; 2]
-            && worth.is_ok_and(|worth| i128::try_from(worth).is_ok_and(|worth| worth <= free / 2))
-            && view.orders.iter().all(is_plain)
+            && worth.is_ok_and(|worth| i128::try_from(worth).is_ok_and(|worth| worth <= free >> 1))
     }
 
     /// The reference is a function of the own book's best prices (and of own executions).
@@ -260,7 +272,7 @@ impl Perpetual {
 }
 
 /// What it locks is not negative.
-fn is_plain(order: &OwnOrder) -> bool {
+pub(super) fn is_plain(order: &OwnOrder) -> bool {
     order.filled <= order.qty && order.price >= Ticks::ZERO
 }
 

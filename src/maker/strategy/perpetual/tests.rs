@@ -469,7 +469,7 @@ proptest! {
         }
         let full = venue.plan().cancel.len();
         let reference = venue.instrument.mid(Ticks(bid), Ticks(bid + width));
-        let quick = venue.strategy.quiet.holds(&venue.orders, Some(reference));
+        let quick = venue.strategy.quiet.holds(Quiet::nearest(&venue.orders), Some(reference));
         prop_assert!(!quick || full == 0);
         // And the other way round, except where the bound has no exact form.
         prop_assert!(quick || full > 0 || minimum.abs() == RATE_ONE || prices.is_empty() || near(&venue, reference, minimum));
@@ -724,7 +724,7 @@ proptest! {
             widen: Rate::ONE,
         };
         let mut all = Vec::new();
-        strategy.propose(&view, reference, &mut all).unwrap();
+        strategy.propose(&view, reference, true, &mut all).unwrap();
         view.available = *available;
         let mut kept = all.clone();
         strategy.keep_affordable(&view, &mut kept);
