@@ -162,7 +162,7 @@ def main():
             other.stdin.flush()
             return json.loads(other.stdout.readline())
 
-        files = {"raw": lean, "ours": feed, "raw with quotes": args.recording, "with quotes": full}
+        files = {"raw with quotes": args.recording, "with quotes": full, "raw": lean, "ours": feed}
         seconds = {kind: [] for kind in ("roi", "hash", *files)}
         wall = {kind: [] for kind in files}
         for _ in range(args.repeat):

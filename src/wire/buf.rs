@@ -69,7 +69,8 @@ impl RecvBuf {
     }
 
     /// The room behind the raw bytes, for one socket read. Moves what is held to the front when less than a quarter of the
-    /// capacity is free behind it, which ends the validity of all ranges handed out before.
+    /// capacity is free behind it, or when it is little and much was consumed (the same memory stays in the nearest cache); that
+    /// ends the validity of all ranges handed out before.
     ///
     /// # Errors
     /// No byte is free: the unfinished message or record is as large as the buffer. Give up the connection.
@@ -78,13 +79,23 @@ impl RecvBuf {
         let capacity = self.capacity();
         if self.start == self.plain && self.raw == self.filled {
             (self.start, self.plain, self.raw, self.filled) = (0, 0, 0, 0);
-        } else if capacity - self.filled < capacity / 4 {
+        } else if capacity - self.filled < capacity / 4 || (self.start >= Self::MUCH && self.held() <= Self::LITTLE) {
             self.compact();
         }
         if self.filled == capacity {
             return Err(RecvFull { pending: self.filled - self.start, capacity });
         }
         Ok(&mut self.bytes[self.filled..capacity])
+    }
+
+    /// Bytes consumed that are worth moving [`RecvBuf::LITTLE`] of them.
+    const MUCH: usize = 1 << 12;
+    const LITTLE: usize = 1 << 9;
+
+    /// Bytes that wait for the rest of a message or a record.
+    #[inline]
+    fn held(&self) -> usize {
+        self.plain - self.start + self.filled - self.raw
     }
 
     fn compact(&mut self) {
@@ -113,7 +124,7 @@ impl RecvBuf {
     /// # Errors
     /// They do not fit; nothing was taken.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<(), RecvFull> {
-        let (pending, capacity) = (self.plain - self.start + self.filled - self.raw, self.capacity());
+        let (pending, capacity) = (self.held(), self.capacity());
         if self.space()?.len() < bytes.len() {
             self.compact();
         }
@@ -332,6 +343,20 @@ mod tests {
         assert_eq!(buf.space().unwrap().len(), 3);
         assert_eq!(buf.plain(), b"45678");
         assert_eq!(buf.with_spare(buf.plain_range()).len(), 5 + SPARE);
+    }
+
+    #[test]
+    fn little_that_is_far_from_the_front_moves_to_it() {
+        let mut buf = RecvBuf::new(1 << 14);
+        let bytes: Vec<u8> = (0..6_000_u32).map(|at| (at % 251) as u8).collect();
+        buf.feed(&bytes).unwrap();
+        buf.raw_is_plain();
+        for (consumed, start) in [(4_000, 4_000), (1_400, 5_400), (100, 0)] {
+            buf.consume(consumed);
+            buf.space().unwrap();
+            assert_eq!(buf.plain_range().start, start);
+        }
+        assert_eq!(buf.plain(), &bytes[5_500..]);
     }
 
     #[test]

@@ -178,19 +178,33 @@ pub struct WsReader {
     /// Bytes between them and the next frame: headers and control frames that are done with.
     gap: usize,
     closed: bool,
+    /// Nothing above asks for more than a look at the next header.
+    plain: bool,
 }
 
 impl WsReader {
     /// Reads as `role` (so the peer is the other one). A message may have `limit` bytes; the buffer must hold that and a header.
     #[must_use]
     pub fn new(role: Role, limit: usize) -> Self {
-        Self { role, limit: limit as u64, check_text: false, joining: None, held: 0, gap: 0, closed: false }
+        let mut reader = Self {
+            role,
+            limit: limit as u64,
+            check_text: false,
+            joining: None,
+            held: 0,
+            gap: 0,
+            closed: false,
+            plain: false,
+        };
+        reader.plain = reader.is_plain();
+        reader
     }
 
     /// Text messages must be UTF-8. Off by default: JSON decoders check what they use.
     #[must_use]
     pub fn check_text(mut self, check: bool) -> Self {
         self.check_text = check;
+        self.plain = self.is_plain();
         self
     }
 
@@ -202,36 +216,45 @@ impl WsReader {
     pub fn next(&mut self, buf: &mut RecvBuf) -> Result<Option<Message>, WsError> {
         match self.whole(buf) {
             Some(message) => Ok(Some(message)),
-            None => self.next_of_any_form(buf),
+            None => {
+                let message = self.next_of_any_form(buf);
+                self.plain = self.is_plain();
+                message
+            }
         }
+    }
+
+    /// A server's frames are due, none of a message in pieces, and nobody looks into them.
+    const fn is_plain(&self) -> bool {
+        matches!(self.role, Role::Client) && self.joining.is_none() && self.gap == 0 && !self.closed && !self.check_text
     }
 
     /// What nearly every frame of a server is: a message in one piece, text or bytes, of less than 64 KB, all of it there. `None` for
     /// anything else, right or wrong: nothing was consumed.
     #[inline]
     fn whole(&mut self, buf: &mut RecvBuf) -> Option<Message> {
-        if self.role != Role::Client || self.joining.is_some() || self.gap > 0 || self.closed || self.check_text {
+        if !self.plain {
             return None;
         }
-        let pending = buf.plain_range();
-        let bytes = buf.bytes(pending.clone());
-        let &[first, second, ..] = bytes else { return None };
-        let kind = match first {
+        let start = buf.plain_range().start;
+        let bytes = buf.plain();
+        let head = u32::from_be_bytes(*bytes.first_chunk()?) as usize;
+        let kind = match head >> 24 {
             0x81 => Kind::Text,
             0x82 => Kind::Binary,
             _ => return None,
         };
-        let (size, length) = match (second, bytes) {
-            (..126, _) => (2, usize::from(second)),
-            (126, &[_, _, high, low, ..]) => (4, usize::from(u16::from_be_bytes([high, low]))),
+        let (size, length, shortest) = match head >> 16 & 0xff {
+            126 => (4, head & 0xffff, 126),
+            length @ ..126 => (2, length, 0),
             _ => return None,
         };
-        let shortest = size == 2 || length >= 126;
-        if !shortest || size + length > bytes.len() || length as u64 > self.limit || size + length > buf.capacity() {
+        let whole = size + length;
+        if length < shortest || whole > bytes.len() || length as u64 > self.limit {
             return None;
         }
-        buf.consume(size + length);
-        Some(Message { kind, range: pending.start + size..pending.start + size + length })
+        buf.consume(whole);
+        Some(Message { kind, range: start + size..start + whole })
     }
 
     fn next_of_any_form(&mut self, buf: &mut RecvBuf) -> Result<Option<Message>, WsError> {

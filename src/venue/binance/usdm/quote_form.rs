@@ -78,6 +78,10 @@ impl Digits {
         Self { len, masks: [mask as u64, (mask >> 64) as u64], least: 10_u64.pow(len as u32 - 1) }
     }
 
+    fn of_len(len: usize) -> Option<Self> {
+        (2..=16).contains(&len).then(|| Self::of(len))
+    }
+
     /// The values of its bytes, and not zero in the high half of a byte where they are no digits.
     #[inline(always)]
     fn read(&self, buf: &[u8], end: usize) -> Option<([u64; 2], u64)> {
@@ -161,13 +165,8 @@ impl QuoteForm {
         cursor.take(b",\"E\":")?;
         cursor.number()?;
         let tail = Text::of(buf.get(cursor.at..len)?)?;
-        (2..=16).contains(&(id_end - at)).then_some(Self {
-            id: Digits::of(id_end - at),
-            middle,
-            instrument,
-            price_len,
-            tail,
-        })
+        let id = Digits::of_len(id_end - at)?;
+        Some(Self { id, middle, instrument, price_len, tail })
     }
 
     /// The quote in `buf[..len]` whose opening ends at `at`, if it has this form.
@@ -210,5 +209,102 @@ impl QuoteForm {
         let bid = Level { price: Ticks(bid), qty: Lots(bid_qty) };
         let ask = Level { price: Ticks(ask), qty: Lots(ask_qty) };
         Some(BestQuote { instrument: self.instrument, seq: Seq(id), bid, ask, venue_time: millis(time) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::market::MarketDecoder;
+    use super::*;
+    use crate::instrument::Instrument;
+    use crate::wire::simd::{Kernel, SPARE};
+    use proptest::prelude::*;
+
+    /// Update id, prices and quantities in steps, times, and what 2026 frames have besides.
+    type Parts = (u64, [u32; 4], [u64; 2], bool);
+
+    fn parts() -> impl Strategy<Value = Parts> {
+        let id = prop_oneof![Just(0), 0_u64..1000, 5_123_107_839_020_u64..5_123_107_999_999, any::<u64>()];
+        let count = || prop_oneof![4 => 1_000_u32..99_999, 1 => Just(0_u32), 1 => any::<u32>()];
+        let time = prop_oneof![
+            4 => 1_723_161_256_313_u64..1_723_161_999_999,
+            1 => prop::sample::select(vec![0, 999_999_999_999, 9_223_372_036_854, 9_223_372_036_855, 10_000_000_000_000]),
+        ];
+        let price = || 600_000_u32..640_000;
+        let counts =
+            (price(), count(), price(), count()).prop_map(|(bid, bid_qty, ask, ask_qty)| [bid, bid_qty, ask, ask_qty]);
+        (id, counts, [time.clone(), time], any::<bool>())
+    }
+
+    fn frame((id, [bid, bid_qty, ask, ask_qty], [time, sent], new): Parts) -> Vec<u8> {
+        let price = |count: u32| format!("{}.{}0", count / 10, count % 10);
+        let qty = |count: u32| format!("{}.{:03}", count / 1000, count % 1000);
+        let (pair, kind) = if new { (",\"ps\":\"BTCUSDT\"", ",\"st\":1") } else { ("", "") };
+        format!(
+            "{{\"stream\":\"btcusdt@bookTicker\",\"data\":{{\"e\":\"bookTicker\",\"u\":{id},\"s\":\"BTCUSDT\"{pair},\"b\":\"{}\",\
+             \"B\":\"{}\",\"a\":\"{}\",\"A\":\"{}\",\"T\":{time},\"E\":{sent}{kind}}}}}",
+            price(bid),
+            qty(bid_qty),
+            price(ask),
+            qty(ask_qty)
+        )
+        .into_bytes()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        /// The general path reads every frame from nothing; the other decoder has read all frames before.
+        #[test]
+        fn a_known_form_reads_what_the_general_path_reads(
+            frames in prop::collection::vec(
+                (parts(), prop::option::of((0..220_usize, prop::sample::select(b"\"0:9.,}{e- /".to_vec())))),
+                1..40,
+            ),
+        ) {
+            let instrument = Instrument::synthetic("BTCUSDT", "0.10", "0.001");
+            let decoder = |kernel| MarketDecoder::with_kernel(std::slice::from_ref(&instrument), kernel);
+            let (mut used, mut general) = (decoder(Some(Kernel::Portable)), decoder(None));
+            for (parts, bite) in frames {
+                let mut document = frame(parts);
+                if let Some((at, byte)) = bite.filter(|(at, _)| *at < document.len()) {
+                    document[at] = byte;
+                }
+                let len = document.len();
+                document.resize(len + SPARE, b'0');
+                let mut copy = document.clone();
+                let expected = format!("{:?}", general.decode(&mut copy, len));
+                prop_assert_eq!(format!("{:?}", used.decode(&mut document, len)), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_of_any_length_have_the_form_and_other_text_has_not() {
+        let instrument = Instrument::synthetic("BTCUSDT", "0.10", "0.001");
+        let mut markets = [Market::of(&instrument)];
+        markets[0].price.learn(b"61800.20");
+        let padded = |parts| {
+            let mut document = frame(parts);
+            let len = document.len();
+            document.resize(len + SPARE, b'"');
+            (document, len)
+        };
+        let of = |qty, time, new| (5_123_107_839_020, [618_002, qty, 618_003, 5_000], [time; 2], new);
+        let (known, len) = padded(of(1_000, 1_723_161_256_313, true));
+        let at = "{'stream':'btcusdt@bookTicker','data':{'e':'bookTicker','u':".len();
+        let form = QuoteForm::of(&known, len, at, InstrumentId(0)).unwrap();
+        for qty in [0, 1_000, 999_999, 12_345_678, u32::MAX] {
+            let (other, len) = padded(of(qty, 1_800_000_000_000, true));
+            let quote = form.read(&other, len, at, &markets).unwrap();
+            assert_eq!(
+                (quote.seq, quote.bid.qty, quote.venue_time.0),
+                (Seq(5_123_107_839_020), Lots(i64::from(qty)), 1_800_000_000_000_000_000)
+            );
+        }
+        for (other, len) in
+            [padded(of(1_000, 1, true)), padded(of(1_000, 1_723_161_256_313, false)), (known.clone(), len - 1)]
+        {
+            assert_eq!(form.read(&other, len, at, &markets), None);
+        }
     }
 }
