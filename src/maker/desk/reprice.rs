@@ -2,7 +2,7 @@
 //! the other is seen and done at once; where anything is unusual nothing is done, and they do it. Decides nothing that they would not.
 
 use super::Desk;
-use crate::event::{Command, CommandKind, LinkState, Side};
+use crate::event::{Command, CommandKind, LinkState};
 use crate::maker::account::Account;
 use crate::maker::order::diff::moves_all;
 use crate::maker::order::table::is_reducing;
