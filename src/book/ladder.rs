@@ -73,20 +73,41 @@ impl Ladder {
     /// [`Ladder::set`] for each level of one side, in order.
     #[inline]
     pub fn apply(&mut self, side: Side, levels: &[Level]) {
+        self.apply_until(side, levels, |_| false);
+    }
+
+    /// [`Ladder::apply`] up to the first level at a price to `stop` at; returns those from there on.
+    #[inline]
+    pub fn apply_until<'a>(
+        &mut self,
+        side: Side,
+        levels: &'a [Level],
+        stop: impl Fn(Ticks) -> bool + Copy,
+    ) -> &'a [Level] {
         match side {
-            Side::Buy => self.apply_by(side, levels, i64::wrapping_neg, 0),
-            Side::Sell => self.apply_by(side, levels, |price| price, PRICE_MAX.0 + 1),
+            Side::Buy => self.apply_by(side, levels, i64::wrapping_neg, 0, stop),
+            Side::Sell => self.apply_by(side, levels, |price| price, PRICE_MAX.0 + 1, stop),
         }
     }
 
     /// `possible_end` is behind the last key of a possible price.
     #[inline(always)]
-    fn apply_by(&mut self, side: Side, levels: &[Level], key: impl Fn(i64) -> i64 + Copy, possible_end: i64) {
+    fn apply_by<'a>(
+        &mut self,
+        side: Side,
+        levels: &'a [Level],
+        key: impl Fn(i64) -> i64 + Copy,
+        possible_end: i64,
+        stop: impl Fn(Ticks) -> bool + Copy,
+    ) -> &'a [Level] {
         let half = &mut self.sides[side.index()];
         let mut rest = levels;
         loop {
-            rest = half.set_while_plain(rest, key, possible_end);
+            rest = half.set_while_plain(rest, key, possible_end, stop);
             let Some((&Level { price, qty }, behind)) = rest.split_first() else { break };
+            if stop(price) {
+                break;
+            }
             rest = behind;
             if is_possible(price, qty) {
                 half.set(key(price.0), qty.0);
@@ -95,6 +116,7 @@ impl Ladder {
             }
         }
         self.dropped += std::mem::take(&mut half.dropped);
+        rest
     }
 
     /// Quantity at a price, zero where there is none.
@@ -235,11 +257,17 @@ impl Half {
         if self.inside(key) { self.window[self.slot(key)] } else { self.overflow.qty(key) }
     }
 
-    /// Sets levels up to the first one that is impossible, outside the window, at the touch, or alone among its neighbours; returns
-    /// those from there on. Whether a level comes, goes or changes is as good as random, so nothing branches on it; where it stands is
+    /// Sets levels up to the first one to `stop` at, or that is impossible, outside the window, at the touch, or alone among its
+    /// neighbours; returns those from there on. Whether a level comes, goes or changes is as good as random, so nothing branches on it; where it stands is
     /// as good as random too, so nothing waits for what was there.
     #[inline(always)]
-    fn set_while_plain<'a>(&mut self, levels: &'a [Level], key: impl Fn(i64) -> i64, possible_end: i64) -> &'a [Level] {
+    fn set_while_plain<'a>(
+        &mut self,
+        levels: &'a [Level],
+        key: impl Fn(i64) -> i64,
+        possible_end: i64,
+        stop: impl Fn(Ticks) -> bool,
+    ) -> &'a [Level] {
         let Self { lo, best, window, bitmap, .. } = self;
         // Keys behind the best one that are in the window and possible: one comparison. The best one is possible itself.
         let first = best.wrapping_add(1);
@@ -251,7 +279,7 @@ impl Half {
         let mut rest = levels;
         while let Some((&Level { price, qty }, behind)) = rest.split_first() {
             let key = key(price.0);
-            if (key.wrapping_sub(first).cast_unsigned() >= width) | (qty.0 < 0) {
+            if (key.wrapping_sub(first).cast_unsigned() >= width) | (qty.0 < 0) | stop(price) {
                 break;
             }
             let slot = key as usize & mask;

@@ -368,23 +368,14 @@ impl Matching {
         if self.model == QueueModel::Calibrated {
             return levels.iter().for_each(|&level| self.set(side, level));
         }
-        // Most frames touch no price of ours, and none that we used: then the ladder alone has work.
+        // Most levels are at no price of ours, and at none that we used: then the ladder alone has work.
         let own = self.own[side.index()].iter().map(|order| order.price);
         let used = self.used.iter().filter(|used| used.side == side).map(|used| used.price);
         let ours = span(own.chain(used));
-        if !levels.iter().fold(false, |any, level| any | within(level.price, ours)) {
-            return self.visible.apply(side, levels);
-        }
         let mut rest = levels;
-        while !rest.is_empty() {
-            let concerns = |&Level { price, .. }: &Level| {
-                within(price, ours)
-                    && (self.own[side.index()].iter().any(|order| order.price == price)
-                        || self.used.iter().any(|used| used.price == price))
-            };
-            let (plain, behind) = rest.split_at(rest.iter().position(concerns).unwrap_or(rest.len()));
-            self.visible.apply(side, plain);
-            let Some((&level, behind)) = behind.split_first() else { break };
+        loop {
+            rest = self.visible.apply_until(side, rest, |price| within(price, ours));
+            let Some((&level, behind)) = rest.split_first() else { break };
             self.set(side, level);
             rest = behind;
         }
