@@ -30,8 +30,8 @@ pub struct LadderLimits {
 }
 
 impl Default for LadderLimits {
-    /// 131,072 ticks, which all but one in a hundred of BTCUSDT's updates fall into (one in 25 missed half of that), and 10,240 levels:
-    /// twice what a live side holds altogether.
+    /// 131,072 ticks (of the recorded BTCUSDT updates one in 25 fell outside half of that), and 10,240 levels: twice what a live side
+    /// holds altogether.
     fn default() -> Self {
         Self { window: 131_072, overflow: 10_240 }
     }
