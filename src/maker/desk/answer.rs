@@ -211,12 +211,12 @@ impl Desk {
         let slot = self.table.at(place);
         let was_live = slot.state.is_live();
         // The venue takes what closes a position, unless it would have to rest and cannot, or there is no such position.
-        let has_nothing_to_close = slot.reduce_only && slot.tif != TimeInForce::PostOnly;
+        let must_close = slot.reduce_only && slot.tif != TimeInForce::PostOnly;
         self.move_to(place, Input::Refused, now);
         if was_live {
             self.note_refusal(account, place, now, event, out);
             let patience = account.config.mismatch_after;
-            if has_nothing_to_close && account.reconciliation.last_asked.is_none_or(|asked| now - asked >= patience) {
+            if must_close && account.reconciliation.last_asked.is_none_or(|asked| now - asked >= patience) {
                 account.mismatch();
             }
         }

@@ -339,12 +339,6 @@ impl<'f> Cursor<'f> {
         Some(Record { head, bytes })
     }
 
-    /// How many instruments its feed has.
-    #[must_use]
-    pub fn instruments(&self) -> usize {
-        self.feed.instruments.len()
-    }
-
     /// Bytes behind it.
     #[inline]
     #[must_use]

@@ -152,7 +152,7 @@ fn refusals_have_the_venues_codes() {
         (("BUY", "HOLD"), -1117),
         (("LIMIT", "STOP"), -4120),
         (("LIMIT", "ICEBERG"), -1116),
-        (("GTX", "XXX"), -1115),
+        (("GTX", "EVER"), -1115),
         (("&price=59999.90", ""), -1102),
         (("&price=59999.90", "&price=59999.90&reduceOnly=true"), -2022),
         (("&price=59999.90", "&price=59999.90&priceMatch=QUEUE"), -5038),
